@@ -1,0 +1,8 @@
+//! The words of the domain: plain data and pure steps. No I/O, no async, no SQL.
+
+pub mod event;
+pub mod explain;
+pub mod filter;
+pub mod mail;
+pub mod scope;
+pub mod time;
