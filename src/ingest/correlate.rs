@@ -74,7 +74,12 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
     let (waiting, claimed) = join(&mut works, &pool, &older);
     scans::set_pending(tx, &waiting, &claimed).await?;
 
-    works.extend(refusals(tx, batch, &facts.refusals, &mut outcome).await?);
+    let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
+    works.extend(refused.iter().map(|(name, event)| Work {
+        stored: None,
+        story: Story { queue_id: "", name, events: vec![*event] },
+        changed: true,
+    }));
     write(tx, batch.server, works, &mut outcome).await?;
     Ok(outcome)
 }
@@ -414,13 +419,14 @@ fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan]) -> BTreeMa
     pairs
 }
 
-/// Attempts that were refused before they got a queue id: each is a mail of its own.
+/// Attempts that were refused before they got a queue id: each is a mail of its own. Gives the new ones with
+/// the name that identifies them.
 async fn refusals<'a>(
     tx: &mut Tx,
     batch: &Batch<'_>,
     refusals: &[(usize, Event<'a>)],
     outcome: &mut Outcome,
-) -> store::Result<Vec<Work<'a>>> {
+) -> store::Result<Vec<(String, Event<'a>)>> {
     let mut counts: HashMap<(i64, u64), u32> = HashMap::new();
     let named = |event: &Event<'_>, occurrence: u32| {
         let name = refusal_name(event, occurrence);
@@ -435,7 +441,7 @@ async fn refusals<'a>(
     }
     let ids: Vec<MailId> = wished.iter().map(|(_, event, count)| named(event, *count).0).collect();
     let mut taken = correlation::taken(tx, &ids).await?;
-    let mut works = Vec::new();
+    let mut fresh = Vec::new();
     for (index, event, mut count) in wished {
         let (mut id, mut name) = named(&event, count);
         if taken.contains(&id) {
@@ -450,10 +456,9 @@ async fn refusals<'a>(
         }
         taken.insert(id);
         outcome.telling.push(index);
-        let name: &'static str = Box::leak(name.into_boxed_str());
-        works.push(Work { stored: None, story: Story { queue_id: "", name, events: vec![event] }, changed: true });
+        fresh.push((name, event));
     }
-    Ok(works)
+    Ok(fresh)
 }
 
 fn refusal_hash(event: &Event<'_>) -> u64 {
