@@ -4,6 +4,8 @@ pub mod event;
 pub mod explain;
 pub mod filter;
 pub mod fold;
+pub mod inventory;
 pub mod mail;
 pub mod scope;
 pub mod time;
+pub mod user;
