@@ -1,1 +1,3 @@
-//! Stub.
+//! Logs and reports coming in.
+
+pub mod inventory;

@@ -8,4 +8,5 @@ pub mod inventory;
 pub mod mail;
 pub mod scope;
 pub mod time;
+pub mod token;
 pub mod user;

@@ -3,5 +3,9 @@
 //! Reads take [`db::Db`], writes take [`db::Tx`], so every write is in a transaction. One SQL text serves both
 //! engines; what differs is in `db` and in the migration folders.
 
+pub mod audit;
 pub mod db;
+pub mod inventory;
+pub mod links;
 pub mod mails;
+pub mod sessions;
