@@ -49,15 +49,6 @@ impl Permanent {
             _ => self,
         }
     }
-
-    /// The word in tables and JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::No => "no",
-            Self::Depends => "depends",
-        }
-    }
 }
 
 /// Whose turn it is.
@@ -74,19 +65,6 @@ pub enum WhoActs {
     RecipientAdmin,
     /// Nobody: it goes on by itself.
     NobodyWait,
-}
-
-impl WhoActs {
-    /// The word in tables and JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sender => "sender",
-            Self::SenderAdmin => "sender_admin",
-            Self::Recipient => "recipient",
-            Self::RecipientAdmin => "recipient_admin",
-            Self::NobodyWait => "nobody_wait",
-        }
-    }
 }
 
 /// One piece of knowledge.

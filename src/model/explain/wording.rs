@@ -42,9 +42,9 @@ impl Wording {
         let whole = reply.map_or_else(|| line.clone(), |reply| join_lines(&line, reply));
         let bare = without_names(&whole);
         let enhanced = match reply {
-            Some(reply) => {
-                reply.enhanced.or_else(|| first_enhanced(line.get(reply.end..).unwrap_or_default()))
-            }
+            Some(reply) => reply
+                .enhanced
+                .or_else(|| first_enhanced(before_envelope(&line).get(reply.end..).unwrap_or_default())),
             None => first_enhanced(&bare),
         };
         Self { whole, bare, basic: reply.map(|reply| reply.code), enhanced }
@@ -231,10 +231,15 @@ fn dotted_number(bytes: &[u8], at: usize) -> Option<(u16, usize)> {
     (count > 0).then_some((value, at + 1 + count))
 }
 
+/// Cuts the addresses and the HELO name that end a line about a refusal.
+fn before_envelope(line: &str) -> &str {
+    let end = memmem::find(line.as_bytes(), b"; from=<").unwrap_or(line.len());
+    line.get(..end).unwrap_or(line)
+}
+
 /// `host NAME said:` becomes `host said:`, `<user@domain>` becomes `<>`, what follows `; from=<` goes.
 fn without_names(whole: &str) -> String {
-    let end = memmem::find(whole.as_bytes(), b"; from=<").unwrap_or(whole.len());
-    let text = whole.get(..end).unwrap_or(whole);
+    let text = before_envelope(whole);
     let mut out = String::with_capacity(text.len());
     let mut words = text.split(' ').peekable();
     let mut before = "";
@@ -320,6 +325,8 @@ mod tests {
             ("550 it is 5.1.1.", Some("5.1.1")),
             ("550 Postfix x4.5.6 and 3.4.5", None),
             ("ended: [4.7.1] wait", Some("4.7.1")),
+            ("said: 550 no; from=<a@b.test> helo=<5.1.1>", None),
+            ("550 5.1.1x", Some("5.1.1")),
         ] {
             assert_eq!(Wording::read(text).enhanced, code.and_then(Enhanced::read), "{text}");
         }
