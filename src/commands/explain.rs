@@ -128,7 +128,8 @@ impl<'a> Said<'a> {
     /// `..., dsn=5.1.1, status=bounced (host x said: ...)` of the delivery agents (smtp(8), lmtp(8)).
     fn delivery(text: &'a str) -> Option<Self> {
         let (head, tail) = text.split_once("status=")?;
-        if !(head.is_empty() || head.ends_with([' ', ','])) {
+        // A reply that merely talks of a status has no fields of the log before it.
+        if !(head.is_empty() || head.contains("dsn=") || head.contains("delay=")) {
             return None;
         }
         let (status, reply) = tail.split_once(" (")?;
@@ -260,7 +261,13 @@ mod tests {
 
     #[test]
     fn a_reply_that_talks_of_a_status_is_a_reply() {
-        let said = Said::read("host x said: 550 your-status=bad (really)");
-        assert_eq!((said.reply, said.dsn), ("host x said: 550 your-status=bad (really)", None));
+        let text = "host x said: 550 no, status=bad (really)";
+        let said = Said::read(text);
+        assert_eq!((said.reply, said.dsn, said.status), (text, None, None));
+        let said = Said::read("status=deferred (host x said: 450 later, status=sent (250 ok))");
+        assert_eq!(
+            (said.reply, said.status),
+            ("host x said: 450 later, status=sent (250 ok)", Some("deferred"))
+        );
     }
 }
