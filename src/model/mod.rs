@@ -3,6 +3,7 @@
 pub mod event;
 pub mod explain;
 pub mod filter;
+pub mod fold;
 pub mod mail;
 pub mod scope;
 pub mod time;
