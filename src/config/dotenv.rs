@@ -6,10 +6,12 @@
 
 use super::fault::Fault;
 
+type NameValue = (String, String);
+
 /// The settings of a `.env` text in file order; later ones win. `known` answers `${NAME}` for names that the text
 /// has not set. Lines that cannot be read become faults, which tell the line number and never the line.
-pub fn parse(text: &str, known: impl Fn(&str) -> Option<String>) -> (Vec<(String, String)>, Vec<Fault>) {
-    let mut found: Vec<(String, String)> = Vec::new();
+pub fn parse(text: &str, known: impl Fn(&str) -> Option<String>) -> (Vec<NameValue>, Vec<Fault>) {
+    let mut found: Vec<NameValue> = Vec::new();
     let mut faults = Vec::new();
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let total = rest.matches('\n').count();
@@ -38,10 +40,7 @@ pub fn parse(text: &str, known: impl Fn(&str) -> Option<String>) -> (Vec<(String
 }
 
 /// The entry of the first line, if it has one, and the text behind it.
-fn entry(
-    text: &str,
-    look_up: impl Fn(&str) -> Option<String>,
-) -> Result<(Option<(String, String)>, &str), &str> {
+fn entry(text: &str, look_up: impl Fn(&str) -> Option<String>) -> Result<(Option<NameValue>, &str), &str> {
     let line = text.split('\n').next().unwrap_or(text);
     let content = line.trim();
     if content.is_empty() || content.starts_with('#') {
@@ -165,7 +164,7 @@ fn end_of_entry(text: &str) -> Result<&str, &'static str> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(String, String)> {
+    fn read(text: &str) -> Vec<NameValue> {
         let (found, faults) = parse(text, |name| (name == "HOST").then(|| "mail.example.org".to_owned()));
         assert!(faults.is_empty(), "{faults:?}");
         found
