@@ -43,7 +43,10 @@ fn a_number_has_two_forms_with_the_same_places() {
                 let with_count = placeholders(text).into_iter().chain(["count"]).collect::<BTreeSet<_>>();
                 assert_eq!(with_count, placeholders(other), "{key}");
             }
-            if let Some(stem) = key.strip_suffix(".other") {
+            // `verdict.other` is a word of its own.
+            if let Some(stem) = key.strip_suffix(".other")
+                && placeholders(text).contains("count")
+            {
                 assert!(words.contains_key(format!("{stem}.one").as_str()), "{key}");
             }
         }
