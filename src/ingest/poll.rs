@@ -318,7 +318,7 @@ fn place(anchor: &Anchor, found: Found, oldest: Option<Millis>) -> (usize, Optio
 }
 
 fn line_hash(line: &LineRow<'_>) -> u64 {
-    row_hash(line.at, [line.program.as_bytes(), line.message.as_bytes()])
+    row_hash(line.at, [line.program.as_bytes(), line.text.as_bytes()])
 }
 
 fn scan_hash(scan: &Scan) -> u64 {
