@@ -49,7 +49,7 @@ const FORBIDDEN: &[(&str, &str)] = &[("web", "Scope::All")];
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("model/time.rs", "sqlx::", "the derive of sqlx::Type on the newtype that is stored as a number"),
     ("model/mail.rs", "sqlx::", "the derive of sqlx::Type on the newtypes that are stored as numbers"),
-    ("commands/import_log.rs", "Instant::now", "how long the import took, for whom watches it; nothing is stored"),
+    ("commands/import_log.rs", "Instant::now", "how long the import took; nothing is stored"),
 ];
 
 #[test]
