@@ -9,3 +9,5 @@ pub mod inventory;
 pub mod links;
 pub mod mails;
 pub mod sessions;
+
+pub use db::{Db, Error, Result, Tx};
