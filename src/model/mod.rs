@@ -6,6 +6,7 @@ pub mod filter;
 pub mod fold;
 pub mod inventory;
 pub mod mail;
+pub mod scan;
 pub mod scope;
 pub mod time;
 pub mod token;

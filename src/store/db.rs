@@ -345,6 +345,18 @@ impl Tx {
         Ok(self.fetch(sql).await?.into_iter().next())
     }
 
+    /// Inserts one row.
+    pub async fn insert<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        row: [Value<'v>; N],
+    ) -> Result<()> {
+        let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
+        self.execute(Sql { text: text.into(), values: row.into() }).await?;
+        Ok(())
+    }
+
     /// Inserts rows of `columns`; where a row with the same `keys` exists, its `update` columns are set to the
     /// new values. Names are ours, values are bound. `keys` must be the table's primary or only unique key.
     pub async fn upsert<'v, const N: usize>(
