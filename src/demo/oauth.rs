@@ -143,7 +143,7 @@ pub(super) async fn authorize(
     let now = mailcow.now();
     let mut state = mailcow.state();
     if let Err(refusal) = validate(&mailcow.keys, &state.redirect_uris, &query) {
-        return refusal;
+        return *refusal;
     }
     if let Some(session) = state.sessions.find(cookie(&headers), now)
         && let Some(user) = &session.user
@@ -173,7 +173,7 @@ pub(super) async fn consent(State(mailcow): State<Arc<Mailcow>>, request: Reques
     let mut state = mailcow.state();
     let target = match validate(&mailcow.keys, &state.redirect_uris, &query) {
         Ok(target) => target,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let session = state.sessions.find(id.as_deref(), now).cloned().unwrap_or_default();
     if let Some(user) = &session.user
@@ -194,9 +194,9 @@ pub(super) async fn consent(State(mailcow): State<Arc<Mailcow>>, request: Reques
 }
 
 /// Checks an authorization request; gives back the redirect URI.
-fn validate(keys: &Keys, registered: &[String], query: &Fields) -> Result<String, Response> {
+fn validate(keys: &Keys, registered: &[String], query: &Fields) -> Result<String, Box<Response>> {
     let field = |name: &str| query.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    let bad = |fault| complain(StatusCode::BAD_REQUEST, &fault);
+    let bad = |fault| Box::new(complain(StatusCode::BAD_REQUEST, &fault));
     let client = field("client_id").ok_or_else(|| bad(fault("invalid_client", "No client id supplied")))?;
     if client != keys.client_id {
         return Err(bad(fault("invalid_client", "The client id supplied is invalid")));
@@ -224,7 +224,7 @@ fn validate(keys: &Keys, registered: &[String], query: &Fields) -> Result<String
             body.push(("state".into(), Json::from(place)));
         }
         let location = [(header::LOCATION, with_query(&target, &pairs))];
-        (StatusCode::FOUND, location, json(&Json::Object(body))).into_response()
+        Box::new((StatusCode::FOUND, location, json(&Json::Object(body))).into_response())
     };
     match field("response_type") {
         Some("code") => {}
@@ -380,7 +380,10 @@ pub(super) async fn profile(State(mailcow): State<Arc<Mailcow>>, request: Reques
         Some(header) => match header.strip_prefix("Bearer ") {
             Some(token) => token.trim().to_owned(),
             None => {
-                return complain(StatusCode::UNAUTHORIZED, &fault("invalid_request", "Malformed auth header"));
+                return complain(
+                    StatusCode::UNAUTHORIZED,
+                    &fault("invalid_request", "Malformed auth header"),
+                );
             }
         },
         None => match query.get("access_token").or_else(|| fields.get("access_token")) {

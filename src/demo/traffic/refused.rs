@@ -46,8 +46,9 @@ impl Scribe<'_> {
     pub fn foreign_sender(&mut self, at: Millis) -> Millis {
         let login = self.rng.pick(&["ann@alpha.test", "bob@alpha.test"]);
         let from = self.rng.pick(&["carla@beta.test", "boss@kunde-gmbh.example"]);
+        let to = self.rng.pick(PEOPLE);
         let reply = format!("553 5.7.1 <{from}>: Sender address rejected: not owned by user {login}");
-        self.refuse_rcpt(at, &Entry::Submission(login.to_owned()), from, self.rng_person(), &reply)
+        self.refuse_rcpt(at, &Entry::Submission(login.to_owned()), from, to, &reply)
     }
 
     pub fn forged_sender(&mut self, at: Millis) -> Millis {
@@ -155,9 +156,5 @@ impl Scribe<'_> {
             left => ("warn", format!("{left} more attempts in the next 600 seconds until {net} is banned")),
         };
         self.out.push((at, Deed::Netfilter { priority, message }));
-    }
-
-    pub fn rng_person(&mut self) -> &'static str {
-        self.rng.pick(PEOPLE)
     }
 }
