@@ -51,6 +51,8 @@ pub struct Identity {
     pub address: String,
     /// Display name, may be empty.
     pub name: String,
+    /// When the mailbox was made, as Mailcow's text; may be empty.
+    pub created: String,
 }
 
 /// Why nobody was signed in.
@@ -111,7 +113,8 @@ impl OAuth {
     }
 
     async fn redeem(&self, code: &str, verifier: &str) -> Result<String, SignInError> {
-        let send = |request: HttpRequest| self.forward(request);
+        let http = self.http.clone();
+        let send = move |request: HttpRequest| forward(http.clone(), request);
         let outcome = self
             .client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
@@ -134,19 +137,19 @@ impl OAuth {
             Err(RequestTokenError::Other(text)) => Err(failed("Mailcow oauth/token", Cause::Json(text))),
         }
     }
+}
 
-    /// Sends what the `oauth2` crate wants to ask through our client, with its limits.
-    async fn forward(&self, request: HttpRequest) -> Result<HttpResponse, Error> {
-        let target = "Mailcow oauth/token";
-        let broken = || Error { target: target.to_owned(), cause: Cause::BadName };
-        let (parts, body) = request.into_parts();
-        let url = Url::parse(&parts.uri.to_string()).map_err(|_| broken())?;
-        let request = self.http.request(parts.method, url).headers(parts.headers).body(body);
-        let answer = self.http.send(request.build().map_err(|_| broken())?, LIMIT, target).await?;
-        let mut response = HttpResponse::new(answer.body);
-        *response.status_mut() = reqwest::StatusCode::from_u16(answer.status).map_err(|_| broken())?;
-        Ok(response)
-    }
+/// Sends what the `oauth2` crate wants to ask through our client, with its limits.
+async fn forward(http: Http, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let target = "Mailcow oauth/token";
+    let broken = || Error { target: target.to_owned(), cause: Cause::BadName };
+    let (parts, body) = request.into_parts();
+    let url = Url::parse(&parts.uri.to_string()).map_err(|_| broken())?;
+    let request = http.request(parts.method, url).headers(parts.headers).body(body);
+    let answer = http.send(request.build().map_err(|_| broken())?, LIMIT, target).await?;
+    let mut response = HttpResponse::new(answer.body);
+    *response.status_mut() = reqwest::StatusCode::from_u16(answer.status).map_err(|_| broken())?;
+    Ok(response)
 }
 
 fn failed(target: &str, cause: Cause) -> SignInError {
@@ -159,6 +162,8 @@ struct Profile {
     email: serde_json::Value,
     #[serde(default)]
     full_name: serde_json::Value,
+    #[serde(default)]
+    created: serde_json::Value,
     active: Option<serde_json::Value>,
 }
 
@@ -173,7 +178,8 @@ impl Profile {
             return None;
         }
         let address = normalise_address(profile.email.as_str()?)?;
-        Some(Identity { address, name: profile.full_name.as_str().unwrap_or_default().trim().to_owned() })
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().trim().to_owned();
+        Some(Identity { address, name: text(&profile.full_name), created: text(&profile.created) })
     }
 }
 
