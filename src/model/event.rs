@@ -77,6 +77,13 @@ pub enum Fact<'a> {
     },
     /// `message-id=<...>`, without the angle brackets where they were there.
     MessageId(&'a str),
+    /// This mail is a notice about another one, or went on from it under a new queue id.
+    Parent {
+        /// Queue id of the other mail.
+        queue_id: &'a str,
+        /// Which notice this is; `None` when the other mail was forwarded or re-injected.
+        kind: Option<NoticeKind>,
+    },
     /// The spam filter's verdict, from Rspamd's history.
     Checked(Checked<'a>),
     /// A refusal of a mail that had a queue id (`milter-reject`, `reject` of cleanup).
@@ -202,6 +209,10 @@ pub struct Checked<'a> {
     pub junk_limit: Option<i32>,
     /// Decoded subject; `None` when the mail has none.
     pub subject: Option<&'a str>,
+    /// True when Rspamd was told to hide subjects (`subject_privacy`).
+    pub subject_hidden: bool,
+    /// Envelope recipients before alias expansion, tags removed, joined by line breaks.
+    pub rcpts: &'a str,
     /// Client address, when known.
     pub ip: Option<&'a str>,
     /// Bytes before Postfix added headers.

@@ -3,6 +3,11 @@
 pub mod event;
 pub mod explain;
 pub mod filter;
+pub mod fold;
+pub mod inventory;
 pub mod mail;
+pub mod scan;
 pub mod scope;
 pub mod time;
+pub mod token;
+pub mod user;

@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::loose::{Entries, Number, Object, Text};
-use crate::model::time::Millis;
+use crate::model::{event::LogLine, time::Millis};
 
 /// The rows of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,13 @@ struct LineFields<'a> {
     program: Text<'a>,
     #[serde(borrow, default)]
     message: Text<'a>,
+}
+
+impl Line<'_> {
+    /// The line for the parsers.
+    pub fn as_line(&self) -> LogLine<'_> {
+        LogLine { at: self.at, program: &self.program, text: &self.text }
+    }
 }
 
 impl<'a> LineFields<'a> {

@@ -10,59 +10,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::loose::{Entries, Number, Object, Text};
-use crate::model::time::Millis;
-
-/// One scan of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanRow {
-    /// Start of the scan.
-    pub at: Millis,
-    /// Message id without angle brackets; `None` when the mail had none.
-    pub message_id: Option<String>,
-    /// Decoded subject; `None` when the mail had none. With [`ScanRow::subject_hidden`] it is `obf:` and a hash.
-    pub subject: Option<String>,
-    /// Rspamd's `subject_privacy` replaced the subject by a hash.
-    pub subject_hidden: bool,
-    /// Bytes before Postfix added headers.
-    pub size: u64,
-    /// Client's address, when known.
-    pub ip: Option<String>,
-    /// Who was logged in.
-    pub user: Option<String>,
-    /// Envelope sender without plus tag; empty for notices.
-    pub sender: String,
-    /// Envelope recipients of this transaction, without plus tags, before aliases.
-    pub rcpts: Vec<String>,
-    /// `no action`, `greylist`, `add header`, `rewrite subject`, `soft reject`, `reject`, ...; empty when missing.
-    pub action: String,
-    /// Score in hundredths.
-    pub score: i32,
-    /// Limit of `reject` in hundredths.
-    pub limit: Option<i32>,
-    /// Limit of `add header` in hundredths.
-    pub junk_limit: Option<i32>,
-    /// What the filter noticed, in the order of the row.
-    pub symbols: Vec<Symbol>,
-    /// `passthrough_module`: who forced the result (`greylist`, `ratelimit`, ...).
-    pub forced_by: Option<String>,
-    /// Whether a symbol says that a virus was found.
-    pub virus: bool,
-    /// Domain that the mail was signed for by us.
-    pub signed_for: Option<String>,
-}
-
-/// One thing that the filter noticed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Symbol {
-    /// Rspamd's name, such as `R_SPF_ALLOW`.
-    pub name: String,
-    /// Its part of the score, in hundredths.
-    pub score: i32,
-    /// What exactly, such as the domain that signed.
-    pub options: Vec<String>,
-    /// What the symbol means, in English.
-    pub description: Option<String>,
-}
+use crate::model::{
+    scan::{Scan, Symbol},
+    time::Millis,
+};
 
 /// Why a row is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -85,7 +36,7 @@ pub enum RowError {
 ///
 /// # Errors
 /// [`RowError`] when the row has no object or no time; other fields are absent when they are of the wrong type.
-pub fn parse_raw(row: &RawValue) -> Result<ScanRow, RowError> {
+pub fn parse_raw(row: &RawValue) -> Result<Scan, RowError> {
     parse(row.get())
 }
 
@@ -93,7 +44,7 @@ pub fn parse_raw(row: &RawValue) -> Result<ScanRow, RowError> {
 ///
 /// # Errors
 /// As [`parse_raw`].
-pub fn parse(json: &str) -> Result<ScanRow, RowError> {
+pub fn parse(json: &str) -> Result<Scan, RowError> {
     let json = json.trim_ascii();
     if json == "null" {
         return Err(RowError::Null);
@@ -150,7 +101,7 @@ struct OneSymbol<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn row(self) -> Result<ScanRow, RowError> {
+    fn row(self) -> Result<Scan, RowError> {
         let at = self.unix_time.0.filter(|time| (0.0..1e11).contains(time)).ok_or(RowError::NoTime)?;
         let known = |Text(text): Text<'a>, absent: &str| {
             text.filter(|text| !text.is_empty() && text != absent).map(Cow::into_owned)
@@ -159,7 +110,7 @@ impl<'a> Fields<'a> {
         let subject = known(self.subject, "unknown");
         let symbols: Vec<Symbol> =
             self.symbols.0.into_iter().filter_map(|(key, symbol)| symbol.0?.named(key)).collect();
-        Ok(ScanRow {
+        Ok(Scan {
             at: Millis((at * 1000.0).round() as i64),
             message_id: known(self.message_id, "undef").map(|id| without_brackets(&id).to_owned()),
             subject_hidden: subject.as_deref().is_some_and(is_hidden),

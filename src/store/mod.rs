@@ -1,1 +1,23 @@
-//! Stub.
+//! The only room with SQL. Functions that return people's data take a `&Scope` and cannot be called without.
+//!
+//! Reads take [`db::Db`], writes take [`db::Tx`], so every write is in a transaction. One SQL text serves both
+//! engines; what differs is in `db` and in the migration folders.
+//!
+//! To add a table: a migration of the same name and number in both folders, and one file here.
+
+pub mod audit;
+pub mod correlation;
+pub mod db;
+pub mod ingestion;
+pub mod inventory;
+mod keys;
+pub mod lease;
+pub mod lines;
+pub mod links;
+pub mod mails;
+pub mod scans;
+pub mod sessions;
+mod story;
+
+pub use db::{Db, Error, Result, Tx};
+pub use story::Story;

@@ -1,1 +1,4 @@
 //! Stub.
+
+pub mod format;
+pub mod text;

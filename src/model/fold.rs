@@ -1,0 +1,457 @@
+//! Folding facts into mails: pure, and independent of the order in which the facts arrived.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    event::{Attempt, Checked, Event, Fact, Refusal},
+    mail::{
+        Check, Direction, Entrance, Mail, MailId, NoticeSent, Recipient, Refused, ServerId, Status, Step,
+        StepKind, Verdict,
+    },
+    scope::{normalise_address, untagged},
+    time::Millis,
+};
+
+/// After this much silence, a queue id that starts anew is another mail even if its end was not logged.
+/// Postfix keeps a mail for `maximal_queue_lifetime`, 5 days by default.
+const LIFE: Duration = Duration::from_secs(6 * 24 * 3600);
+
+/// Sorts the facts of one queue id and cuts them into mails: short queue ids come back after a while.
+///
+/// A new mail begins with a first fact (`client=`, `uid=`, or the message id where neither came before)
+/// behind an end (`removed`, a refusal of the whole mail), or behind a long silence.
+pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
+    events.sort_unstable();
+    let mut mails: Vec<Vec<Event<'a>>> = Vec::new();
+    let mut ended = false;
+    for event in events {
+        let silent = mails
+            .last()
+            .and_then(|mail| mail.last())
+            .is_some_and(|last: &Event| event.at.since(last.at) > LIFE);
+        let begins = matches!(event.fact, Fact::Client(_) | Fact::Pickup { .. } | Fact::MessageId(_));
+        if mails.is_empty() || silent || (ended && begins) {
+            mails.push(Vec::new());
+            ended = false;
+        }
+        ended |= ends(&event.fact);
+        if let Some(mail) = mails.last_mut() {
+            mail.push(event);
+        }
+    }
+    mails
+}
+
+fn ends(fact: &Fact) -> bool {
+    match fact {
+        Fact::Removed => true,
+        Fact::Refused(refusal) => refuses_whole(refusal),
+        _ => false,
+    }
+}
+
+/// Whether a refusal ends the mail, or only turns one recipient away.
+fn refuses_whole(refusal: &Refusal) -> bool {
+    !matches!(refusal.stage, "RCPT" | "VRFY")
+}
+
+/// The id of a mail: see [`MailId`]. `name` is the queue id, or what identifies a refused attempt.
+pub fn mail_id(server: ServerId, first_seen: Millis, name: &str) -> MailId {
+    let hash = twox_hash::XxHash3_64::oneshot_with_seed(server.0 as u64, name.as_bytes());
+    MailId((first_seen.secs() << MailId::HASH_BITS) | (hash & ((1 << MailId::HASH_BITS) - 1)) as i64)
+}
+
+impl Mail {
+    /// Folds the sorted facts of one mail. `queue_id` is `None` for an attempt that was refused before it
+    /// got one; `name` identifies the mail within its second (the queue id, or the refused line).
+    pub fn from_events(server: ServerId, queue_id: Option<&str>, name: &str, events: &[Event]) -> Self {
+        let first_seen = events.first().map_or(Millis(0), |event| event.at);
+        let mut fold = Fold::new(server, queue_id, mail_id(server, first_seen, name), first_seen);
+        for event in events {
+            fold.add(event);
+        }
+        fold.finish()
+    }
+}
+
+/// The fold's state: the mail so far, and what is decided only at the end.
+struct Fold {
+    mail: Mail,
+    recipients: BTreeMap<(String, Option<String>), Recipient>,
+    checked_rcpts: Vec<String>,
+    checked_size: Option<u64>,
+    queued: bool,
+    held: bool,
+    discarded: bool,
+    expired: bool,
+    quarantined: bool,
+}
+
+impl Fold {
+    fn new(server: ServerId, queue_id: Option<&str>, id: MailId, first_seen: Millis) -> Self {
+        let mail = Mail {
+            id,
+            server,
+            first_seen,
+            last_seen: first_seen,
+            queue_id: queue_id.map(str::to_owned),
+            message_id: None,
+            sender: None,
+            login: None,
+            client_host: None,
+            client_ip: None,
+            helo: None,
+            client_tls: None,
+            entrance: None,
+            size: None,
+            direction: Direction::In,
+            status: Status::Unknown,
+            verdict: Verdict::None,
+            check: None,
+            recipients: Vec::new(),
+            refusal: None,
+            notices: Vec::new(),
+            parent: None,
+            removed: None,
+            steps: Vec::new(),
+        };
+        Self {
+            mail,
+            recipients: BTreeMap::new(),
+            checked_rcpts: Vec::new(),
+            checked_size: None,
+            queued: false,
+            held: false,
+            discarded: false,
+            expired: false,
+            quarantined: false,
+        }
+    }
+
+    fn add(&mut self, event: &Event) {
+        let at = event.at;
+        self.mail.last_seen = self.mail.last_seen.max(at);
+        match &event.fact {
+            Fact::Client(client) => {
+                self.mail.client_host = known(client.host);
+                self.mail.client_ip = known(client.ip);
+                self.mail.login = client.login.map(str::to_owned);
+                self.mail.client_tls = client.tls.map(str::to_owned);
+                self.mail.parent = client.parent.map(str::to_owned).or(self.mail.parent.take());
+                self.mail.entrance = Some(entrance(event.program));
+                self.step(at, StepKind::Received);
+            }
+            Fact::Pickup { sender, .. } => {
+                self.mail.sender = Some((*sender).to_owned());
+                self.mail.entrance = Some(Entrance::Local);
+                self.step(at, StepKind::Received);
+            }
+            Fact::MessageId(id) => {
+                self.mail.message_id.get_or_insert_with(|| (*id).to_owned());
+                if self.mail.entrance.is_none() {
+                    self.mail.entrance = Some(Entrance::System);
+                }
+            }
+            Fact::Parent { queue_id, .. } => self.mail.parent = Some((*queue_id).to_owned()),
+            Fact::Checked(checked) => self.check(at, checked),
+            Fact::Refused(refusal) => self.refuse(at, event.program, refusal),
+            Fact::Held { reason } => {
+                self.held = true;
+                self.step(at, StepKind::Held((*reason).to_owned()));
+            }
+            Fact::Discarded { reason } => {
+                self.discarded = true;
+                self.step(at, StepKind::Discarded((*reason).to_owned()));
+            }
+            Fact::Released => {
+                self.held = false;
+                self.step(at, StepKind::Released);
+            }
+            Fact::Queued { sender, size, .. } => {
+                self.mail.sender = Some((*sender).to_owned());
+                self.mail.size = Some(*size);
+                self.held = false;
+                if !self.queued {
+                    self.queued = true;
+                    self.step(at, StepKind::Queued);
+                }
+            }
+            Fact::Attempt(attempt) => self.attempt(at, event.program, attempt),
+            Fact::Expired { sender } => {
+                self.mail.sender.get_or_insert_with(|| (*sender).to_owned());
+                self.expired = true;
+                self.step(at, StepKind::Expired);
+            }
+            Fact::Notice { kind, queue_id } => {
+                let notice = NoticeSent { at, kind: *kind, queue_id: (*queue_id).to_owned() };
+                self.mail.notices.push(notice.clone());
+                self.step(at, StepKind::Notice(notice));
+            }
+            Fact::Quarantined => {
+                self.quarantined = true;
+                self.step(at, StepKind::Quarantined);
+            }
+            Fact::Removed => {
+                self.mail.removed = Some(at);
+                self.step(at, StepKind::Removed);
+            }
+        }
+    }
+
+    fn step(&mut self, at: Millis, kind: StepKind) {
+        self.mail.steps.push(Step { at, kind });
+    }
+
+    fn check(&mut self, at: Millis, checked: &Checked) {
+        self.mail.verdict = Verdict::from_action(checked.action, checked.forced_by);
+        self.checked_rcpts =
+            checked.rcpts.lines().filter(|rcpt| !rcpt.is_empty()).map(str::to_owned).collect();
+        self.checked_size = Some(checked.size);
+        if self.mail.client_ip.is_none() {
+            self.mail.client_ip = checked.ip.and_then(known);
+        }
+        self.mail.check = Some(Check {
+            action: checked.action.to_owned(),
+            score: checked.score,
+            limit: checked.limit,
+            junk_limit: checked.junk_limit,
+            subject: checked.subject.map(str::to_owned),
+            subject_hidden: checked.subject_hidden,
+            virus: checked.virus,
+            forced_by: checked.forced_by.map(str::to_owned),
+            signed_for: checked.signed_for.map(str::to_owned),
+            scan: checked.scan,
+        });
+        self.step(at, StepKind::Checked);
+    }
+
+    fn refuse(&mut self, at: Millis, program: &str, refusal: &Refusal) {
+        if let Some(from) = refusal.from {
+            self.mail.sender.get_or_insert_with(|| from.to_owned());
+        }
+        if self.mail.client_ip.is_none() {
+            self.mail.client_ip = known(refusal.ip);
+            self.mail.client_host = known(refusal.host);
+        }
+        if !refusal.helo.is_empty() {
+            self.mail.helo = Some(refusal.helo.to_owned());
+        }
+        if let Some(login) = refusal.login {
+            self.mail.login.get_or_insert_with(|| login.to_owned());
+        }
+        if self.mail.entrance.is_none() {
+            self.mail.entrance = Some(entrance(program));
+        }
+        let refused = Refused {
+            verb: refusal.verb.to_owned(),
+            stage: refusal.stage.to_owned(),
+            code: refusal.code,
+            dsn: refusal.dsn.to_owned(),
+            reply: refusal.reply.to_owned(),
+        };
+        let status = refused_status(&refused);
+        let row = refusal.to.map(|to| Recipient {
+            address: to.to_owned(),
+            status,
+            dsn: refusal.dsn.to_owned(),
+            reply: refusal.reply.to_owned(),
+            attempts: 1,
+            last_attempt: at,
+            ..Recipient::default()
+        });
+        if let Some(row) = &row {
+            self.recipients.insert((row.address.clone(), None), row.clone());
+        }
+        if refuses_whole(refusal) || self.mail.queue_id.is_none() {
+            self.mail.refusal = Some(refused);
+            self.step(at, StepKind::Refused);
+        } else if let Some(row) = row {
+            self.step(at, StepKind::RecipientRefused(Box::new(row)));
+        }
+    }
+
+    fn attempt(&mut self, at: Millis, program: &str, attempt: &Attempt) {
+        let key = (attempt.to.to_owned(), attempt.orig_to.map(str::to_owned));
+        let tries = self.recipients.get(&key).map_or(0, |row| row.attempts);
+        let status = attempt_status(program, attempt);
+        let row = Recipient {
+            address: attempt.to.to_owned(),
+            orig_to: attempt.orig_to.map(str::to_owned),
+            status,
+            status_word: if status == Status::Unknown { attempt.status.to_owned() } else { String::new() },
+            dsn: attempt.dsn.to_owned(),
+            relay: attempt.relay.to_owned(),
+            local: is_local(program, attempt),
+            delay: attempt.delay.to_owned(),
+            delays: attempt.delays.to_owned(),
+            reply: attempt.reply.to_owned(),
+            tls: attempt.tls.map(str::to_owned),
+            attempts: tries + 1,
+            last_attempt: at,
+        };
+        self.recipients.insert(key, row.clone());
+        self.step(at, StepKind::Attempt(Box::new(row)));
+    }
+
+    fn finish(mut self) -> Mail {
+        self.add_checked_recipients();
+        let junk = self.mail.verdict == Verdict::Junk;
+        let (removed, expired) = (self.mail.removed.is_some(), self.expired);
+        for row in self.recipients.values_mut() {
+            row.status = match row.status {
+                Status::Delayed if expired => Status::Expired,
+                // It left the queue and no line says how: deleted by hand, or a gap in the log.
+                Status::Delayed if removed => Status::Unknown,
+                Status::Sent if junk && row.local => Status::Junk,
+                status => status,
+            };
+        }
+        if junk {
+            for step in &mut self.mail.steps {
+                if let StepKind::Attempt(row) = &mut step.kind
+                    && row.status == Status::Sent
+                    && row.local
+                {
+                    row.status = Status::Junk;
+                }
+            }
+        }
+        self.mail.size = self.mail.size.or(self.checked_size);
+        self.mail.status = self.status();
+        let refused = self.mail.refusal.is_some();
+        let untried = self.recipients.values().all(|row| row.attempts == 0);
+        for row in self.recipients.values_mut() {
+            if untried || (refused && row.status == Status::Rejected) {
+                row.status = self.mail.status;
+            }
+        }
+        self.mail.direction = self.direction();
+        self.mail.recipients = self.recipients.into_values().collect();
+        self.mail
+    }
+
+    /// Recipients that only the spam filter names: those of a mail refused as a whole, and those whose
+    /// first attempt is still to come. A milter's line names just the last recipient.
+    fn add_checked_recipients(&mut self) {
+        let covered: Vec<String> = self
+            .recipients
+            .values()
+            .flat_map(|row| [Some(&row.address), row.orig_to.as_ref()])
+            .flatten()
+            .filter_map(|address| normalise_address(address))
+            .map(|address| untagged(&address).into_owned())
+            .collect();
+        let refused = self.mail.refusal.as_ref().map(|refused| {
+            (refused_status(refused), refused.dsn.clone(), refused.reply.clone(), self.mail.last_seen)
+        });
+        for rcpt in std::mem::take(&mut self.checked_rcpts) {
+            let plain = normalise_address(&rcpt).map(|address| untagged(&address).into_owned());
+            if plain.is_none_or(|plain| covered.contains(&plain)) {
+                continue;
+            }
+            // Once attempts are logged, an address without one was expanded by an alias or never queued.
+            if refused.is_none() && !self.recipients.is_empty() {
+                continue;
+            }
+            let mut row = Recipient { address: rcpt.clone(), ..Recipient::default() };
+            if let Some((status, dsn, reply, at)) = &refused {
+                row.status = *status;
+                row.dsn.clone_from(dsn);
+                row.reply.clone_from(reply);
+                row.attempts = 1;
+                row.last_attempt = *at;
+            }
+            self.recipients.insert((rcpt, None), row);
+        }
+    }
+
+    fn status(&self) -> Status {
+        let virus = self.mail.check.as_ref().is_some_and(|check| check.virus);
+        if let Some(refused) = &self.mail.refusal {
+            let status = refused_status(refused);
+            return match status {
+                Status::Rejected if virus => Status::Virus,
+                Status::Rejected if self.quarantined => Status::Quarantined,
+                status => status,
+            };
+        }
+        if self.held {
+            return Status::Held;
+        }
+        let worst = self.recipients.values().filter(|row| row.attempts > 0).map(|row| row.status).max();
+        match worst {
+            Some(worst) => worst,
+            None if self.discarded => Status::Discarded,
+            None if self.expired => Status::Expired,
+            None if self.mail.removed.is_some() => Status::Unknown,
+            None if self.queued || self.mail.message_id.is_some() => Status::Queued,
+            None => Status::Unknown,
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        let attempted = || self.recipients.values().filter(|row| row.attempts > 0 && !row.relay.is_empty());
+        let all_local = attempted().next().is_some() && attempted().all(|row| row.local);
+        let ours = match self.mail.entrance {
+            _ if self.mail.login.is_some() => true,
+            Some(Entrance::Submission | Entrance::Smtps | Entrance::Webmail | Entrance::Local) => true,
+            // A notice of our own: to a mailbox here it comes in, to anybody else it goes out.
+            Some(Entrance::System) => !all_local,
+            _ => false,
+        };
+        match (ours, all_local) {
+            (false, _) => Direction::In,
+            (true, true) => Direction::Internal,
+            (true, false) => Direction::Out,
+        }
+    }
+}
+
+fn known(word: &str) -> Option<String> {
+    (!word.is_empty() && word != "unknown").then(|| word.to_owned())
+}
+
+/// The way in, from the syslog name of the service; Mailcow names its services in `master.cf`.
+fn entrance(program: &str) -> Entrance {
+    let service = program.rsplit_once('/').map_or(program, |(service, _)| service);
+    match service.rsplit('/').next().unwrap_or(service) {
+        "submission" | "submission-haproxy" => Entrance::Submission,
+        "smtps" | "smtps-haproxy" => Entrance::Smtps,
+        "sogo" => Entrance::Webmail,
+        "quarantine" => Entrance::Release,
+        "bcc" => Entrance::BccCopy,
+        _ => Entrance::Smtp,
+    }
+}
+
+fn refused_status(refused: &Refused) -> Status {
+    let lower = refused.reply.to_ascii_lowercase();
+    let for_now = match refused.code {
+        0 => !refused.dsn.starts_with('5'),
+        code => code < 500,
+    };
+    match for_now {
+        true => Status::SoftRejected,
+        false if lower.contains("virus") || lower.contains("clamav") => Status::Virus,
+        false => Status::Rejected,
+    }
+}
+
+fn attempt_status(program: &str, attempt: &Attempt) -> Status {
+    let dropped = program.ends_with("/discard") || attempt.reply.starts_with("delivered to file: /dev/null");
+    match attempt.status {
+        "sent" if dropped => Status::Discarded,
+        "sent" => Status::Sent,
+        "deferred" => Status::Delayed,
+        "bounced" => Status::Bounced,
+        "expired" => Status::Expired,
+        _ => Status::Unknown,
+    }
+}
+
+/// Whether the attempt was for a mailbox here: Mailcow hands those to Dovecot by LMTP.
+fn is_local(program: &str, attempt: &Attempt) -> bool {
+    let daemon = program.rsplit('/').next().unwrap_or(program);
+    matches!(daemon, "lmtp" | "virtual" | "local")
+        || (daemon == "pipe" && attempt.relay.starts_with("dovecot"))
+}

@@ -1,0 +1,412 @@
+//! The two engines behind one face: SQLite and MariaDB/MySQL.
+//!
+//! A statement is one text for both, with `?` for values. Reads take [`Db`], writes take [`Tx`]. SQLite gets
+//! two pools, many readers and one writer that begins immediately; what differs elsewhere is in the
+//! migration folders.
+
+use std::{borrow::Cow, path::PathBuf, str::FromStr, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, FromRow, MySqlPool, SqlitePool,
+    migrate::Migrator,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+
+use crate::model::{mail::MailId, time::Millis};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql");
+
+/// Values in one statement; both engines take more, but longer statements win nothing.
+const VALUES_PER_STATEMENT: usize = 4000;
+
+/// Where the data are kept.
+#[derive(Clone)]
+pub enum Place {
+    /// A SQLite file, made when missing.
+    Sqlite(PathBuf),
+    /// A MariaDB or MySQL database.
+    Mysql(Box<MySqlConnectOptions>),
+}
+
+impl Place {
+    /// A `mysql://user:password@host:port/database` address.
+    pub fn mysql_url(url: &str) -> Result<Self> {
+        Ok(Self::Mysql(Box::new(MySqlConnectOptions::from_str(url).map_err(Error::from)?)))
+    }
+
+    /// A database by its parts, so that a password needs no escaping.
+    pub fn mysql(host: &str, port: u16, user: &str, password: &str, database: &str) -> Self {
+        let options = MySqlConnectOptions::new()
+            .host(host)
+            .port(port)
+            .username(user)
+            .password(password)
+            .database(database);
+        Self::Mysql(Box::new(options))
+    }
+}
+
+/// Why the database could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A row with this key exists already, or a rule of the schema forbids the row.
+    #[error("the row conflicts with one that exists")]
+    Conflict(#[source] sqlx::Error),
+    /// The database is busy or away; later may be better.
+    #[error("the database is busy or cannot be reached: {0}")]
+    Busy(#[source] sqlx::Error),
+    /// The schema was made by a newer version of this program.
+    #[error(
+        "the database was made by a newer version of this program (its schema has step {0}); upgrade the program"
+    )]
+    NewerSchema(i64),
+    /// Anything else: a defect of ours, a damaged file, missing rights.
+    #[error("the database failed: {0}")]
+    Broken(#[source] sqlx::Error),
+    /// A stored value cannot be read back.
+    #[error("a stored value is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(inner)
+                if inner.is_unique_violation()
+                    || inner.is_foreign_key_violation()
+                    || inner.is_check_violation() =>
+            {
+                Self::Conflict(error)
+            }
+            // SQLite: busy, locked; MySQL: lock wait timeout, deadlock, too many connections, shutting down.
+            sqlx::Error::Database(inner)
+                if matches!(
+                    inner.code().as_deref(),
+                    Some("5" | "6" | "261" | "517" | "1205" | "1213" | "1040" | "1053" | "40001")
+                ) =>
+            {
+                Self::Busy(error)
+            }
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Busy(error),
+            _ => Self::Broken(error),
+        }
+    }
+}
+
+/// What the functions of this room answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A row type that both engines can fill; `#[derive(sqlx::FromRow)]` makes one.
+pub trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}
+impl<T> Record for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}
+
+/// A value bound to a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// NULL.
+    Null,
+    /// Any integer.
+    Int(i64),
+    /// A floating number.
+    Real(f64),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Bytes(Cow<'a, [u8]>),
+}
+
+macro_rules! value_from {
+    ($($from:ty => |$name:ident| $value:expr),* $(,)?) => {
+        $(impl<'a> From<$from> for Value<'a> { fn from($name: $from) -> Self { $value } })*
+    };
+}
+
+value_from! {
+    i64 => |v| Self::Int(v),
+    i32 => |v| Self::Int(v.into()),
+    i16 => |v| Self::Int(v.into()),
+    u8 => |v| Self::Int(v.into()),
+    u32 => |v| Self::Int(v.into()),
+    bool => |v| Self::Int(v.into()),
+    f64 => |v| Self::Real(v),
+    Millis => |v| Self::Int(v.0),
+    MailId => |v| Self::Int(v.0),
+    &'a str => |v| Self::Text(Cow::Borrowed(v)),
+    &'a String => |v| Self::Text(Cow::Borrowed(v)),
+    String => |v| Self::Text(Cow::Owned(v)),
+    &'a [u8] => |v| Self::Bytes(Cow::Borrowed(v)),
+    &'a Vec<u8> => |v| Self::Bytes(Cow::Borrowed(v)),
+    Vec<u8> => |v| Self::Bytes(Cow::Owned(v)),
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A statement with its values.
+#[derive(Debug, Clone)]
+pub struct Sql<'a> {
+    text: Cow<'static, str>,
+    values: Vec<Value<'a>>,
+}
+
+/// Begins a statement. The text is written by us: values from outside go through [`Sql::bind`] only.
+pub fn sql<'a>(text: impl Into<Cow<'static, str>>) -> Sql<'a> {
+    Sql { text: text.into(), values: Vec::new() }
+}
+
+impl<'a> Sql<'a> {
+    /// The value of the next `?`.
+    pub fn bind(mut self, value: impl Into<Value<'a>>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// The values of the next several `?`, as [`places`] writes them.
+    pub fn bind_all<V: Into<Value<'a>>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.values.extend(values.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// `?, ?, ?` for `count` values.
+pub fn places(count: usize) -> String {
+    let mut text = "?, ".repeat(count);
+    text.truncate(text.len().saturating_sub(2));
+    text
+}
+
+macro_rules! bound {
+    ($query:expr, $values:expr) => {{
+        let mut query = $query;
+        for value in $values {
+            query = match value {
+                Value::Null => query.bind(None::<i64>),
+                Value::Int(value) => query.bind(value),
+                Value::Real(value) => query.bind(value),
+                Value::Text(value) => query.bind(value.into_owned()),
+                Value::Bytes(value) => query.bind(value.into_owned()),
+            };
+        }
+        query
+    }};
+}
+
+macro_rules! fetched {
+    ($sql:expr, $on:expr) => {
+        bound!(sqlx::query_as(AssertSqlSafe($sql.text)), $sql.values).fetch_all($on).await?
+    };
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub enum Db {
+    /// SQLite.
+    Sqlite {
+        /// Readers.
+        read: SqlitePool,
+        /// The one writer.
+        write: SqlitePool,
+    },
+    /// MariaDB or MySQL.
+    Mysql(MySqlPool),
+}
+
+impl Db {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(place: &Place) -> Result<Self> {
+        let db = match place {
+            Place::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(Duration::from_secs(15))
+                    .pragma("cache_size", "-1500");
+                let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+                let read = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options);
+                Self::Sqlite { read, write }
+            }
+            Place::Mysql(options) => {
+                let pool = MySqlPoolOptions::new()
+                    .max_connections(8)
+                    .acquire_timeout(Duration::from_secs(15))
+                    .connect_with((**options).clone())
+                    .await?;
+                Self::Mysql(pool)
+            }
+        };
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let outcome = match self {
+            Self::Sqlite { write, .. } => SQLITE_MIGRATIONS.run(write).await,
+            Self::Mysql(pool) => MYSQL_MIGRATIONS.run(pool).await,
+        };
+        outcome.map_err(|error| match error {
+            sqlx::migrate::MigrateError::VersionMissing(version) => Error::NewerSchema(version),
+            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            other => Error::Broken(sqlx::Error::Migrate(Box::new(other))),
+        })
+    }
+
+    /// Which engine this is, for pages and messages.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "SQLite",
+            Self::Mysql(_) => "MariaDB",
+        }
+    }
+
+    /// All rows of a reading statement.
+    pub async fn fetch<T: Record>(&self, sql: Sql<'_>) -> Result<Vec<T>> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => fetched!(sql, read),
+            Self::Mysql(pool) => fetched!(sql, pool),
+        })
+    }
+
+    /// The first row of a reading statement, if there is one.
+    pub async fn fetch_one<T: Record>(&self, sql: Sql<'_>) -> Result<Option<T>> {
+        Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    /// Begins a transaction. SQLite takes its write lock at once.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Mysql(pool) => Tx::Mysql(pool.begin().await?),
+        })
+    }
+
+    /// Closes all connections, after those in use have been given back.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Mysql(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction; dropped without [`Tx::commit`] it leaves no trace.
+pub enum Tx {
+    /// SQLite.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// MariaDB or MySQL.
+    Mysql(sqlx::Transaction<'static, sqlx::MySql>),
+}
+
+impl Tx {
+    /// Makes the writes last.
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Mysql(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Runs a writing statement. The count of touched rows differs between the engines for upserts: use it
+    /// for plain UPDATE and DELETE only.
+    pub async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+            Self::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+        })
+    }
+
+    /// All rows of a reading statement, seen by this transaction.
+    pub async fn fetch<T: Record>(&mut self, sql: Sql<'_>) -> Result<Vec<T>> {
+        Ok(match self {
+            Self::Sqlite(tx) => fetched!(sql, &mut **tx),
+            Self::Mysql(tx) => fetched!(sql, &mut **tx),
+        })
+    }
+
+    /// The first row of a reading statement, if there is one.
+    pub async fn fetch_one<T: Record>(&mut self, sql: Sql<'_>) -> Result<Option<T>> {
+        Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    /// Inserts one row.
+    pub async fn insert<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        row: [Value<'v>; N],
+    ) -> Result<()> {
+        let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
+        self.execute(Sql { text: text.into(), values: row.into() }).await?;
+        Ok(())
+    }
+
+    /// Inserts rows of `columns`; where a row with the same `keys` exists, its `update` columns are set to the
+    /// new values. Names are ours, values are bound. `keys` must be the table's primary or only unique key.
+    pub async fn upsert<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        keys: &[&'static str],
+        update: &[&'static str],
+        rows: impl IntoIterator<Item = [Value<'v>; N]>,
+    ) -> Result<()> {
+        let tail = self.conflict_clause(keys, update);
+        let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+        let one_row = format!("({})", places(N));
+        let most = (VALUES_PER_STATEMENT / N).max(1);
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut values = Vec::with_capacity(most * N);
+            let mut count = 0;
+            for row in rows.by_ref().take(most) {
+                values.extend(row);
+                count += 1;
+            }
+            let mut text = String::with_capacity(head.len() + (one_row.len() + 1) * count + tail.len());
+            text.push_str(&head);
+            for index in 0..count {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(&one_row);
+            }
+            text.push_str(&tail);
+            self.execute(Sql { text: text.into(), values }).await?;
+        }
+        Ok(())
+    }
+
+    fn conflict_clause(&self, keys: &[&str], update: &[&str]) -> String {
+        let set = |form: fn(&str) -> String| update.iter().map(|c| form(c)).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Sqlite(_) if update.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
+            Self::Sqlite(_) => format!(
+                " ON CONFLICT ({}) DO UPDATE SET {}",
+                keys.join(", "),
+                set(|c| format!("{c} = excluded.{c}"))
+            ),
+            // Setting a key to itself is MySQL's "do nothing".
+            Self::Mysql(_) if update.is_empty() => {
+                format!(" ON DUPLICATE KEY UPDATE {0} = {0}", keys.first().copied().unwrap_or("id"))
+            }
+            Self::Mysql(_) => format!(" ON DUPLICATE KEY UPDATE {}", set(|c| format!("{c} = VALUES({c})"))),
+        }
+    }
+}
