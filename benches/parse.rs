@@ -23,17 +23,33 @@ fn log(mails: u32) -> String {
             format!("{stamp}/postscreen[372]: CONNECT from [{ip}]:4{n:04} to [172.22.1.253]:25"),
             format!("{stamp}/postscreen[372]: PASS OLD [{ip}]:4{n:04}"),
             format!("{stamp}/smtpd[{n}]: connect from mx{n}.remote.example[{ip}]"),
-            format!("{stamp}/smtpd[{n}]: Anonymous TLS connection established from mx{n}.remote.example[{ip}]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256"),
+            format!(
+                "{stamp}/smtpd[{n}]: Anonymous TLS connection established from mx{n}.remote.example[{ip}]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256"
+            ),
             format!("{stamp}/smtpd[{n}]: {id}: client=mx{n}.remote.example[{ip}]"),
             format!("{stamp}/cleanup[{n}]: {id}: message-id=<{n}.20261103.abcdef@remote.example>"),
-            format!("{stamp}/qmgr[381]: {id}: from=<sender{n}@remote.example>, size={n}, nrcpt=1 (queue active)"),
-            format!("{stamp}/smtpd[{n}]: disconnect from mx{n}.remote.example[{ip}] ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7"),
-            format!("{stamp}/lmtp[{n}]: {id}: to=<user{n}@alpha.example>, orig_to=<info@alpha.example>, relay=dovecot[172.22.1.250]:24, delay=0.6, delays=0.3/0.01/0.1/0.2, dsn=2.0.0, status=sent (250 2.0.0 <user{n}@alpha.example> 8PpwCI+MAGvuCAAAg+zDdQ Saved)"),
+            format!(
+                "{stamp}/qmgr[381]: {id}: from=<sender{n}@remote.example>, size={n}, nrcpt=1 (queue active)"
+            ),
+            format!(
+                "{stamp}/smtpd[{n}]: disconnect from mx{n}.remote.example[{ip}] ehlo=2 starttls=1 mail=1 rcpt=1 data=1 quit=1 commands=7"
+            ),
+            format!(
+                "{stamp}/lmtp[{n}]: {id}: to=<user{n}@alpha.example>, orig_to=<info@alpha.example>, relay=dovecot[172.22.1.250]:24, delay=0.6, delays=0.3/0.01/0.1/0.2, dsn=2.0.0, status=sent (250 2.0.0 <user{n}@alpha.example> 8PpwCI+MAGvuCAAAg+zDdQ Saved)"
+            ),
             format!("{stamp}/qmgr[381]: {id}: removed"),
-            format!("{stamp}/submission/smtpd[{n}]: {long}: client=unknown[192.0.2.7], sasl_method=PLAIN, sasl_username=user{n}@alpha.example"),
-            format!("{stamp}/smtp[{n}]: {long}: to=<friend{n}@remote.example>, relay=mx1.remote.example[{ip}]:25, delay=1.7, delays=0.3/0.01/1.1/0.3, dsn=4.7.1, status=deferred (host mx1.remote.example[{ip}] said: 451 4.7.1 <friend{n}@remote.example>: Recipient address rejected: Greylisted, see https://postgrey.example/help (in reply to RCPT TO command))"),
-            format!("{stamp}/smtpd[{n}]: NOQUEUE: reject: RCPT from unknown[{ip}]: 550 5.1.1 <ghost{n}@alpha.example>: Recipient address rejected: User unknown in virtual mailbox table; from=<x{n}@spam.example> to=<ghost{n}@alpha.example> proto=ESMTP helo=<mx{n}.remote.example>"),
-            format!("{stamp}/smtps/smtpd[{n}]: warning: unknown[{ip}]: SASL LOGIN authentication failed: UGFzc3dvcmQ6, sasl_username=user{n}@alpha.example"),
+            format!(
+                "{stamp}/submission/smtpd[{n}]: {long}: client=unknown[192.0.2.7], sasl_method=PLAIN, sasl_username=user{n}@alpha.example"
+            ),
+            format!(
+                "{stamp}/smtp[{n}]: {long}: to=<friend{n}@remote.example>, relay=mx1.remote.example[{ip}]:25, delay=1.7, delays=0.3/0.01/1.1/0.3, dsn=4.7.1, status=deferred (host mx1.remote.example[{ip}] said: 451 4.7.1 <friend{n}@remote.example>: Recipient address rejected: Greylisted, see https://postgrey.example/help (in reply to RCPT TO command))"
+            ),
+            format!(
+                "{stamp}/smtpd[{n}]: NOQUEUE: reject: RCPT from unknown[{ip}]: 550 5.1.1 <ghost{n}@alpha.example>: Recipient address rejected: User unknown in virtual mailbox table; from=<x{n}@spam.example> to=<ghost{n}@alpha.example> proto=ESMTP helo=<mx{n}.remote.example>"
+            ),
+            format!(
+                "{stamp}/smtps/smtpd[{n}]: warning: unknown[{ip}]: SASL LOGIN authentication failed: UGFzc3dvcmQ6, sasl_username=user{n}@alpha.example"
+            ),
         ];
         for line in lines {
             writeln!(log, "{line}").expect("in memory");
@@ -50,7 +66,10 @@ fn read(log: &[u8]) -> usize {
         let text = syslog::text(&log[start..end]);
         start = end + 1;
         if let Some(line) = syslog::parse_line(&text, &mut clock) {
-            mails += usize::from(matches!(black_box(postfix::parse(line.program, line.text)), Parsed::Mail { .. }));
+            mails += usize::from(matches!(
+                black_box(postfix::parse(line.program, line.text)),
+                Parsed::Mail { .. }
+            ));
         }
     }
     mails

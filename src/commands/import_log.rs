@@ -176,12 +176,11 @@ impl Reading {
         emit: &mut impl FnMut(Value) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Some(open) = self.open.remove(queue_id) else { return Ok(()) };
-        let events = open.lines.iter().filter_map(|(at, program, text)| {
-            match postfix::parse(program, text) {
+        let events =
+            open.lines.iter().filter_map(|(at, program, text)| match postfix::parse(program, text) {
                 Parsed::Mail { fact, .. } => Some(Event { at: *at, fact, program }),
                 _ => None,
-            }
-        });
+            });
         for events in split(events.collect()) {
             self.mails += 1;
             let mail = Mail::from_events(ServerId::default(), Some(queue_id), queue_id, &events);
@@ -299,7 +298,10 @@ impl Progress {
     fn tick(&mut self, bytes: usize) {
         self.bytes += bytes as u64 + 1;
         self.lines += 1;
-        if self.visible && self.lines.is_multiple_of(1024) && self.shown.elapsed() > Duration::from_millis(200) {
+        if self.visible
+            && self.lines.is_multiple_of(1024)
+            && self.shown.elapsed() > Duration::from_millis(200)
+        {
             self.shown = Instant::now();
             self.show("\r");
         }

@@ -64,7 +64,8 @@ impl Anchor {
         let wanted = (same_second + 1).clamp(ROWS, MOST);
         let mut hashes: Vec<u64> = rows.iter().rev().take(wanted).map(|(_, hash)| *hash).collect();
         // A batch that is shorter than the anchor continues it; equal rows may reach back into the last one.
-        let missing = wanted.saturating_sub(hashes.len()).max(if same_second == rows.len() { ROWS } else { 0 });
+        let missing =
+            wanted.saturating_sub(hashes.len()).max(if same_second == rows.len() { ROWS } else { 0 });
         hashes.extend(self.0.iter().rev().take(missing.min(MOST)));
         hashes.truncate(MOST);
         hashes.reverse();

@@ -243,7 +243,11 @@ fn identity<'a>(event: &Event<'a>) -> (i64, Fact<'a>, &'a str) {
     (event.at.secs(), fact, event.program)
 }
 
-fn recut<'a>(queue_id: &'a str, events: Vec<Event<'a>>, old: Vec<(&'a StoredMail, Story<'a>)>) -> Vec<Work<'a>> {
+fn recut<'a>(
+    queue_id: &'a str,
+    events: Vec<Event<'a>>,
+    old: Vec<(&'a StoredMail, Story<'a>)>,
+) -> Vec<Work<'a>> {
     let mut old = old;
     let mut works: Vec<Work<'a>> = split(events)
         .into_iter()

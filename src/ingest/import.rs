@@ -102,7 +102,8 @@ impl Importer {
             ingestion::add_unknown(&mut tx, self.server, &outcome.unknown).await?;
         }
         let lines = i64::try_from(telling.len()).unwrap_or(i64::MAX);
-        let tally = Tally { lines, mails: outcome.new_mails, unknown: if known { 0 } else { unknown }, bad: 0 };
+        let tally =
+            Tally { lines, mails: outcome.new_mails, unknown: if known { 0 } else { unknown }, bad: 0 };
         ingestion::count(&mut tx, self.server, "import", self.now, tally).await?;
         tx.commit().await?;
         self.report.new_mails += outcome.new_mails;

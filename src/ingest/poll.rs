@@ -122,7 +122,8 @@ impl Poller {
         let page = page.and_then(|(body, whole)| line_page(body, &postfix, *whole));
         let scans = match (scans, &page) {
             (Ok(scans), Ok(lines)) if scans.empty && lines.traffic => Err(Fault {
-                text: "Rspamd's history is empty although mails come in: Mailcow cannot reach Rspamd".to_owned(),
+                text: "Rspamd's history is empty although mails come in: Mailcow cannot reach Rspamd"
+                    .to_owned(),
                 refused: false,
             }),
             (scans, _) => scans,
@@ -134,8 +135,9 @@ impl Poller {
             polled.refused |= source.refused;
         }
         self.take_all(&mut postfix, &mut rspamd, lines, scan_rows, now, &mut polled).await?;
-        polled.pause = Duration::from_millis(u64::try_from(postfix.interval_ms.min(rspamd.interval_ms)).unwrap_or(0))
-            .clamp(SHORTEST.min(self.longest), self.longest);
+        polled.pause =
+            Duration::from_millis(u64::try_from(postfix.interval_ms.min(rspamd.interval_ms)).unwrap_or(0))
+                .clamp(SHORTEST.min(self.longest), self.longest);
         Ok(polled)
     }
 

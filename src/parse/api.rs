@@ -209,30 +209,37 @@ mod tests {
             program: program.to_owned().into(),
             text: text.to_owned().into(),
         };
-        assert_eq!(answer.rows, [
-            line(1_795_198_146, "postfix/qmgr", "426A89E009B: removed"),
-            line(1_795_198_145, "postfix/smtp", "say \"hi\" ü"),
-        ]);
+        assert_eq!(
+            answer.rows,
+            [
+                line(1_795_198_146, "postfix/qmgr", "426A89E009B: removed"),
+                line(1_795_198_145, "postfix/smtp", "say \"hi\" ü"),
+            ]
+        );
         assert_eq!((answer.bad, answer.empty_object), (vec![], false));
     }
 
     #[test]
     fn keeps_good_rows_beside_bad_ones() {
-        let body = br#"[null, {"time":"x","message":"a"}, {"time":1,"program":"p","message":"good"}, "text", 7,
+        let body =
+            br#"[null, {"time":"x","message":"a"}, {"time":1,"program":"p","message":"good"}, "text", 7,
             {"time":"2"}, {"time":[1],"message":"a"}, {"time":-1,"message":"a"}, {"message":"a"}, [1]]"#;
         let answer = postfix_lines(body).expect("a list");
         assert_eq!(answer.rows.len(), 1);
-        assert_eq!(answer.bad, [
-            (0, BadRow::NotAnObject),
-            (1, BadRow::NoTime),
-            (3, BadRow::NotAnObject),
-            (4, BadRow::NotAnObject),
-            (5, BadRow::NoMessage),
-            (6, BadRow::NoTime),
-            (7, BadRow::NoTime),
-            (8, BadRow::NoTime),
-            (9, BadRow::NotAnObject),
-        ]);
+        assert_eq!(
+            answer.bad,
+            [
+                (0, BadRow::NotAnObject),
+                (1, BadRow::NoTime),
+                (3, BadRow::NotAnObject),
+                (4, BadRow::NotAnObject),
+                (5, BadRow::NoMessage),
+                (6, BadRow::NoTime),
+                (7, BadRow::NoTime),
+                (8, BadRow::NoTime),
+                (9, BadRow::NotAnObject),
+            ]
+        );
         let answer = rows(body).expect("a list");
         assert_eq!((answer.rows.len(), answer.bad.len()), (6, 4));
     }
@@ -241,7 +248,11 @@ mod tests {
     fn tells_empty_lists_apart() {
         for (body, empty_object) in [("{}", true), (" { } ", true), ("[]", false), ("[ ]\n", false)] {
             let answer = postfix_lines(body.as_bytes()).expect("a list");
-            assert_eq!((answer.rows.len(), answer.bad.len(), answer.empty_object), (0, 0, empty_object), "{body}");
+            assert_eq!(
+                (answer.rows.len(), answer.bad.len(), answer.empty_object),
+                (0, 0, empty_object),
+                "{body}"
+            );
         }
     }
 

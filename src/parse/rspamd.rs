@@ -199,33 +199,36 @@ mod tests {
     #[test]
     fn reads_a_whole_row() {
         let row = parse(INCOMING).expect("a row");
-        assert_eq!(row, ScanRow {
-            at: Millis(1_795_198_003_000),
-            message_id: Some("1795.2176@out.example".into()),
-            subject: Some("Grüße ✓".into()),
-            subject_hidden: false,
-            size: 363,
-            ip: Some("203.0.113.25".into()),
-            user: None,
-            sender: "friend@out.example".into(),
-            rcpts: vec!["info@alpha.example".into(), "ann@alpha.example".into()],
-            action: "add header".into(),
-            score: 883,
-            limit: Some(1500),
-            junk_limit: Some(800),
-            symbols: vec![
-                Symbol {
-                    name: "R_SPF_ALLOW".into(),
-                    score: -20,
-                    options: vec!["+ip4:203.0.113.0/24".into(), "c".into()],
-                    description: Some("SPF passes".into()),
-                },
-                Symbol { name: "CLAM_VIRUS".into(), score: 0, options: vec![], description: None },
-            ],
-            forced_by: Some("greylist".into()),
-            virus: true,
-            signed_for: None,
-        });
+        assert_eq!(
+            row,
+            Scan {
+                at: Millis(1_795_198_003_000),
+                message_id: Some("1795.2176@out.example".into()),
+                subject: Some("Grüße ✓".into()),
+                subject_hidden: false,
+                size: 363,
+                ip: Some("203.0.113.25".into()),
+                user: None,
+                sender: "friend@out.example".into(),
+                rcpts: vec!["info@alpha.example".into(), "ann@alpha.example".into()],
+                action: "add header".into(),
+                score: 883,
+                limit: Some(1500),
+                junk_limit: Some(800),
+                symbols: vec![
+                    Symbol {
+                        name: "R_SPF_ALLOW".into(),
+                        score: -20,
+                        options: vec!["+ip4:203.0.113.0/24".into(), "c".into()],
+                        description: Some("SPF passes".into()),
+                    },
+                    Symbol { name: "CLAM_VIRUS".into(), score: 0, options: vec![], description: None },
+                ],
+                forced_by: Some("greylist".into()),
+                virus: true,
+                signed_for: None,
+            }
+        );
     }
 
     #[test]
@@ -249,7 +252,10 @@ mod tests {
                 "thresholds":{"reject":"15","add header":null},"user":true,"message-id":"<a@b>"}"#,
         )
         .expect("a row");
-        assert_eq!((row.score, row.size, row.rcpts.as_slice()), (-250_050, 0, &["ann@alpha.example".to_owned()][..]));
+        assert_eq!(
+            (row.score, row.size, row.rcpts.as_slice()),
+            (-250_050, 0, &["ann@alpha.example".to_owned()][..])
+        );
         assert_eq!((row.action.as_str(), row.ip, row.user), ("7", None, None));
         assert_eq!((row.limit, row.junk_limit, row.message_id.as_deref()), (Some(1500), None, Some("a@b")));
         let symbol = Symbol { name: "B".into(), score: 150, options: vec!["x".into()], description: None };
@@ -269,7 +275,8 @@ mod tests {
     #[test]
     fn signatures_of_ours_name_the_domain() {
         let row = |options: &str| {
-            let json = format!(r#"{{"unix_time":1,"symbols":{{"DKIM_SIGNED":{{"score":0,"options":{options}}}}}}}"#);
+            let json =
+                format!(r#"{{"unix_time":1,"symbols":{{"DKIM_SIGNED":{{"score":0,"options":{options}}}}}}}"#);
             parse(&json).expect("a row").signed_for
         };
         assert_eq!(row(r#"["alpha.example:s=dkim"]"#).as_deref(), Some("alpha.example"));
@@ -278,9 +285,12 @@ mod tests {
 
     #[test]
     fn only_found_viruses_count() {
-        for (name, virus) in
-            [("CLAM_VIRUS", true), ("VIRUS_FOUND", true), ("CLAM_VIRUS_FAIL", false), ("CLAM_VIRUS_ENCRYPTED", false)]
-        {
+        for (name, virus) in [
+            ("CLAM_VIRUS", true),
+            ("VIRUS_FOUND", true),
+            ("CLAM_VIRUS_FAIL", false),
+            ("CLAM_VIRUS_ENCRYPTED", false),
+        ] {
             let json = format!(r#"{{"unix_time":1,"symbols":{{"{name}":{{"score":0}}}}}}"#);
             assert_eq!(parse(&json).map(|row| row.virus), Ok(virus), "{name}");
         }
