@@ -70,17 +70,15 @@ fn queue_ids_of_both_kinds_and_nothing_else() {
     }
 }
 
-/// Two thousand places where a tail could begin cost no more than a blink.
+/// Thousands of places where a field could begin; without the bounds on tries this test would not end soon.
 #[test]
-fn forged_tails_cost_linear_time() {
+fn thousands_of_forgeries_come_to_an_end() {
     let forged = "; from=<\"; to=<\"".repeat(4000);
     let line =
         format!("NOQUEUE: reject: RCPT from a[1.2.3.4]: 550 x{forged}; from=<a@b> proto=SMTP helo=<h>");
-    let began = std::time::Instant::now();
     assert!(matches!(parse("postfix/smtpd", &line), Parsed::Refused(_)));
     let line = format!("ABCDEF1: to=<{}", "a>, relay=none".repeat(4000));
     assert_eq!(parse("postfix/smtp", &line), Parsed::Unknown);
-    assert!(began.elapsed().as_secs() < 2);
 }
 
 /// Lines of all fixtures, cut and joined at any place.
