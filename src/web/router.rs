@@ -41,6 +41,7 @@ impl Access {
 }
 
 /// An address of the portal.
+#[derive(Clone, Copy)]
 pub struct Page {
     /// Path below the base path, in axum's writing.
     pub path: &'static str,
