@@ -14,9 +14,9 @@ pub use self::{
     database::{DatabaseSettings, MysqlAddress, MysqlSettings},
     fault::{Fault, Faults},
     print::{example, reference},
-    roles::{DomainAdmin, Reach},
 };
 use self::{reader::Reader, settings as s};
+use crate::model::user::{RoleRules, SessionLimits};
 
 mod database;
 mod dotenv;
@@ -39,7 +39,7 @@ pub struct Config {
     /// What visitors' browsers meet.
     pub web: WebSettings,
     /// Who is more than a user.
-    pub roles: RoleSettings,
+    pub roles: RoleRules,
     /// The longest pause between two polls.
     pub poll_interval: Duration,
     /// The zone of dates, where the visitor has not chosen one.
@@ -89,10 +89,8 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
     pub cron_key: Option<SecretString>,
-    /// Longest pause between two visits within a session.
-    pub session_idle: Duration,
-    /// Longest life of a session.
-    pub session_max: Duration,
+    /// How long a session lives.
+    pub session: SessionLimits,
     /// `en` or `de`.
     pub default_lang: String,
     /// Logo and footer.
@@ -110,17 +108,6 @@ pub struct Branding {
     pub company: Option<String>,
     /// Where that name leads to: http(s) only.
     pub company_url: Option<String>,
-}
-
-/// Who is more than a user.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RoleSettings {
-    /// Addresses that see everything, lower case.
-    pub admins: Vec<String>,
-    /// Mailboxes that see some domains. One mailbox may have several entries.
-    pub domain_admins: Vec<DomainAdmin>,
-    /// The local part, lower case, that makes a mailbox admin of its own domain.
-    pub prefix: Option<String>,
 }
 
 /// The log of this program.
@@ -175,11 +162,10 @@ impl Config {
         let database = DatabaseSettings::take(reader);
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
-        let roles = RoleSettings {
-            admins: reader.take(&s::ADMIN).unwrap_or_default(),
-            domain_admins: reader.take(&s::DOMAIN_ADMINS).unwrap_or_default(),
-            prefix: reader.take(&s::DOMAIN_ADMIN_PREFIX),
-        };
+        let admins = reader.take(&s::ADMIN).unwrap_or_default();
+        let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
+        let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
+        let roles = RoleRules::new(admins, domain_admins, prefix.as_deref());
         let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
         let level = reader.take(&s::LOG_LEVEL);
@@ -239,15 +225,13 @@ impl WebSettings {
             company_url: reader.take(&s::FOOTER_COMPANY_URL),
         };
         let PublicAddress { base_path, public_url } = public?;
-        let session_max = session_max?;
         Some(Self {
             listen: listen?,
             base_path,
             public_url,
             trusted_proxies,
             cron_key,
-            session_idle: session_idle?.min(session_max),
-            session_max,
+            session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,
             branding,
         })

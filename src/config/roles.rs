@@ -1,24 +1,12 @@
 //! Who has which role, as far as the settings say.
 
+use std::collections::BTreeSet;
+
 use super::kind::Kind;
+use crate::model::user::Reach;
 
-/// A mailbox that sees all mails of some domains.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DomainAdmin {
-    /// The mailbox, lower case.
-    pub address: String,
-    /// Which domains.
-    pub reach: Reach,
-}
-
-/// The domains of a [`DomainAdmin`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// Exactly these, lower case.
-    Domains(Vec<String>),
-    /// Those that the Mailcow domain admin of this name has at that time.
-    MailcowAdmin(String),
-}
+/// A mailbox, lower case, and which domains it sees all mails of.
+pub type DomainAdmin = (String, Reach);
 
 /// Addresses separated by commas.
 pub const ADDRESSES: Kind<Vec<String>> =
@@ -50,8 +38,10 @@ fn domain_admins(text: &str) -> Result<Vec<DomainAdmin>, String> {
                 found.extend(current.replace(start(item)?));
                 continue;
             }
-            match current.as_mut().map(|entry| &mut entry.reach) {
-                Some(Reach::Domains(domains)) => domains.push(domain(item)?),
+            match current.as_mut().map(|(_, reach)| reach) {
+                Some(Reach::Domains(domains)) => {
+                    domains.insert(domain(item)?);
+                }
                 Some(Reach::MailcowAdmin(name)) if name.is_empty() => *name = mailcow_admin(item)?,
                 _ => {
                     return Err(format!(
@@ -62,12 +52,12 @@ fn domain_admins(text: &str) -> Result<Vec<DomainAdmin>, String> {
         }
         found.extend(current);
     }
-    let empty = found.iter().find(|entry| match &entry.reach {
+    let empty = found.iter().find(|(_, reach)| match reach {
         Reach::Domains(domains) => domains.is_empty(),
         Reach::MailcowAdmin(name) => name.is_empty(),
     });
     match empty {
-        Some(entry) => Err(format!("gives nothing to {}", entry.address)),
+        Some((address, _)) => Err(format!("gives nothing to {address}")),
         None => Ok(found),
     }
 }
@@ -80,12 +70,12 @@ fn start(item: &str) -> Result<DomainAdmin, String> {
     let (user, rest) = item.split_at(at);
     let (sign, rest) = rest.split_at(1);
     let reach = match (sign, rest) {
-        (":", "") => Reach::Domains(Vec::new()),
-        (":", first) => Reach::Domains(vec![domain(first)?]),
+        (":", "") => Reach::Domains(BTreeSet::new()),
+        (":", first) => Reach::Domains(BTreeSet::from([domain(first)?])),
         (_, "") => Reach::MailcowAdmin(String::new()),
         (_, name) => Reach::MailcowAdmin(mailcow_admin(name)?),
     };
-    Ok(DomainAdmin { address: address(user)?, reach })
+    Ok((address(user)?, reach))
 }
 
 fn address(text: &str) -> Result<String, String> {
@@ -127,11 +117,11 @@ mod tests {
 
     fn named(address: &str, domains: &[&str]) -> DomainAdmin {
         let domains = domains.iter().map(|&domain| domain.to_owned()).collect();
-        DomainAdmin { address: address.to_owned(), reach: Reach::Domains(domains) }
+        (address.to_owned(), Reach::Domains(domains))
     }
 
     fn like(address: &str, admin: &str) -> DomainAdmin {
-        DomainAdmin { address: address.to_owned(), reach: Reach::MailcowAdmin(admin.to_owned()) }
+        (address.to_owned(), Reach::MailcowAdmin(admin.to_owned()))
     }
 
     #[test]

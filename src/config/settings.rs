@@ -8,10 +8,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    DomainAdmin, LogFormat,
+    LogFormat,
     database::{self, DatabaseSettings, MysqlAddress},
     kind::{self, Kind},
-    roles,
+    roles::{self, DomainAdmin},
 };
 
 /// What is declared about a setting, whatever its type.

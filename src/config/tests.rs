@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::{settings::SECTIONS, *};
+use super::{roles::DomainAdmin, settings::SECTIONS, *};
 
 const LEAST: &str = "MAILCOW_DOMAIN=mail.example.org\nMAILCOW_CLIENT_ID=id\nMAILCOW_CLIENT_SECRET=hush1\nMAILCOW_API_KEY=hush2\n";
 
@@ -29,7 +29,7 @@ fn the_least_there_is_gets_defaults() {
     assert_eq!(config.retention.mails, Duration::from_secs(120 * 86_400));
     assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.poll_interval, Duration::from_secs(60));
-    assert_eq!(config.roles, RoleSettings::default(), "no role comes by default, not even postmaster's");
+    assert_eq!(config.roles, RoleRules::default(), "no role comes by default, not even postmaster's");
     assert!(config.web.cron_key.is_none() && config.web.trusted_proxies.is_empty());
 }
 
@@ -60,8 +60,9 @@ FOOTER_COMPANY_URL=https://example.org
     let DatabaseSettings::Mysql(mysql) = &config.database else { panic!("{}", config.database) };
     assert_eq!(mysql.address, MysqlAddress::Tcp { host: "mysql".into(), port: 3306 });
     assert_eq!(mysql.password.expose_secret(), "p@ss/w:rd#%41$x");
-    assert_eq!(config.roles.admins, ["admin@example.org", "boss@example.org"]);
-    assert_eq!(config.roles.prefix.as_deref(), Some("postmaster"));
+    let none: [DomainAdmin; 0] = [];
+    let expected = RoleRules::new(["admin@example.org", "boss@example.org"], none, Some("postmaster"));
+    assert_eq!(config.roles, expected);
     assert_eq!(config.retention.mails, Duration::from_secs(30 * 86_400));
     assert!(config.web.cron_key.is_none(), "an empty key must not open the cron addresses");
     assert_eq!(config.web.branding.logo_dark, None);
@@ -191,9 +192,9 @@ fn public_address_and_base_path_follow_from_each_other() {
 }
 
 #[test]
-fn a_session_never_outlives_its_limit() {
-    let web = from("SESSION_MAX=1h").unwrap().web;
-    assert_eq!(web.session_idle, Duration::from_secs(3600));
+fn sessions_have_both_limits() {
+    let session = from("SESSION_MAX=1h").unwrap().web.session;
+    assert_eq!((session.idle, session.absolute), (Duration::from_secs(12 * 3600), Duration::from_secs(3600)));
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn the_example_file_is_sound() {
         .flat_map(|line| [line, "\n"])
         .collect();
     let config = Config::load(std::iter::empty(), Some(&format!("{on}\n{LEAST}DB_PASSWORD=x\n")), no_files);
-    assert_eq!(config.unwrap().roles.domain_admins.len(), 2);
+    assert!(config.unwrap().roles.needs_live_domains("bob@b.test"));
 }
 
 #[test]

@@ -60,9 +60,11 @@ pub struct Outcome {
 /// Takes a batch within the caller's transaction.
 pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> store::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let protocols = protocols(batch.lines, sessions);
-    let facts = sort_facts(batch.lines, &protocols, &mut outcome);
-    let stored = correlation::by_queue_ids(tx, facts.by_queue_id.keys().copied()).await?;
+    let parsed: Vec<Parsed> =
+        batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
+    let protocols = protocols(batch.lines, &parsed, sessions);
+    let facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
+    let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
 
     let pool = ScanPool::gather(tx, batch.scans, &works).await?;
@@ -90,23 +92,33 @@ struct Facts<'a> {
     refusals: Vec<(usize, Event<'a>)>,
 }
 
-/// The TLS protocol that belongs to each line, where one does. Owned first, so that facts can borrow.
-fn protocols(lines: &[LogLine<'_>], sessions: &mut Sessions) -> Vec<Option<String>> {
-    let mut protocols = vec![None; lines.len()];
-    for (line, protocol) in lines.iter().zip(&mut protocols) {
-        if let Some(peer) = line.text.strip_prefix("connect from ") {
-            sessions.connect(line, peer);
-            continue;
-        }
-        match postfix::parse(line.program, line.text) {
-            Parsed::Session(session) => sessions.begin(line, &session),
-            Parsed::Mail { fact: Fact::Client(client), .. } => {
-                *protocol = sessions.of_client(line, &client).map(str::to_owned);
+/// The TLS protocol that belongs to a line, by the line's index. Owned first, so that facts can borrow.
+fn protocols(
+    lines: &[LogLine<'_>],
+    parsed: &[Parsed<'_>],
+    sessions: &mut Sessions,
+) -> HashMap<usize, String> {
+    let mut protocols = HashMap::new();
+    for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
+        let protocol = match parsed {
+            Parsed::Session(session) => {
+                sessions.begin(line, session);
+                None
             }
+            Parsed::Mail { fact: Fact::Client(client), .. } => sessions.of_client(line, client),
             Parsed::Mail { fact: Fact::Attempt(attempt), .. } if attempt.tls.is_none() => {
-                *protocol = sessions.of_attempt(line, &attempt).map(str::to_owned);
+                sessions.of_attempt(line, attempt)
             }
-            _ => {}
+            Parsed::Noise => {
+                if let Some(peer) = line.text.strip_prefix("connect from ") {
+                    sessions.connect(line, peer);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(protocol) = protocol {
+            protocols.insert(index, protocol.to_owned());
         }
     }
     protocols
@@ -114,15 +126,16 @@ fn protocols(lines: &[LogLine<'_>], sessions: &mut Sessions) -> Vec<Option<Strin
 
 fn sort_facts<'a>(
     lines: &'a [LogLine<'a>],
-    protocols: &'a [Option<String>],
+    parsed: &[Parsed<'a>],
+    protocols: &'a HashMap<usize, String>,
     outcome: &mut Outcome,
 ) -> Facts<'a> {
     let mut facts = Facts { by_queue_id: BTreeMap::new(), refusals: Vec::new() };
-    for (index, (line, protocol)) in lines.iter().zip(protocols).enumerate() {
+    for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
         let event = |fact| Event { at: line.at, fact, program: line.program };
-        match postfix::parse(line.program, line.text) {
+        match *parsed {
             Parsed::Mail { queue_id, fact } => {
-                let fact = with_protocol(fact, protocol.as_deref());
+                let fact = with_protocol(fact, protocols.get(&index).map(String::as_str));
                 if let Some((other, parent)) = parent_fact(queue_id, &fact) {
                     facts.by_queue_id.entry(other).or_default().push((index, event(parent)));
                 }
@@ -291,7 +304,7 @@ impl ScanPool {
             .flat_map(|work| message_id(&work.story))
             .chain(fresh.iter().filter_map(|scan| scan.message_id.as_deref()))
             .collect();
-        let pending = scans::pending(tx, wanted).await?;
+        let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
         let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.clone()));
         let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
@@ -315,7 +328,7 @@ impl ScanPool {
         }
         let at_hand: BTreeSet<MailId> =
             works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
-        let mails = correlation::by_message_ids(tx, wanted.iter().copied()).await?;
+        let mails = correlation::by_message_ids(tx, &wanted).await?;
         let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
         mails
             .filter_map(|mail| match mail.story() {

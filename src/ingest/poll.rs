@@ -117,9 +117,19 @@ impl Poller {
         let mut polled = Polled::default();
 
         let scans = self.fetch_scans(&rspamd).await;
-        let body = self.fetch_lines(&postfix).await;
-        let page = body.as_ref().map_err(|fault| Fault { text: fault.text.clone(), refused: fault.refused });
-        let page = page.and_then(|(body, whole)| line_page(body, &postfix, *whole));
+        let mut body;
+        let mut wanted = first_wish(&postfix, self.counts.0);
+        let page = loop {
+            match self.mailcow.logs(Log::Postfix, Span::newest(wanted)).await {
+                Ok(bytes) => body = bytes,
+                Err(error) => break Err(Fault::from(error)),
+            }
+            match line_page(&body, &postfix, wanted) {
+                Ok(None) => wanted = wanted.saturating_mul(4).min(EVERYTHING),
+                Ok(Some(page)) => break Ok(page),
+                Err(fault) => break Err(fault),
+            }
+        };
         let scans = match (scans, &page) {
             (Ok(scans), Ok(lines)) if scans.empty && lines.traffic => Err(Fault {
                 text: "Rspamd's history is empty although mails come in: Mailcow cannot reach Rspamd"
@@ -141,28 +151,9 @@ impl Poller {
         Ok(polled)
     }
 
-    /// Asks for Postfix lines until the place is found; also tells whether this is the whole ring.
-    async fn fetch_lines(&self, source: &Source) -> Result<(Vec<u8>, bool), Fault> {
-        let anchor = Anchor::from_bytes(&source.anchor);
-        let mut wanted = if anchor.is_empty() { EVERYTHING } else { self.counts.0.max(1) };
-        loop {
-            let body = self.mailcow.logs(Log::Postfix, Span::newest(wanted)).await?;
-            let answer = api::postfix_lines(&body).map_err(unreadable)?;
-            let rows = answer.rows.len() + answer.bad.len();
-            let whole = rows < usize::try_from(wanted).unwrap_or(usize::MAX);
-            let hashes: Vec<u64> = answer.rows.iter().rev().map(line_hash).collect();
-            let found = matches!(anchor.find(&hashes), Found::At(_));
-            drop(answer);
-            if found || whole || wanted >= EVERYTHING {
-                return Ok((body, whole));
-            }
-            wanted = wanted.saturating_mul(4).min(EVERYTHING);
-        }
-    }
-
     async fn fetch_scans(&self, source: &Source) -> Result<Page<Scan>, Fault> {
         let anchor = Anchor::from_bytes(&source.anchor);
-        let mut wanted = if anchor.is_empty() { EVERYTHING } else { self.counts.1.max(1) };
+        let mut wanted = first_wish(source, self.counts.1);
         loop {
             let body = self.mailcow.logs(Log::RspamdHistory, Span::newest(wanted)).await?;
             let answer = api::rows(&body).map_err(unreadable)?;
@@ -291,23 +282,34 @@ impl Poller {
 /// A Postfix line that owns or borrows its parts.
 type LineRow<'a> = api::Line<'a>;
 
-fn line_page<'a>(body: &'a [u8], source: &Source, whole: bool) -> Result<Page<LineRow<'a>>, Fault> {
+/// How many rows to ask for first: everything, while nothing was ever taken.
+fn first_wish(source: &Source, count: u32) -> u32 {
+    if source.anchor.is_empty() { EVERYTHING } else { count.max(1) }
+}
+
+/// The fresh lines of an answer to a wish for `wanted` rows. `None` when the place is not among them and older
+/// ones can be asked for.
+fn line_page<'a>(body: &'a [u8], source: &Source, wanted: u32) -> Result<Option<Page<LineRow<'a>>>, Fault> {
     let answer = api::postfix_lines(body).map_err(unreadable)?;
     let rows = answer.rows.len() + answer.bad.len();
-    let bad = i64::try_from(answer.bad.len()).unwrap_or(i64::MAX);
+    let whole = rows < usize::try_from(wanted).unwrap_or(usize::MAX);
     let mut fresh: Vec<(LineRow<'a>, u64)> = answer.rows.into_iter().map(|row| (row, 0)).collect();
     fresh.reverse();
     for (row, hash) in &mut fresh {
         *hash = line_hash(row);
     }
-    let traffic = fresh.iter().any(|(line, _)| line.program.ends_with("/cleanup"));
     let anchor = Anchor::from_bytes(&source.anchor);
     let hashes: Vec<u64> = fresh.iter().map(|(_, hash)| *hash).collect();
-    let oldest = fresh.first().map(|(line, _)| line.at);
-    let (start, lost) = place(&anchor, anchor.find(&hashes), oldest);
+    let found = anchor.find(&hashes);
+    if !matches!(found, Found::At(_)) && !whole && wanted < EVERYTHING {
+        return Ok(None);
+    }
+    let traffic = fresh.iter().any(|(line, _)| line.program.ends_with("/cleanup"));
+    let (start, lost) = place(&anchor, found, fresh.first().map(|(line, _)| line.at));
     fresh.drain(..start);
-    let ring = whole.then(|| i64::try_from(rows).unwrap_or(i64::MAX));
-    Ok(Page { fresh, ring, lost, bad, empty: answer.empty_object, traffic })
+    let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
+    let ring = whole.then(|| count(rows));
+    Ok(Some(Page { fresh, ring, lost, bad: count(answer.bad.len()), empty: answer.empty_object, traffic }))
 }
 
 /// Where the fresh rows begin, and whether a part before them is lost.
