@@ -12,7 +12,7 @@ use axum::{
 
 use super::{
     cron,
-    errors::{self, WebError},
+    errors::WebError,
     health, login, preferences, security,
     state::AppState,
     visitor::{Caller, recognise},
@@ -99,7 +99,6 @@ pub fn assemble(state: AppState, pages: &[Page]) -> Router {
         router = router.route(&path, guarded);
     }
     let router = router.fallback(|| async { WebError::NotFound });
-    let router = router.layer(from_fn_with_state(state.clone(), errors::dress));
     security::wrap(router.with_state(state.clone()), &state)
 }
 

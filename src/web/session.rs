@@ -6,14 +6,14 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::{errors::WebError, state::AppState, state::WebSettings};
+use super::{errors::WebError, state::WebSettings};
 use crate::{
     model::{
         time::Millis,
         token::{digest, hex},
-        user::Session,
+        user::{Session, SessionLimits},
     },
-    store::{Tx, sessions},
+    store::{Db, Tx, audit, sessions},
 };
 
 /// The cookie with the session's id.
@@ -42,10 +42,11 @@ pub async fn begin(tx: &mut Tx, headers: &HeaderMap, mut session: Session) -> Re
     Ok(id)
 }
 
-/// Removes what time has ended: sessions, sign-ins, links.
-pub async fn prune(state: &AppState, now: Millis) -> Result<(), crate::store::Error> {
-    let mut tx = state.db.begin().await?;
-    sessions::prune(&mut tx, &state.settings.sessions, now).await?;
+/// Removes what time has ended: sessions, sign-ins, links, old audit entries. The worker that prunes calls it.
+pub async fn prune(db: &Db, limits: &SessionLimits, now: Millis) -> Result<(), crate::store::Error> {
+    let mut tx = db.begin().await?;
+    sessions::prune(&mut tx, limits, now).await?;
+    audit::prune(&mut tx, now).await?;
     tx.commit().await
 }
 

@@ -198,7 +198,6 @@ async fn sessions_end_by_time() {
         portal.advance(26 * 3600);
         assert_eq!(who(&mut busy).await, "status 303");
         portal.advance(8 * 24 * 3600);
-        mailcow_status::web::session::prune(&portal.state, portal.now()).await.unwrap();
     }
 }
 
@@ -581,4 +580,55 @@ async fn health_tells_alive_from_ready() {
     assert_eq!(browser.get("/healthz").await.status, 200);
     *portal.jobs.last.lock().unwrap() = Some(portal.now());
     assert_eq!(browser.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_time_has_ended_is_removed() {
+    use mailcow_status::{store::audit, web::session};
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        let (db, limits) = (&portal.state.db, &portal.state.settings.sessions);
+        let browser = portal.signed_in("ann@alpha.test").await;
+        let key = mailcow_status::model::token::digest(&browser.cookie(SESSION).unwrap());
+        portal.browser().get("/callback?code=x&state=y").await;
+        session::prune(db, limits, portal.now()).await.unwrap();
+        assert!(sessions::find(db, &key).await.unwrap().is_some(), "too early");
+        assert_eq!(audit::newest(db, 10).await.unwrap().len(), 2);
+        portal.advance(31 * 24 * 3600);
+        session::prune(db, limits, portal.now()).await.unwrap();
+        assert!(sessions::find(db, &key).await.unwrap().is_none());
+        let left = audit::newest(db, 10).await.unwrap();
+        assert_eq!((left.len(), left[0].action.as_str()), (1, "sign-in"));
+        portal.advance(335 * 24 * 3600);
+        session::prune(db, limits, portal.now()).await.unwrap();
+        assert!(audit::newest(db, 10).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn mailcow_s_own_errors_are_told_apart() {
+    let portal = Portal::start(Wishes::default()).await;
+    let page = portal.browser().get("/callback?error=invalid_request&error_description=%3Cb%3E").await;
+    assert!(page.status == 400 && page.body.contains("did not take the sign-in"), "{}", page.body);
+    assert!(!page.body.contains("<b>"));
+    assert!(portal.audit().await[0].contains("invalid_request"));
+}
+
+#[tokio::test]
+async fn pages_around_the_session_speak_the_visitors_language() {
+    let portal = Portal::start(Wishes::default()).await;
+    let mut browser = portal.browser();
+    browser.headers.push(("accept-language".to_owned(), "de-AT,de;q=0.9,en;q=0.5".to_owned()));
+    let page = browser.get("/login").await;
+    assert!(page.body.contains("Mit Mailcow anmelden") && page.body.contains("lang=\"de\""), "{}", page.body);
+    let page =
+        browser.post("/preferences", &[("lang", "en"), ("theme", "dark"), ("zone", "Europe/Vienna")]).await;
+    assert_eq!(page.status, 303);
+    assert!(
+        browser.get("/login").await.body.contains("Sign in with Mailcow"),
+        "the choice wins over the browser"
+    );
+    assert_eq!(browser.cookie("theme").as_deref(), Some("dark"));
+    assert_eq!(browser.cookie("zone").as_deref(), Some("Europe/Vienna"));
+    let odd = [("lang", "xx"), ("theme", "pink; Path=/"), ("zone", "../../etc/passwd")];
+    assert!(browser.post("/preferences", &odd).await.cookies.is_empty());
 }

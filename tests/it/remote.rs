@@ -236,3 +236,11 @@ async fn a_base_path_is_kept() {
     let mailcow = Mailcow::new(&settings, Clock::system()).unwrap();
     assert_eq!(mailcow.version().await.unwrap(), "2026-08");
 }
+
+#[tokio::test]
+async fn an_older_mailcow_lists_its_mailboxes_in_full() {
+    let server = MockServer::start().await;
+    let list = ResponseTemplate::new(200).set_body_string(r#"[{"username":"ann@a.test","active":1}]"#);
+    Mock::given(path("/api/v1/get/mailbox/all")).respond_with(list).mount(&server).await;
+    assert_eq!(client(&server).mailcow.mailboxes().await.unwrap().len(), 1);
+}
