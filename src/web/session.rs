@@ -9,11 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use super::{errors::WebError, state::WebSettings};
 use crate::{
     model::{
-        time::Millis,
         token::{digest, hex},
-        user::{Session, SessionLimits},
+        user::Session,
     },
-    store::{Db, Tx, audit, sessions},
+    store::{Tx, sessions},
 };
 
 /// The cookie with the session's id.
@@ -40,14 +39,6 @@ pub async fn begin(tx: &mut Tx, headers: &HeaderMap, mut session: Session) -> Re
     session.key = key(&id);
     sessions::begin(tx, &session).await?;
     Ok(id)
-}
-
-/// Removes what time has ended: sessions, sign-ins, links, old audit entries. The worker that prunes calls it.
-pub async fn prune(db: &Db, limits: &SessionLimits, now: Millis) -> Result<(), crate::store::Error> {
-    let mut tx = db.begin().await?;
-    sessions::prune(&mut tx, limits, now).await?;
-    audit::prune(&mut tx, now).await?;
-    tx.commit().await
 }
 
 /// The value of a cookie; the first one where a browser sends two.

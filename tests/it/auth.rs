@@ -582,24 +582,31 @@ async fn health_tells_alive_from_ready() {
     assert_eq!(browser.get("/readyz").await.status, 200);
 }
 
+async fn prune(portal: &Portal) {
+    let mut tx = portal.state.db.begin().await.unwrap();
+    sessions::prune(&mut tx, &portal.state.settings.sessions, portal.now()).await.unwrap();
+    mailcow_status::store::audit::prune(&mut tx, portal.now()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_time_has_ended_is_removed() {
-    use mailcow_status::{store::audit, web::session};
+    use mailcow_status::store::audit;
     for portal in Portal::on_each_engine(Wishes::default()).await {
-        let (db, limits) = (&portal.state.db, &portal.state.settings.sessions);
+        let db = &portal.state.db;
         let browser = portal.signed_in("ann@alpha.test").await;
         let key = mailcow_status::model::token::digest(&browser.cookie(SESSION).unwrap());
         portal.browser().get("/callback?code=x&state=y").await;
-        session::prune(db, limits, portal.now()).await.unwrap();
+        prune(&portal).await;
         assert!(sessions::find(db, &key).await.unwrap().is_some(), "too early");
         assert_eq!(audit::newest(db, 10).await.unwrap().len(), 2);
         portal.advance(31 * 24 * 3600);
-        session::prune(db, limits, portal.now()).await.unwrap();
+        prune(&portal).await;
         assert!(sessions::find(db, &key).await.unwrap().is_none());
         let left = audit::newest(db, 10).await.unwrap();
         assert_eq!((left.len(), left[0].action.as_str()), (1, "sign-in"));
         portal.advance(335 * 24 * 3600);
-        session::prune(db, limits, portal.now()).await.unwrap();
+        prune(&portal).await;
         assert!(audit::newest(db, 10).await.unwrap().is_empty());
     }
 }
