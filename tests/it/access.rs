@@ -134,7 +134,9 @@ async fn unknown_addresses_look_alike_for_all() {
         let stranger = portal.browser().get(path).await;
         assert_eq!(stranger.status, 404, "{path}");
         assert!(stranger.body.contains("There is nothing here, or it is not yours to see."), "{path}");
-        assert_eq!(admin.get(path).await.status, 404, "{path}");
+        let known = admin.get(path).await;
+        assert_eq!(known.status, 404, "{path}");
+        assert!(stranger.body.contains("Sign in") && known.body.contains("Go to Start"), "{path}");
     }
 }
 
