@@ -20,8 +20,6 @@ use crate::{
 
 /// A lease ends this long after its last renewal: so long a killed run blocks the next.
 const LEASE: Duration = Duration::from_secs(30);
-/// Audit entries are kept this long.
-const AUDIT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Runs the jobs of one Mailcow.
 pub struct Worker {
@@ -81,7 +79,7 @@ impl Worker {
         }
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
-        audit::prune(&mut tx, now.minus(AUDIT)).await?;
+        audit::prune(&mut tx, now).await?;
         sessions::prune(&mut tx, &self.sessions, now).await?;
         tx.commit().await
     }
