@@ -31,6 +31,13 @@ CREATE TABLE scan_pending (
     PRIMARY KEY (k, scan)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+-- Names of Rspamd's symbols, so that a scan needs only their numbers.
+CREATE TABLE symbol (
+    id          BIGINT AUTO_INCREMENT PRIMARY KEY,
+    name        VARCHAR(191) NOT NULL UNIQUE,
+    description TEXT
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
 -- The log lines themselves, compressed, in order of arrival.
 CREATE TABLE line_chunk (
     id         BIGINT AUTO_INCREMENT PRIMARY KEY,

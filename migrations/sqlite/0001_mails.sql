@@ -31,6 +31,13 @@ CREATE TABLE scan_pending (
     PRIMARY KEY (k, scan)
 ) WITHOUT ROWID;
 
+-- Names of Rspamd's symbols, so that a scan needs only their numbers.
+CREATE TABLE symbol (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    description TEXT
+);
+
 -- The log lines themselves, compressed, in order of arrival.
 CREATE TABLE line_chunk (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,1 +1,8 @@
-//! Stub.
+//! Logs coming in: polled or imported, correlated into mails, and written in one transaction.
+
+pub mod anchor;
+pub mod correlate;
+mod join;
+pub mod poll;
+mod sessions;
+mod shapes;

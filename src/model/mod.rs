@@ -5,5 +5,6 @@ pub mod explain;
 pub mod filter;
 pub mod fold;
 pub mod mail;
+pub mod scan;
 pub mod scope;
 pub mod time;

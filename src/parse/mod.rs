@@ -1,1 +1,20 @@
-//! Stub.
+//! Bytes to model: pure functions that turn what Mailcow and Postfix say into the words of [`crate::model`].
+//!
+//! Everything here reads hostile input: no function panics, guesses, or takes more than linear time. What cannot
+//! be read is reported (`None`, an error, or [`Parsed::Unknown`](crate::model::event::Parsed::Unknown)) and counted
+//! by the caller. The same entry points are fuzzed (`fuzz/`).
+//!
+//! | file | from | to |
+//! |---|---|---|
+//! | [`postfix`] | one Postfix log line | a fact about a mail |
+//! | [`syslog`] | one syslog line | its time, program and text |
+//! | [`lines`] | a plain or gzipped stream | byte lines of bounded length |
+//! | [`api`] | the body of a log answer of Mailcow's API | its rows |
+//! | [`rspamd`] | one row of Rspamd's history | what the spam filter thought of a mail |
+
+pub mod api;
+pub mod lines;
+mod loose;
+pub mod postfix;
+pub mod rspamd;
+pub mod syslog;

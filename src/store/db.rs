@@ -58,7 +58,9 @@ pub enum Error {
     #[error("the database is busy or cannot be reached: {0}")]
     Busy(#[source] sqlx::Error),
     /// The schema was made by a newer version of this program.
-    #[error("the database was made by a newer version of this program (its schema has step {0}); upgrade the program")]
+    #[error(
+        "the database was made by a newer version of this program (its schema has step {0}); upgrade the program"
+    )]
     NewerSchema(i64),
     /// Anything else: a defect of ours, a damaged file, missing rights.
     #[error("the database failed: {0}")]
@@ -319,12 +321,14 @@ impl Tx {
     /// for plain UPDATE and DELETE only.
     pub async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
         Ok(match self {
-            Self::Sqlite(tx) => {
-                bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values).execute(&mut **tx).await?.rows_affected()
-            }
-            Self::Mysql(tx) => {
-                bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values).execute(&mut **tx).await?.rows_affected()
-            }
+            Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+            Self::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
         })
     }
 
@@ -339,6 +343,18 @@ impl Tx {
     /// The first row of a reading statement, if there is one.
     pub async fn fetch_one<T: Record>(&mut self, sql: Sql<'_>) -> Result<Option<T>> {
         Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    /// Inserts one row.
+    pub async fn insert<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        row: [Value<'v>; N],
+    ) -> Result<()> {
+        let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
+        self.execute(Sql { text: text.into(), values: row.into() }).await?;
+        Ok(())
     }
 
     /// Inserts rows of `columns`; where a row with the same `keys` exists, its `update` columns are set to the

@@ -1,1 +1,402 @@
-//! Stub.
+//! Mails as their visitors may see them: lists, single mails, related ones, counts.
+//!
+//! A list narrows by key ranges (never by a scan), reads the mails, lets the scope cut them to what the visitor
+//! may see, and lets the filter decide. Work is bounded: a list that looks at too many mails without filling a
+//! page stops and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    correlation::StoredMail,
+    db::{Db, Result, Sql, Value, places, sql},
+    keys::{Kind, address_key, key, state},
+};
+use crate::model::{
+    filter::{Filter, Place, bare_message_id},
+    mail::{Direction, MailId, Status, VisibleMail},
+    scope::{Scope, normalise_domain},
+    time::Millis,
+};
+
+/// How many mails one request may look at before it stops.
+const WORK: usize = 6000;
+/// How many mails are read at once while a filter throws most of them away.
+const STRIDE: usize = 500;
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The mails.
+    pub mails: Vec<VisibleMail>,
+    /// Begin of the page of newer mails: `Place::After` it. `None` at the end.
+    pub newer: Option<MailId>,
+    /// Begin of the page of older mails: `Place::Before` it. `None` at the end.
+    pub older: Option<MailId>,
+    /// The search stopped at its work limit; `older` goes on from there.
+    pub stopped: bool,
+}
+
+/// An index range that lists mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Range {
+    /// `mail_key`, with the lowest id that counts.
+    Key(i32, MailId),
+    /// All mails with this state.
+    State(u8),
+    /// All mails.
+    All,
+}
+
+/// Ids to look at: from index ranges, or a fixed list (from the search index).
+#[derive(Debug, Clone)]
+struct Driver {
+    ranges: Vec<Range>,
+    /// Only mails that also lie in one of these ranges.
+    within: Vec<Range>,
+    /// States that the ranges' owners may see as wanted; empty means any.
+    states: Vec<u8>,
+}
+
+/// Mails that fit, newest first, `limit` a page.
+pub async fn search(db: &Db, scope: &Scope, filter: &Filter, place: Place, limit: usize) -> Result<Page> {
+    let Some(driver) = driver(scope, filter) else { return Ok(Page::default()) };
+    let backwards = matches!(place, Place::After(_));
+    let mut at = place;
+    let mut found: Vec<VisibleMail> = Vec::new();
+    let mut looked_at = 0;
+    let mut stopped = None;
+    let residual = filter_needs_more(filter);
+    loop {
+        let stride = if residual { STRIDE } else { limit + 1 };
+        let ids = next_ids(db, &driver, filter, at, stride).await?;
+        let exhausted = ids.len() < stride;
+        let Some(last) = ids.last().copied() else { break };
+        looked_at += ids.len();
+        for mail in read(db, &ids).await? {
+            if let Some(mail) = scope.view(mail)
+                && filter.matches(&mail)
+            {
+                found.push(mail);
+                if found.len() > limit {
+                    break;
+                }
+            }
+        }
+        at = if backwards { Place::After(last) } else { Place::Before(last) };
+        if found.len() > limit || exhausted {
+            break;
+        }
+        if looked_at >= WORK {
+            stopped = Some(last);
+            break;
+        }
+    }
+    Ok(page(found, place, limit, stopped))
+}
+
+fn page(mut found: Vec<VisibleMail>, place: Place, limit: usize, stopped: Option<MailId>) -> Page {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let backwards = matches!(place, Place::After(_));
+    if backwards {
+        found.reverse();
+    }
+    let (first, last) = (found.first().map(|mail| mail.id), found.last().map(|mail| mail.id));
+    match place {
+        Place::Newest => Page {
+            newer: None,
+            older: stopped.or(last.filter(|_| more)),
+            mails: found,
+            stopped: stopped.is_some(),
+        },
+        Place::Before(from) => Page {
+            newer: first.or(Some(MailId(from.0 - 1))),
+            older: stopped.or(last.filter(|_| more)),
+            mails: found,
+            stopped: stopped.is_some(),
+        },
+        Place::After(from) => Page {
+            newer: stopped.or(first.filter(|_| more)),
+            older: last.or(Some(MailId(from.0 + 1))),
+            mails: found,
+            stopped: stopped.is_some(),
+        },
+    }
+}
+
+/// Whether mails of the driver may fail the filter, so that more than a page must be read.
+fn filter_needs_more(filter: &Filter) -> bool {
+    let plain = Filter {
+        direction: filter.direction,
+        statuses: filter.statuses.clone(),
+        from: filter.from,
+        to: filter.to,
+        ..Filter::default()
+    };
+    *filter != plain
+}
+
+/// The narrowest ranges that hold all mails of scope and filter. `None` when nothing can fit.
+fn driver(scope: &Scope, filter: &Filter) -> Option<Driver> {
+    let own = scope_ranges(scope);
+    let states = wanted_states(filter);
+    let within = |ranges: Vec<Range>| {
+        let within = if own == [Range::All] { Vec::new() } else { own.clone() };
+        // The state in a key is what that key's owner sees; another owner's key does not tell ours.
+        Some(Driver { ranges, within, states: Vec::new() })
+    };
+    let everything = MailId(0);
+    if let Some(id) = &filter.queue_id {
+        return within(vec![Range::Key(key(Kind::Queue, id.trim()), everything)]);
+    }
+    if let Some(id) = &filter.message_id {
+        return within(vec![Range::Key(key(Kind::Message, bare_message_id(id)), everything)]);
+    }
+    for wish in [&filter.sender, &filter.rcpt].into_iter().flatten() {
+        let wish = wish.trim();
+        if let Some(domain) = wish.strip_prefix('@') {
+            let domain = normalise_domain(domain)?;
+            return within(vec![Range::Key(key(Kind::Domain, &domain), everything)]);
+        }
+        if let Some(key) = address_key(wish) {
+            return within(vec![Range::Key(key, everything)]);
+        }
+    }
+    if let Some(domain) = &filter.domain {
+        let domain = normalise_domain(domain.trim().trim_start_matches('@'))?;
+        return within(vec![Range::Key(key(Kind::Domain, &domain), everything)]);
+    }
+    if own.is_empty() {
+        return None;
+    }
+    if own == [Range::All] && !states.is_empty() {
+        let ranges = states.into_iter().map(Range::State).collect();
+        return Some(Driver { ranges, within: Vec::new(), states: Vec::new() });
+    }
+    Some(Driver { ranges: own, within: Vec::new(), states })
+}
+
+fn scope_ranges(scope: &Scope) -> Vec<Range> {
+    let Scope::Only(holdings) = scope else { return vec![Range::All] };
+    let domains = holdings.domains.iter().map(|domain| Range::Key(key(Kind::Domain, domain), MailId(0)));
+    let addresses = holdings.addresses.iter().filter_map(|(address, holding)| {
+        Some(Range::Key(address_key(address)?, MailId::floor(holding.since)))
+    });
+    domains.chain(addresses).collect()
+}
+
+/// States that may show as one of the wanted statuses. Junk in somebody else's mailbox shows as sent.
+fn wanted_states(filter: &Filter) -> Vec<u8> {
+    if filter.statuses.is_empty() && filter.direction.is_none() {
+        return Vec::new();
+    }
+    let mut statuses: BTreeSet<Status> = filter.statuses.iter().copied().collect();
+    if statuses.contains(&Status::Sent) {
+        statuses.insert(Status::Junk);
+    }
+    if statuses.is_empty() {
+        statuses.extend(Status::ALL);
+    }
+    let directions = filter.direction.map_or(Direction::ALL.to_vec(), |direction| vec![direction]);
+    statuses
+        .into_iter()
+        .flat_map(|status| directions.iter().map(move |direction| state(status, *direction)))
+        .collect()
+}
+
+/// The next ids in list order.
+async fn next_ids(db: &Db, driver: &Driver, filter: &Filter, at: Place, count: usize) -> Result<Vec<MailId>> {
+    let mut low = filter.from.map_or(MailId(i64::MIN), MailId::floor);
+    let mut high = filter.to.map_or(MailId(i64::MAX), |to| MailId::floor(Millis(to.0.saturating_add(999))));
+    let ascending = match at {
+        Place::Newest => false,
+        Place::Before(id) => {
+            high = high.min(id);
+            false
+        }
+        Place::After(id) => {
+            low = low.max(MailId(id.0.saturating_add(1)));
+            true
+        }
+    };
+    let mut text = String::new();
+    let mut values: Vec<Value<'static>> = Vec::new();
+    for (index, range) in driver.ranges.iter().enumerate() {
+        if index > 0 {
+            text.push_str(" UNION ALL ");
+        }
+        text.push_str("SELECT id FROM (");
+        one_range(&mut text, &mut values, *range, driver, (low, high), ascending);
+        text.push_str(&format!(" LIMIT {count}) AS r{index}"));
+    }
+    let statement = sql(text).bind_all(values);
+    let rows: Vec<(MailId,)> = db.fetch(statement).await?;
+    let ids: BTreeSet<MailId> = rows.into_iter().map(|(id,)| id).collect();
+    Ok(if ascending {
+        ids.into_iter().take(count).collect()
+    } else {
+        ids.into_iter().rev().take(count).collect()
+    })
+}
+
+fn one_range(
+    text: &mut String,
+    values: &mut Vec<Value<'static>>,
+    range: Range,
+    driver: &Driver,
+    (low, high): (MailId, MailId),
+    ascending: bool,
+) {
+    let order = if ascending { "ASC" } else { "DESC" };
+    let (column, floor) = match range {
+        Range::Key(key, floor) => {
+            text.push_str("SELECT x.mail AS id FROM mail_key x WHERE x.k = ?");
+            values.push(key.into());
+            ("x.mail", floor)
+        }
+        Range::State(state) => {
+            text.push_str("SELECT x.id AS id FROM mail x WHERE x.state = ?");
+            values.push(state.into());
+            ("x.id", MailId(i64::MIN))
+        }
+        Range::All => {
+            text.push_str("SELECT x.id AS id FROM mail x WHERE 1 = 1");
+            ("x.id", MailId(i64::MIN))
+        }
+    };
+    text.push_str(&format!(" AND {column} >= ? AND {column} < ?"));
+    values.push(low.max(floor).into());
+    values.push(high.into());
+    if !driver.states.is_empty() {
+        text.push_str(&format!(" AND x.state IN ({})", places(driver.states.len())));
+        values.extend(driver.states.iter().map(|state| Value::from(*state)));
+    }
+    if !driver.within.is_empty() {
+        let keys = driver.within.iter().filter_map(|range| match range {
+            Range::Key(key, _) => Some(Value::from(*key)),
+            _ => None,
+        });
+        let keys: Vec<_> = keys.collect();
+        let places = places(keys.len());
+        text.push_str(&format!(
+            " AND EXISTS (SELECT 1 FROM mail_key s WHERE s.k IN ({places}) AND s.mail = {column})"
+        ));
+        values.extend(keys);
+    }
+    text.push_str(&format!(" ORDER BY {column} {order}"));
+}
+
+/// The mails with these ids, in their order.
+async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::mail::Mail>> {
+    let mut mails = BTreeMap::new();
+    for ids in ids.chunks(STRIDE) {
+        let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
+        let rows: Vec<StoredMail> = db.fetch(sql(text).bind_all(ids.iter().copied())).await?;
+        for row in rows {
+            mails.insert(row.id, row.mail()?);
+        }
+    }
+    Ok(ids.iter().filter_map(|id| mails.remove(id)).collect())
+}
+
+/// One mail; `None` when it is missing, pruned or foreign.
+pub async fn find(db: &Db, scope: &Scope, id: MailId) -> Result<Option<VisibleMail>> {
+    let mail = read(db, &[id]).await?.into_iter().next();
+    Ok(mail.and_then(|mail| scope.view(mail)))
+}
+
+/// Mails that belong to this one and may be seen: the notices about it, the mail that it is about.
+pub async fn related(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<VisibleMail>> {
+    let ids: Vec<&str> =
+        mail.notices.iter().map(|notice| notice.queue_id.as_str()).chain(mail.parent.as_deref()).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<i32> = ids.iter().map(|id| key(Kind::Queue, id)).collect();
+    let text =
+        format!("SELECT mail FROM mail_key WHERE k IN ({}) ORDER BY mail LIMIT 50", places(keys.len()));
+    let statement: Sql<'_> = sql(text).bind_all(keys);
+    let rows: Vec<(MailId,)> = db.fetch(statement).await?;
+    let rows: Vec<MailId> = rows.into_iter().map(|(id,)| id).collect();
+    let near = |other: &VisibleMail| {
+        // Short queue ids come back: the other mail lived when this one did.
+        other.first_seen <= mail.last_seen && other.last_seen >= mail.first_seen
+    };
+    let mails = read(db, &rows).await?.into_iter().filter_map(|other| scope.view(other));
+    Ok(mails
+        .filter(|other| other.queue_id.as_deref().is_some_and(|id| ids.contains(&id)) && near(other))
+        .collect())
+}
+
+/// Mails of one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HourCount {
+    /// Begin of the hour.
+    pub hour: Millis,
+    /// Came in.
+    pub received: i64,
+    /// Went out or stayed inside.
+    pub sent: i64,
+    /// Did not arrive, or not where they should.
+    pub problems: i64,
+}
+
+/// Mails per hour in a range, counted inside the index. For a visitor with several addresses, a mail that
+/// concerns two of them counts once per address.
+pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<Vec<HourCount>> {
+    let (low, high) = (MailId::floor(from), MailId::floor(to));
+    let hour = 3600_i64 << MailId::HASH_BITS;
+    let mut counts: BTreeMap<i64, HourCount> = BTreeMap::new();
+    for range in scope_ranges(scope) {
+        let (text, key) = match range {
+            Range::Key(key, _) => (
+                "SELECT mail - mail % ? AS h, state, COUNT(*) FROM mail_key WHERE k = ? AND mail >= ? AND mail < ? GROUP BY h, state",
+                Some(key),
+            ),
+            _ => (
+                "SELECT id - id % ? AS h, state, COUNT(*) FROM mail WHERE id >= ? AND id < ? GROUP BY h, state",
+                None,
+            ),
+        };
+        let floor = if let Range::Key(_, floor) = range { floor } else { low };
+        let mut statement = sql(text).bind(hour);
+        if let Some(key) = key {
+            statement = statement.bind(key);
+        }
+        let rows: Vec<(i64, i64, i64)> = db.fetch(statement.bind(low.max(floor)).bind(high)).await?;
+        for (at, state, count) in rows {
+            let at = MailId(at).second();
+            let row = counts.entry(at.0).or_insert(HourCount { hour: at, received: 0, sent: 0, problems: 0 });
+            add(row, state, count);
+        }
+    }
+    Ok(counts.into_values().collect())
+}
+
+fn add(row: &mut HourCount, state: i64, count: i64) {
+    let status = usize::try_from(state & 15).ok().and_then(|index| Status::ALL.get(index));
+    match status {
+        Some(Status::Bounced | Status::Expired | Status::Virus | Status::Held | Status::Delayed) => {
+            row.problems += count;
+        }
+        _ if state >> 4 == Direction::In as i64 => row.received += count,
+        _ => row.sent += count,
+    }
+}
+
+/// Forgets mails first seen before `before`, a bounded number at a time; true when there may be more.
+pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
+    let rows: Vec<StoredMail> = tx
+        .fetch(
+            sql("SELECT id, server, story FROM mail WHERE id < ? ORDER BY id LIMIT 500")
+                .bind(MailId::floor(before)),
+        )
+        .await?;
+    let mails = rows.iter().map(StoredMail::mail).collect::<Result<Vec<_>>>()?;
+    super::correlation::remove(tx, &mails).await?;
+    let more = rows.len() == 500;
+    let end = rows.last().map(|row| row.id).filter(|_| more).unwrap_or(MailId::floor(before));
+    tx.execute(sql("DELETE FROM scan WHERE id < ?").bind(end)).await?;
+    tx.execute(sql("DELETE FROM scan_pending WHERE scan < ?").bind(end)).await?;
+    Ok(more)
+}

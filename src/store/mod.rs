@@ -2,6 +2,18 @@
 //!
 //! Reads take [`db::Db`], writes take [`db::Tx`], so every write is in a transaction. One SQL text serves both
 //! engines; what differs is in `db` and in the migration folders.
+//!
+//! To add a table: a migration of the same name and number in both folders, and one file here.
 
+pub mod correlation;
 pub mod db;
+pub mod ingestion;
+mod keys;
+pub mod lease;
+pub mod lines;
 pub mod mails;
+pub mod scans;
+mod story;
+
+pub use db::{Db, Error, Result, Tx};
+pub use story::Story;

@@ -1,0 +1,519 @@
+//! From lines and verdicts to mails. A mail is the fold of all facts of its queue id, so a batch loads what is
+//! known of the queue ids that it touches, adds its facts, folds again and writes what changed. Order, repeats
+//! and restarts do not change the result.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::{sessions::Sessions, shapes};
+use crate::{
+    model::{
+        event::{Event, Fact, LogLine, Parsed, Refusal},
+        fold::{mail_id, split},
+        mail::{Mail, MailId, ServerId},
+        scan::Scan,
+        time::Millis,
+    },
+    parse::postfix,
+    store::{
+        self, Story, Tx,
+        correlation::{self, MailWrite, StoredMail},
+        scans,
+    },
+};
+
+/// How a batch relates to what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Novelty {
+    /// Every row is new: a poll has found its place in the log. Equal refusals of one second are several.
+    New,
+    /// Rows may be stored already: an imported file. Equal refusals are the same, unless the file repeats them.
+    Perhaps,
+}
+
+/// Rows to be taken, oldest first.
+pub struct Batch<'a> {
+    /// Whose log.
+    pub server: ServerId,
+    /// Postfix lines.
+    pub lines: &'a [LogLine<'a>],
+    /// Rows of Rspamd's history.
+    pub scans: &'a [Scan],
+    /// Whether the rows may be known.
+    pub novelty: Novelty,
+}
+
+/// What a batch brought.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Mails that were not known before.
+    pub new_mails: i64,
+    /// Mails whose story changed, new ones included.
+    pub changed: Vec<MailId>,
+    /// Lines that no rule knows: (program, shape) to (count, example, latest).
+    pub unknown: BTreeMap<(String, String), (i64, String, Millis)>,
+    /// Words of other servers that ended or delayed a delivery, with the moment.
+    pub replies: Vec<(Millis, String, String)>,
+    /// Indexes of lines that told something new.
+    pub telling: Vec<usize>,
+}
+
+/// Takes a batch within the caller's transaction.
+pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> store::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let protocols = protocols(batch.lines, sessions);
+    let facts = sort_facts(batch.lines, &protocols, &mut outcome);
+    let stored = correlation::by_queue_ids(tx, facts.by_queue_id.keys().copied()).await?;
+    let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
+
+    let pool = ScanPool::gather(tx, batch.scans, &works).await?;
+    let others = pool.other_mails(tx, batch.server, &works).await?;
+    for other in &others {
+        works.push(Work::known(other)?);
+    }
+    let older = pool.claimed_before(tx, &works).await?;
+    let (waiting, claimed) = join(&mut works, &pool, &older);
+    scans::set_pending(tx, &waiting, &claimed).await?;
+
+    works.extend(refusals(tx, batch, &facts.refusals, &mut outcome).await?);
+    write(tx, batch.server, works, &mut outcome).await?;
+    Ok(outcome)
+}
+
+/// The facts of a batch, by what they concern.
+struct Facts<'a> {
+    by_queue_id: BTreeMap<&'a str, Vec<(usize, Event<'a>)>>,
+    refusals: Vec<(usize, Event<'a>)>,
+}
+
+/// The TLS protocol that belongs to each line, where one does. Owned first, so that facts can borrow.
+fn protocols(lines: &[LogLine<'_>], sessions: &mut Sessions) -> Vec<Option<String>> {
+    let mut protocols = vec![None; lines.len()];
+    for (line, protocol) in lines.iter().zip(&mut protocols) {
+        if let Some(peer) = line.text.strip_prefix("connect from ") {
+            sessions.connect(line, peer);
+            continue;
+        }
+        match postfix::parse(line.program, line.text) {
+            Parsed::Session(session) => sessions.begin(line, &session),
+            Parsed::Mail { fact: Fact::Client(client), .. } => {
+                *protocol = sessions.of_client(line, &client).map(str::to_owned);
+            }
+            Parsed::Mail { fact: Fact::Attempt(attempt), .. } if attempt.tls.is_none() => {
+                *protocol = sessions.of_attempt(line, &attempt).map(str::to_owned);
+            }
+            _ => {}
+        }
+    }
+    protocols
+}
+
+fn sort_facts<'a>(
+    lines: &'a [LogLine<'a>],
+    protocols: &'a [Option<String>],
+    outcome: &mut Outcome,
+) -> Facts<'a> {
+    let mut facts = Facts { by_queue_id: BTreeMap::new(), refusals: Vec::new() };
+    for (index, (line, protocol)) in lines.iter().zip(protocols).enumerate() {
+        let event = |fact| Event { at: line.at, fact, program: line.program };
+        match postfix::parse(line.program, line.text) {
+            Parsed::Mail { queue_id, fact } => {
+                let fact = with_protocol(fact, protocol.as_deref());
+                if let Some((other, parent)) = parent_fact(queue_id, &fact) {
+                    facts.by_queue_id.entry(other).or_default().push((index, event(parent)));
+                }
+                note_reply(line, &fact, outcome);
+                facts.by_queue_id.entry(queue_id).or_default().push((index, event(fact)));
+            }
+            Parsed::Refused(refusal) => facts.refusals.push((index, event(Fact::Refused(refusal)))),
+            Parsed::Session(_) | Parsed::Noise => {}
+            Parsed::Unknown => {
+                let key = (line.program.chars().take(64).collect(), shapes::shape(line.text));
+                let entry = outcome.unknown.entry(key).or_insert((0, String::new(), line.at));
+                *entry = (entry.0 + 1, shapes::example(line.text), entry.2.max(line.at));
+            }
+        }
+    }
+    facts
+}
+
+fn with_protocol<'a>(fact: Fact<'a>, protocol: Option<&'a str>) -> Fact<'a> {
+    match fact {
+        Fact::Client(mut client) => {
+            client.tls = client.tls.or(protocol);
+            Fact::Client(client)
+        }
+        Fact::Attempt(mut attempt) => {
+            attempt.tls = attempt.tls.or(protocol);
+            Fact::Attempt(attempt)
+        }
+        fact => fact,
+    }
+}
+
+/// What a line about one mail says about another: a notice is about its mail, a forwarded mail goes on.
+fn parent_fact<'a>(queue_id: &'a str, fact: &Fact<'a>) -> Option<(&'a str, Fact<'a>)> {
+    match fact {
+        Fact::Notice { kind, queue_id: other } => Some((other, Fact::Parent { queue_id, kind: Some(*kind) })),
+        Fact::Attempt(attempt) => {
+            let other = attempt.reply.strip_prefix("forwarded as ")?;
+            let plain = other.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !other.is_empty();
+            plain.then_some((other, Fact::Parent { queue_id, kind: None }))
+        }
+        _ => None,
+    }
+}
+
+fn note_reply(line: &LogLine<'_>, fact: &Fact<'_>, outcome: &mut Outcome) {
+    if let Fact::Attempt(attempt) = fact
+        && matches!(attempt.status, "deferred" | "bounced" | "expired")
+    {
+        outcome.replies.push((line.at, attempt.reply.to_owned(), attempt.dsn.to_owned()));
+    }
+}
+
+/// One mail in the making.
+struct Work<'a> {
+    /// What lies in the database, if it does.
+    stored: Option<&'a StoredMail>,
+    story: Story<'a>,
+    /// Its facts have grown or shrunk.
+    changed: bool,
+}
+
+impl<'a> Work<'a> {
+    fn known(stored: &'a StoredMail) -> store::Result<Self> {
+        Ok(Self { stored: Some(stored), story: stored.story()?, changed: false })
+    }
+}
+
+/// Adds the batch's facts to the stored ones and cuts them into mails.
+fn merge<'a>(
+    server: ServerId,
+    facts: &BTreeMap<&'a str, Vec<(usize, Event<'a>)>>,
+    stored: &'a [StoredMail],
+    outcome: &mut Outcome,
+) -> store::Result<Vec<Work<'a>>> {
+    let mut known: HashMap<&str, Vec<(&StoredMail, Story)>> = HashMap::new();
+    for mail in stored.iter().filter(|mail| mail.server == server) {
+        let story = mail.story()?;
+        if facts.contains_key(story.queue_id) {
+            known.entry(story.queue_id).or_default().push((mail, story));
+        }
+    }
+    let mut works = Vec::new();
+    for (&queue_id, fresh) in facts {
+        let old = known.remove(queue_id).unwrap_or_default();
+        let mut events: Vec<Event<'a>> =
+            old.iter().flat_map(|(_, story)| story.events.iter().copied()).collect();
+        let before = events.len();
+        let mut seen: HashSet<_> = events.iter().map(identity).collect();
+        for (index, event) in fresh {
+            if seen.insert(identity(event)) {
+                events.push(*event);
+                outcome.telling.push(*index);
+            }
+        }
+        if events.len() == before {
+            continue;
+        }
+        works.extend(recut(queue_id, events, old));
+    }
+    Ok(works)
+}
+
+/// What makes two facts the same: imported lines may know fractions of a second that polled ones do not, and
+/// a TLS line may have been out of sight.
+fn identity<'a>(event: &Event<'a>) -> (i64, Fact<'a>, &'a str) {
+    let fact = match event.fact {
+        Fact::Client(mut client) => {
+            client.tls = None;
+            Fact::Client(client)
+        }
+        Fact::Attempt(mut attempt) => {
+            attempt.tls = None;
+            Fact::Attempt(attempt)
+        }
+        fact => fact,
+    };
+    (event.at.secs(), fact, event.program)
+}
+
+fn recut<'a>(queue_id: &'a str, events: Vec<Event<'a>>, old: Vec<(&'a StoredMail, Story<'a>)>) -> Vec<Work<'a>> {
+    let mut old = old;
+    let mut works: Vec<Work<'a>> = split(events)
+        .into_iter()
+        .map(|events| {
+            let begins = events.first().map(|event| event.at.secs());
+            let same = old.iter().position(|(mail, _)| Some(mail.id.second().secs()) == begins);
+            let stored = same.map(|index| old.swap_remove(index));
+            let changed = stored.as_ref().is_none_or(|(_, story)| story.events != events);
+            let story = Story { queue_id, name: "", events };
+            Work { stored: stored.map(|(mail, _)| mail), story, changed }
+        })
+        .collect();
+    // What is left was cut otherwise before: its facts have moved into the others.
+    works.extend(old.into_iter().map(|(mail, story)| Work {
+        stored: Some(mail),
+        story: Story { events: Vec::new(), ..story },
+        changed: true,
+    }));
+    works
+}
+
+/// A scan with what its facts borrow.
+struct PoolScan {
+    id: i64,
+    scan: Scan,
+    rcpts: String,
+}
+
+/// The scans that may belong to the mails at hand, and that no mail has claimed.
+struct ScanPool {
+    scans: Vec<PoolScan>,
+    /// Ids of those that already waited in the database.
+    waited: BTreeSet<i64>,
+}
+
+impl ScanPool {
+    async fn gather(tx: &mut Tx, fresh: &[Scan], works: &[Work<'_>]) -> store::Result<Self> {
+        let ids = if fresh.is_empty() { Vec::new() } else { scans::insert(tx, fresh).await? };
+        let wanted: BTreeSet<&str> = works
+            .iter()
+            .flat_map(|work| message_id(&work.story))
+            .chain(fresh.iter().filter_map(|scan| scan.message_id.as_deref()))
+            .collect();
+        let pending = scans::pending(tx, wanted).await?;
+        let waited = pending.iter().map(|stored| stored.id).collect();
+        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.clone()));
+        let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
+        Ok(Self { scans: scans.map(pool_scan).collect(), waited })
+    }
+
+    fn message_ids(&self) -> BTreeSet<&str> {
+        self.scans.iter().filter_map(|pooled| pooled.scan.message_id.as_deref()).collect()
+    }
+
+    /// Stored mails with the same message ids that the batch does not touch itself.
+    async fn other_mails(
+        &self,
+        tx: &mut Tx,
+        server: ServerId,
+        works: &[Work<'_>],
+    ) -> store::Result<Vec<StoredMail>> {
+        let wanted = self.message_ids();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let at_hand: BTreeSet<MailId> =
+            works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
+        let mails = correlation::by_message_ids(tx, wanted.iter().copied()).await?;
+        let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
+        mails
+            .filter_map(|mail| match mail.story() {
+                Ok(story) => message_id(&story).is_some_and(|id| wanted.contains(id)).then_some(Ok(mail)),
+                Err(error) => Some(Err(error)),
+            })
+            .collect()
+    }
+
+    /// Scans that these mails have claimed before: they are dealt out again together with the new ones.
+    async fn claimed_before(&self, tx: &mut Tx, works: &[Work<'_>]) -> store::Result<Vec<PoolScan>> {
+        let wanted = self.message_ids();
+        let ids: BTreeSet<i64> = works
+            .iter()
+            .filter(|work| message_id(&work.story).is_some_and(|id| wanted.contains(id)))
+            .flat_map(|work| &work.story.events)
+            .filter_map(|event| match event.fact {
+                Fact::Checked(checked) => Some(checked.scan),
+                _ => None,
+            })
+            .collect();
+        let ids: Vec<i64> = ids.into_iter().collect();
+        let stored = if ids.is_empty() { Vec::new() } else { scans::by_ids(tx, &ids).await? };
+        Ok(stored.into_iter().map(|stored| pool_scan((stored.id, stored.scan))).collect())
+    }
+}
+
+fn pool_scan((id, scan): (i64, Scan)) -> PoolScan {
+    PoolScan { id, rcpts: scan.rcpts.join("\n"), scan }
+}
+
+fn message_id<'a>(story: &Story<'a>) -> Option<&'a str> {
+    story.events.iter().find_map(|event| match event.fact {
+        Fact::MessageId(id) => Some(id),
+        _ => None,
+    })
+}
+
+type Waiting<'a> = Vec<(&'a str, i64)>;
+
+/// Deals the scans out to the mails. Returns the scans that wait from now on, and those that do so no longer.
+fn join<'a>(works: &mut [Work<'a>], pool: &'a ScanPool, older: &'a [PoolScan]) -> (Waiting<'a>, Waiting<'a>) {
+    let mut groups: BTreeMap<&str, (Vec<usize>, Vec<&PoolScan>)> = BTreeMap::new();
+    for pooled in pool.scans.iter().chain(older) {
+        if let Some(id) = pooled.scan.message_id.as_deref() {
+            groups.entry(id).or_default().1.push(pooled);
+        }
+    }
+    for (index, work) in works.iter().enumerate() {
+        if let Some((mails, _)) = message_id(&work.story).and_then(|id| groups.get_mut(id)) {
+            mails.push(index);
+        }
+    }
+    let (mut waiting, mut claimed) = (Vec::new(), Vec::new());
+    for (message_id, (mails, scans)) in groups {
+        let pairs = match_up(works, &mails, &scans);
+        for index in &mails {
+            let events = &mut works[*index].story.events;
+            let before = events.len();
+            events.retain(|event| !matches!(event.fact, Fact::Checked(_)));
+            works[*index].changed |= events.len() != before;
+        }
+        for pooled in &scans {
+            match pairs.get(&pooled.id) {
+                Some(index) => {
+                    let fact = Fact::Checked(pooled.scan.checked(&pooled.rcpts, pooled.id));
+                    let work = &mut works[*index];
+                    work.story.events.push(Event { at: pooled.scan.at, fact, program: "rspamd" });
+                    work.story.events.sort_unstable();
+                    work.changed = true;
+                    if pool.waited.contains(&pooled.id) {
+                        claimed.push((message_id, pooled.id));
+                    }
+                }
+                None if !pool.waited.contains(&pooled.id) => waiting.push((message_id, pooled.id)),
+                None => {}
+            }
+        }
+    }
+    (waiting, claimed)
+}
+
+/// Which scan belongs to which mail: each mail gets one, the best fitting pairs first.
+fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan]) -> BTreeMap<i64, usize> {
+    let mut candidates = Vec::new();
+    for index in mails {
+        let mut story = works[*index].story.clone();
+        story.events.retain(|event| !matches!(event.fact, Fact::Checked(_)));
+        let mail = story.fold(ServerId::default());
+        let alone = mails.len() == 1 && scans.len() == 1;
+        for pooled in scans {
+            if let Some(fit) = super::join::fit(&mail, &pooled.scan, alone) {
+                candidates.push((fit, pooled.id, mail.first_seen, *index));
+            }
+        }
+    }
+    candidates.sort_unstable();
+    let mut pairs = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    for (_, scan, _, index) in candidates {
+        if !pairs.contains_key(&scan) && taken.insert(index) {
+            pairs.insert(scan, index);
+        }
+    }
+    pairs
+}
+
+/// Attempts that were refused before they got a queue id: each is a mail of its own.
+async fn refusals<'a>(
+    tx: &mut Tx,
+    batch: &Batch<'_>,
+    refusals: &[(usize, Event<'a>)],
+    outcome: &mut Outcome,
+) -> store::Result<Vec<Work<'a>>> {
+    let mut counts: HashMap<(i64, u64), u32> = HashMap::new();
+    let named = |event: &Event<'_>, occurrence: u32| {
+        let name = refusal_name(event, occurrence);
+        (mail_id(batch.server, event.at, &name), name)
+    };
+    let mut wished = Vec::new();
+    for (index, event) in refusals {
+        let hash = refusal_hash(event);
+        let count = counts.entry((event.at.secs(), hash)).or_default();
+        wished.push((*index, *event, *count));
+        *count += 1;
+    }
+    let ids: Vec<MailId> = wished.iter().map(|(_, event, count)| named(event, *count).0).collect();
+    let mut taken = correlation::taken(tx, &ids).await?;
+    let mut works = Vec::new();
+    for (index, event, mut count) in wished {
+        let (mut id, mut name) = named(&event, count);
+        if taken.contains(&id) {
+            if batch.novelty == Novelty::Perhaps {
+                continue;
+            }
+            while taken.contains(&id) {
+                count += 1;
+                (id, name) = named(&event, count);
+                taken.extend(correlation::taken(tx, &[id]).await?);
+            }
+        }
+        taken.insert(id);
+        outcome.telling.push(index);
+        let name: &'static str = Box::leak(name.into_boxed_str());
+        works.push(Work { stored: None, story: Story { queue_id: "", name, events: vec![event] }, changed: true });
+    }
+    Ok(works)
+}
+
+fn refusal_hash(event: &Event<'_>) -> u64 {
+    let bytes = match &event.fact {
+        Fact::Refused(refusal) => refusal_text(event.program, refusal),
+        _ => String::new(),
+    };
+    twox_hash::XxHash3_64::oneshot(bytes.as_bytes())
+}
+
+fn refusal_text(program: &str, refusal: &Refusal<'_>) -> String {
+    format!("{program} {refusal:?}")
+}
+
+/// What identifies a refused attempt within its second: its words, and which of several equal ones it is.
+fn refusal_name(event: &Event<'_>, occurrence: u32) -> String {
+    format!("{:016x}-{occurrence}", refusal_hash(event))
+}
+
+/// Folds and writes what changed; removes what was cut otherwise.
+async fn write(
+    tx: &mut Tx,
+    server: ServerId,
+    works: Vec<Work<'_>>,
+    outcome: &mut Outcome,
+) -> store::Result<()> {
+    let mut writes = Vec::new();
+    let mut removed = Vec::new();
+    for work in works.into_iter().filter(|work| work.changed) {
+        let known = work.stored.map(StoredMail::mail).transpose()?;
+        if work.story.events.is_empty() {
+            removed.extend(known);
+            continue;
+        }
+        let mut mail = work.story.fold(server);
+        if let Some(known) = &known {
+            mail.id = known.id;
+        }
+        let known_keys = known.as_ref().map(correlation::keys).unwrap_or_default();
+        writes.push((known.is_none(), MailWrite { story: work.story.encode(), mail, known_keys }));
+    }
+    correlation::remove(tx, &removed).await?;
+    let fresh: Vec<MailId> = writes.iter().filter(|(new, _)| *new).map(|(_, write)| write.mail.id).collect();
+    let mut taken = correlation::taken(tx, &fresh).await?;
+    for (new, write) in &mut writes {
+        if *new {
+            outcome.new_mails += 1;
+            free_id(tx, &mut write.mail, &mut taken).await?;
+        }
+        outcome.changed.push(write.mail.id);
+    }
+    let writes: Vec<MailWrite> = writes.into_iter().map(|(_, write)| write).collect();
+    correlation::save(tx, &writes).await
+}
+
+/// Two mails of one second may have the same hash: the later one moves on.
+async fn free_id(tx: &mut Tx, mail: &mut Mail, taken: &mut BTreeSet<MailId>) -> store::Result<()> {
+    while !taken.insert(mail.id) {
+        mail.id.0 += 1;
+        taken.extend(correlation::taken(tx, &[mail.id]).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Encrypted sessions: the TLS line comes before the mail and names only the peer, so it is remembered
+//! until that peer hands over (or takes) a mail. What is still open goes into the next poll.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    event::{Attempt, Client, LogLine, Session},
+    time::Millis,
+};
+
+/// A session older than this belongs to no mail any more.
+const LIFE: Duration = Duration::from_secs(300);
+
+/// Open sessions by program and peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    open: BTreeMap<String, (Millis, String)>,
+}
+
+impl Sessions {
+    /// Reads what [`Sessions::to_json`] wrote; anything else is no session.
+    pub fn from_json(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// The sessions that may still matter at `now`.
+    pub fn to_json(&self, now: Millis) -> String {
+        let open = self.open.iter().filter(|(_, (at, _))| now.since(*at) < LIFE);
+        let rest = Self { open: open.map(|(peer, session)| (peer.clone(), session.clone())).collect() };
+        serde_json::to_string(&rest).unwrap_or_default()
+    }
+
+    /// A TLS line.
+    pub fn begin(&mut self, line: &LogLine<'_>, session: &Session<'_>) {
+        self.open.insert(name(line.program, session.peer), (line.at, session.protocol.to_owned()));
+    }
+
+    /// A `connect from` line: what was known of that peer belongs to an earlier connection.
+    pub fn connect(&mut self, line: &LogLine<'_>, peer: &str) {
+        if !self.open.is_empty() {
+            self.open.remove(&name(line.program, peer));
+        }
+    }
+
+    /// Protocol of the session in which a client handed over a mail.
+    pub fn of_client(&self, line: &LogLine<'_>, client: &Client<'_>) -> Option<&str> {
+        if self.open.is_empty() {
+            return None;
+        }
+        self.find(line, &format!("{}[{}]", client.host, client.ip))
+    }
+
+    /// Protocol of the session of a delivery attempt.
+    pub fn of_attempt(&self, line: &LogLine<'_>, attempt: &Attempt<'_>) -> Option<&str> {
+        if self.open.is_empty() {
+            return None;
+        }
+        self.find(line, attempt.relay)
+    }
+
+    fn find(&self, line: &LogLine<'_>, peer: &str) -> Option<&str> {
+        let (at, protocol) = self.open.get(&name(line.program, peer))?;
+        (line.at.since(*at) < LIFE).then_some(protocol.as_str())
+    }
+}
+
+fn name(program: &str, peer: &str) -> String {
+    format!("{program} {peer}")
+}

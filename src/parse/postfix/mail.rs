@@ -1,0 +1,113 @@
+//! Lines that begin with a queue id: facts about that mail.
+
+use super::{address, attempt, noise, queue_id, refusal};
+use crate::model::event::{Client, Fact, NoticeKind, Parsed};
+
+/// What stands behind `ID: `.
+pub(super) fn parse<'a>(queue_id: &'a str, rest: &'a str) -> Parsed<'a> {
+    match fact(rest) {
+        Some(fact) => Parsed::Mail { queue_id, fact },
+        None if noise::is_known_of_mail(rest) => Parsed::Noise,
+        None => Parsed::Unknown,
+    }
+}
+
+fn fact(rest: &str) -> Option<Fact<'_>> {
+    let equals = memchr::memchr3(b'=', b' ', b':', rest.as_bytes());
+    let Some(end) = equals else { return (rest == "removed").then_some(Fact::Removed) };
+    let (word, behind) = rest.split_at_checked(end)?;
+    match behind.as_bytes().first()? {
+        b'=' => field(word, behind.get(1..)?),
+        b':' => action(word, behind.strip_prefix(": ")?),
+        _ => match (word, behind) {
+            ("placed", " on hold") => Some(Fact::Held { reason: rest }),
+            ("released", " from hold") => Some(Fact::Released),
+            ("sender" | "postmaster", _) => notice(word, behind.get(1..)?),
+            _ => None,
+        },
+    }
+}
+
+/// `NAME=...`, the form of most facts.
+fn field<'a>(name: &str, value: &'a str) -> Option<Fact<'a>> {
+    match name {
+        "to" => attempt::parse(value).map(Fact::Attempt),
+        "from" => queued(value),
+        "client" => client(value).map(Fact::Client),
+        "message-id" => Some(Fact::MessageId(without_brackets(value))),
+        "uid" => pickup(value),
+        _ => None,
+    }
+}
+
+/// `VERB: ...` of access tables, header checks and milters. Other verbs change nothing about the mail's way.
+fn action<'a>(verb: &'a str, rest: &'a str) -> Option<Fact<'a>> {
+    match verb {
+        "reject" | "milter-reject" | "proxy-reject" => refusal::parse(verb, rest).map(Fact::Refused),
+        "hold" | "milter-hold" => Some(Fact::Held { reason: rest }),
+        "discard" | "milter-discard" => Some(Fact::Discarded { reason: rest }),
+        _ => None,
+    }
+}
+
+/// qmgr(8): `from=<A>, size=N, nrcpt=N (queue active)` or `from=<A>, status=expired, returned to sender`.
+fn queued(value: &str) -> Option<Fact<'_>> {
+    let (sender, fact) = address::then(value, |rest| {
+        if let Some(status) = rest.strip_prefix(", status=") {
+            let (status, _) = status.split_once(',').unwrap_or((status, ""));
+            return matches!(status, "expired" | "force-expired").then_some(Fact::Expired { sender: "" });
+        }
+        let (size, rest) = rest.strip_prefix(", size=")?.split_once(", nrcpt=")?;
+        let nrcpt = rest.strip_suffix(" (queue active)")?;
+        Some(Fact::Queued { sender: "", size: size.parse().ok()?, nrcpt: nrcpt.parse().ok()? })
+    })?;
+    Some(match fact {
+        Fact::Queued { size, nrcpt, .. } => Fact::Queued { sender, size, nrcpt },
+        _ => Fact::Expired { sender },
+    })
+}
+
+/// smtpd(8): `HOST[IP], sasl_method=M, sasl_username=U, sasl_sender=S, orig_queue_id=ID, orig_client=HOST[IP]`.
+fn client(value: &str) -> Option<Client<'_>> {
+    let (host, ip, end) = refusal::peer(value)?;
+    let fields = value.get(end..)?;
+    if !fields.is_empty() && !fields.starts_with(", ") {
+        return None;
+    }
+    let (fields, parent) = match fields.rsplit_once(", orig_queue_id=") {
+        Some((fields, behind)) => (fields, behind.split(',').next().filter(|id| queue_id::is_whole(id))),
+        None => (fields, None),
+    };
+    let login = fields.split_once(", sasl_username=").map(|(_, login)| {
+        let login = login.rsplit_once(", orig_client=").map_or(login, |(login, _)| login);
+        login.rsplit_once(", sasl_sender=").map_or(login, |(login, _)| login)
+    });
+    Some(Client { host, ip, login: login.filter(|login| !login.is_empty()), parent, tls: None })
+}
+
+/// pickup(8): `N from=<A>`, with ` orig_id=ID` behind it for a mail that was put back into the queue.
+fn pickup(value: &str) -> Option<Fact<'_>> {
+    let (uid, rest) = value.split_once(" from=")?;
+    let uid = uid.parse().ok()?;
+    let (sender, ()) =
+        address::then(rest, |rest| (rest.is_empty() || rest.starts_with(" orig_id=")).then_some(()))?;
+    Some(Fact::Pickup { uid, sender })
+}
+
+/// bounce(8): `non-delivery notification: ID` and its kin, behind `sender ` or `postmaster `.
+fn notice<'a>(whom: &str, rest: &'a str) -> Option<Fact<'a>> {
+    let (what, queue_id) = rest.split_once(" notification: ")?;
+    let kind = match (whom, what) {
+        ("sender", "non-delivery") => NoticeKind::Bounce,
+        ("sender", "delay") => NoticeKind::Delay,
+        ("sender", "delivery status") => NoticeKind::Success,
+        ("postmaster", "non-delivery" | "delay" | "delivery status") => NoticeKind::Postmaster,
+        _ => return None,
+    };
+    queue_id::is_whole(queue_id).then_some(Fact::Notice { kind, queue_id })
+}
+
+/// A message id without its angle brackets; an odd one (`=?UTF-8?...`) as it is.
+fn without_brackets(id: &str) -> &str {
+    id.strip_prefix('<').and_then(|inner| inner.strip_suffix('>')).unwrap_or(id)
+}

@@ -1,0 +1,328 @@
+//! Syslog lines: RFC 3164 (`May  6 09:25:41 host prog[pid]: text`) and ISO time stamps
+//! (`2024-08-29T01:08:59.764590+00:00 host prog[pid]: text`), with or without `<PRI>` in front.
+
+use std::borrow::Cow;
+
+use jiff::{civil, tz::TimeZone};
+
+use crate::model::{event::LogLine, time::Millis};
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// `May  6 09:25`: an RFC 3164 stamp up to the minute.
+const OLD_MINUTE: usize = 12;
+/// `2024-08-29T01:08`: an ISO stamp up to the minute.
+const ISO_MINUTE: usize = 16;
+
+/// The text of a line that may not be UTF-8: borrowed when it is, else with U+FFFD for what is not.
+pub fn text(line: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(line)
+}
+
+/// Reads one line without its line break. `None` for what is not a syslog line with a valid time stamp.
+pub fn parse_line<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a>> {
+    let line = without_priority(line);
+    let (at, rest) = clock.read(line)?;
+    let rest = rest.strip_prefix(' ')?;
+    let (_host, rest) = rest.split_at_checked(memchr::memchr(b' ', rest.as_bytes())?)?;
+    let rest = rest.strip_prefix(' ')?;
+    let end = rest.bytes().position(|b| matches!(b, b'[' | b':' | b' '))?;
+    let (program, rest) = rest.split_at_checked(end)?;
+    let rest = match rest.strip_prefix('[') {
+        Some(pid) => pid.split_at_checked(memchr::memchr(b']', pid.as_bytes())?)?.1.strip_prefix(']')?,
+        None => rest,
+    };
+    let text = rest.strip_prefix(':')?;
+    Some(LogLine { at, program, text: text.strip_prefix(' ').unwrap_or(text) })
+}
+
+/// Drops `<PRI>` (RFC 3164, 4.1.1).
+fn without_priority(line: &str) -> &str {
+    let Some((priority, rest)) = line.strip_prefix('<').and_then(|line| line.split_once('>')) else {
+        return line;
+    };
+    if matches!(priority.len(), 1..=3) && priority.bytes().all(|b| b.is_ascii_digit()) { rest } else { line }
+}
+
+/// Turns the time stamps of one file into moments. RFC 3164 stamps have neither year nor zone: the zone is given, and
+/// the year is the latest that does not put the first line into the future; from then on time does not run
+/// backwards, so that a file may cross New Year. ISO stamps without offset are of the given zone too.
+///
+/// It remembers the last minute, so that lines of one minute cost no calendar arithmetic.
+#[derive(Debug)]
+pub struct YearGuess {
+    zone: TimeZone,
+    /// No RFC 3164 line is later: the reference moment and a day, since clocks differ.
+    limit: i64,
+    /// The last RFC 3164 minute.
+    last: Option<i64>,
+    old: [u8; OLD_MINUTE],
+    iso: [u8; ISO_MINUTE],
+    /// Start of the minute in `iso`, as if it were UTC.
+    iso_minute: i64,
+}
+
+impl YearGuess {
+    /// `zone` is that of the machine that wrote the lines; `reference` a moment after the last line: now, or better the
+    /// time of the file's last change.
+    pub fn new(zone: TimeZone, reference: Millis) -> Self {
+        let limit = reference.0.saturating_add(DAY);
+        Self { zone, limit, last: None, old: [0; OLD_MINUTE], iso: [0; ISO_MINUTE], iso_minute: 0 }
+    }
+
+    /// Takes the time stamp off a line.
+    fn read<'a>(&mut self, line: &'a str) -> Option<(Millis, &'a str)> {
+        match line.as_bytes().first()? {
+            b'0'..=b'9' => self.read_iso(line),
+            _ => self.read_old(line),
+        }
+    }
+
+    /// `May  6 09:25:41`, the day padded by a blank or a zero.
+    fn read_old<'a>(&mut self, line: &'a str) -> Option<(Millis, &'a str)> {
+        let (stamp, rest) = line.split_at_checked(OLD_MINUTE)?;
+        let (second, rest) = rest.split_at_checked(3)?;
+        let second = seconds(second)?;
+        let minute = match self.last {
+            Some(minute) if stamp.as_bytes() == self.old => minute,
+            _ => {
+                let minute = self.guess(stamp)?;
+                self.last = Some(minute);
+                self.old = stamp.as_bytes().try_into().ok()?;
+                minute
+            }
+        };
+        Some((Millis(minute + second), rest))
+    }
+
+    /// The minute of a stamp in the year that fits best.
+    fn guess(&self, stamp: &str) -> Option<i64> {
+        let (month, rest) = stamp.split_at_checked(3)?;
+        let (day, clock) = rest.split_at_checked(3)?;
+        let month = month_number(month)?;
+        let day = day.trim_start().parse().ok()?;
+        let (hour, minute) = clock.strip_prefix(' ')?.split_once(':')?;
+        let (hour, minute) = (two(hour)?, two(minute)?);
+        let in_year = |year: i16| {
+            let local = civil::DateTime::new(year, month, day, hour, minute, 0, 0).ok()?;
+            Some(local.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+        };
+        let newest = Millis(self.limit).in_zone(&self.zone).year();
+        // Eight years back there is always a 29 February.
+        let possible = (0..=8).filter_map(|back| in_year(newest - back)).filter(|&at| at <= self.limit);
+        match self.last {
+            None => possible.into_iter().next(),
+            Some(last) => {
+                // A day of disorder is no new year. Where nothing later is possible, the line is out of order.
+                let years: Vec<i64> = possible.collect();
+                let later = years.iter().copied().filter(|&at| at >= last - DAY).min();
+                later.or_else(|| years.into_iter().max())
+            }
+        }
+    }
+
+    /// `2024-08-29T01:08:59`, then perhaps a fraction, then `Z`, an offset or nothing.
+    fn read_iso<'a>(&mut self, line: &'a str) -> Option<(Millis, &'a str)> {
+        let (stamp, rest) = line.split_at_checked(ISO_MINUTE)?;
+        let (second, rest) = rest.split_at_checked(3)?;
+        if stamp.as_bytes() != self.iso {
+            self.iso_minute = iso_minute(stamp)?;
+            self.iso = stamp.as_bytes().try_into().ok()?;
+        }
+        let (fraction, rest) = fraction(rest);
+        let local = self.iso_minute + seconds(second)? + fraction;
+        let (offset, rest) = match offset(rest) {
+            Some(found) => found,
+            None => (self.offset_at(local)?, rest),
+        };
+        Some((Millis(local - offset), rest))
+    }
+
+    /// Milliseconds that the zone's clocks are ahead of UTC at a local time.
+    fn offset_at(&self, local: i64) -> Option<i64> {
+        let wall = Millis(local).in_zone(&TimeZone::UTC).datetime();
+        let zoned = wall.to_zoned(self.zone.clone()).ok()?;
+        Some(i64::from(zoned.offset().seconds()) * 1000)
+    }
+}
+
+/// Milliseconds of `:SS`; a leap second counts as the next minute.
+fn seconds(text: &str) -> Option<i64> {
+    let second = two(text.strip_prefix(':')?)?;
+    (0..=60).contains(&second).then(|| i64::from(second) * 1000)
+}
+
+/// A number of exactly two digits.
+fn two(text: &str) -> Option<i8> {
+    match text.as_bytes() {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => i8::try_from((tens - b'0') * 10 + (ones - b'0')).ok(),
+        _ => None,
+    }
+}
+
+/// English names, as syslog writes them in every locale.
+fn month_number(name: &str) -> Option<i8> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let index = MONTHS.iter().position(|month| *month == name)?;
+    i8::try_from(index + 1).ok()
+}
+
+/// `2024-08-29T01:08` as if it were UTC.
+fn iso_minute(stamp: &str) -> Option<i64> {
+    let (date, clock) = stamp.split_once(['T', ' '])?;
+    let (year, date) = date.split_once('-')?;
+    let (month, day) = date.split_once('-')?;
+    let (hour, minute) = clock.split_once(':')?;
+    (year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit())).then_some(())?;
+    let year = year.parse().ok()?;
+    let wall = civil::DateTime::new(year, two(month)?, two(day)?, two(hour)?, two(minute)?, 0, 0).ok()?;
+    Some(wall.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
+}
+
+/// Milliseconds of `.764590`, and what follows.
+fn fraction(text: &str) -> (i64, &str) {
+    let Some(digits) = text.strip_prefix(['.', ',']) else { return (0, text) };
+    let length = digits.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at_checked(length).unwrap_or((digits, ""));
+    let place = |at: usize| digits.as_bytes().get(at).map_or(0, |digit| i64::from(digit - b'0'));
+    (place(0) * 100 + place(1) * 10 + place(2), rest)
+}
+
+/// Milliseconds of `Z`, `+02:00`, `+0200` or `+02`, and what follows.
+fn offset(text: &str) -> Option<(i64, &str)> {
+    if let Some(rest) = text.strip_prefix('Z') {
+        return Some((0, rest));
+    }
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, rest) = text.get(1..)?.split_at_checked(2)?;
+    let minutes = rest.strip_prefix(':').unwrap_or(rest);
+    let (minutes, rest) = match minutes.split_at_checked(2) {
+        Some((digits, behind)) if two(digits).is_some() => (two(digits)?, behind),
+        _ => (0, rest),
+    };
+    Some((sign * (i64::from(two(hours)?) * 60 + i64::from(minutes)) * MINUTE, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_795_257_000_000); // 2026-11-21T10:30:00Z
+
+    fn guess() -> YearGuess {
+        YearGuess::new(TimeZone::UTC, NOW)
+    }
+
+    fn at(line: &str) -> Option<String> {
+        let line = format!("{line} mail postfix/qmgr[7]: A: b");
+        Some(Millis::in_zone(parse_line(&line, &mut guess())?.at, &TimeZone::UTC).timestamp().to_string())
+    }
+
+    #[test]
+    fn reads_every_form_of_time_stamp() {
+        for (stamp, expected) in [
+            ("May  6 09:25:41", "2026-05-06T09:25:41Z"),
+            ("May 06 09:25:41", "2026-05-06T09:25:41Z"),
+            ("<22>May 16 09:25:41", "2026-05-16T09:25:41Z"),
+            ("Nov 22 09:00:00", "2026-11-22T09:00:00Z"),
+            ("Nov 23 09:00:00", "2025-11-23T09:00:00Z"),
+            ("Feb 29 09:00:00", "2024-02-29T09:00:00Z"),
+            ("2024-08-29T01:08:59.764590+00:00", "2024-08-29T01:08:59.764Z"),
+            ("2024-08-29T01:08:59.7+02:00", "2024-08-28T23:08:59.7Z"),
+            ("2024-08-29T01:08:59-0330", "2024-08-29T04:38:59Z"),
+            ("2024-08-29T01:08:59Z", "2024-08-29T01:08:59Z"),
+            ("2024-08-29T01:08:59", "2024-08-29T01:08:59Z"),
+            ("2024-08-29T01:08:59+02", "2024-08-28T23:08:59Z"),
+            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(at(stamp).as_deref(), Some(expected), "{stamp}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_time_stamp() {
+        for stamp in [
+            "",
+            "May",
+            "Mai  6 09:25:41",
+            "May 32 09:25:41",
+            "Feb 30 09:25:41",
+            "May  6 24:25:41",
+            "May  6 09:25:61",
+            "May  6 09:25:4",
+            "2024-13-29T01:08:59Z",
+            "2024-02-30T01:08:59Z",
+            "2024-08-29T01:08",
+            "+024-08-29T01:08:59Z",
+            "Mäy  6 09:25:41",
+            "<999999>May  6 09:25:41",
+        ] {
+            assert_eq!(at(stamp), None, "{stamp}");
+        }
+    }
+
+    #[test]
+    fn splits_host_program_and_text() {
+        let line = "May  6 09:25:41 mail postfix/submission/smtpd[123]: connect from a[1.2.3.4]: x";
+        let parsed = parse_line(line, &mut guess()).map(|line| (line.program, line.text));
+        assert_eq!(parsed, Some(("postfix/submission/smtpd", "connect from a[1.2.3.4]: x")));
+        let line = "May  6 09:25:41 mail kernel: [0.1] boot";
+        assert_eq!(parse_line(line, &mut guess()).map(|line| line.program), Some("kernel"));
+        assert_eq!(parse_line("May  6 09:25:41 mail no program", &mut guess()), None);
+        assert_eq!(parse_line("May  6 09:25:41 mail prog[7 x", &mut guess()), None);
+    }
+
+    #[test]
+    fn crosses_new_year_without_turning_back() {
+        let mut clock = YearGuess::new(TimeZone::UTC, Millis(1_768_000_000_000)); // 2026-01-09
+        let mut year = |stamp: &str| {
+            let line = format!("{stamp} mail postfix/qmgr[7]: x");
+            Some(parse_line(&line, &mut clock)?.at.in_zone(&TimeZone::UTC).year())
+        };
+        assert_eq!(year("Dec 30 10:00:00"), Some(2025));
+        assert_eq!(year("Dec 31 23:59:59"), Some(2025));
+        assert_eq!(year("Jan  1 00:00:01"), Some(2026));
+        assert_eq!(year("Dec 31 23:59:59"), Some(2025), "a line that came late");
+        assert_eq!(year("Jan  1 00:00:02"), Some(2026));
+        assert_eq!(year("Jan  8 00:00:02"), Some(2026));
+        assert_eq!(year("Mar  8 00:00:02"), Some(2025), "never the future");
+    }
+
+    #[test]
+    fn goes_through_several_years_towards_the_reference() {
+        let mut clock = YearGuess::new(TimeZone::UTC, NOW);
+        let mut year = |stamp: &str| {
+            let line = format!("{stamp} mail postfix/qmgr[7]: x");
+            Some(parse_line(&line, &mut clock)?.at.in_zone(&TimeZone::UTC).year())
+        };
+        assert_eq!(year("Dec  1 10:00:00"), Some(2025));
+        assert_eq!(year("Nov 20 10:00:00"), Some(2026), "eleven months of silence");
+    }
+
+    #[test]
+    fn takes_the_zone_for_stamps_without_one() {
+        let zone = TimeZone::get("Europe/Berlin").expect("bundled");
+        for (line, expected) in [
+            ("Jul  1 12:00:00 m p: x", "2026-07-01T10:00:00Z"),
+            ("Jan  1 12:00:00 m p: x", "2026-01-01T11:00:00Z"),
+            ("2024-07-01T12:00:00 m p: x", "2024-07-01T10:00:00Z"),
+        ] {
+            let mut clock = YearGuess::new(zone.clone(), NOW);
+            let at = parse_line(line, &mut clock)
+                .map(|line| line.at.in_zone(&TimeZone::UTC).timestamp().to_string());
+            assert_eq!(at.as_deref(), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn borrows_valid_text_and_replaces_the_rest() {
+        assert!(matches!(text(b"plain"), Cow::Borrowed("plain")));
+        assert_eq!(text(b"a\xffb"), "a\u{fffd}b");
+    }
+}

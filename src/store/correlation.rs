@@ -1,0 +1,132 @@
+//! What correlation needs of the database: mails by queue id or message id, and writing them back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    db::{Record, Result, Sql, Tx, Value, places, sql},
+    keys::{Kind, key, keys_of, state},
+    story::Story,
+};
+use crate::model::mail::{Mail, MailId, ServerId};
+
+/// How many values one IN list takes.
+const LIST: usize = 900;
+
+/// A mail as it lies in the database.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct StoredMail {
+    /// Its id.
+    pub id: MailId,
+    /// Whose log.
+    pub server: ServerId,
+    /// [`Story`] bytes.
+    pub story: Vec<u8>,
+}
+
+/// A mail to be written.
+pub struct MailWrite {
+    /// The mail.
+    pub mail: Mail,
+    /// [`Story`] bytes of the same mail.
+    pub story: Vec<u8>,
+    /// The keys that lie in the database from an earlier state of this mail, for [`save`] to leave alone.
+    pub known_keys: BTreeMap<i32, u8>,
+}
+
+/// The keys of a mail, to be remembered in [`MailWrite::known_keys`].
+pub fn keys(mail: &Mail) -> BTreeMap<i32, u8> {
+    keys_of(mail)
+}
+
+/// Mails that may have one of these queue ids: a superset, compare the ids.
+pub async fn by_queue_ids(tx: &mut Tx, ids: impl IntoIterator<Item = &str>) -> Result<Vec<StoredMail>> {
+    by_keys(tx, ids.into_iter().map(|id| key(Kind::Queue, id)).collect()).await
+}
+
+/// Mails that may have one of these message ids: a superset, compare the ids.
+pub async fn by_message_ids(tx: &mut Tx, ids: impl IntoIterator<Item = &str>) -> Result<Vec<StoredMail>> {
+    by_keys(tx, ids.into_iter().map(|id| key(Kind::Message, id)).collect()).await
+}
+
+async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
+    let keys: Vec<i32> = keys.into_iter().collect();
+    let mut mails: Vec<StoredMail> = fetch_in(tx, &keys, |places| {
+        format!("SELECT m.id, m.server, m.story FROM mail_key x JOIN mail m ON m.id = x.mail WHERE x.k IN ({places})")
+    })
+    .await?;
+    mails.sort_unstable_by_key(|mail| mail.id);
+    mails.dedup_by_key(|mail| mail.id);
+    Ok(mails)
+}
+
+/// Which of these ids are taken.
+pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
+    let rows: Vec<(MailId,)> =
+        fetch_in(tx, ids, |places| format!("SELECT id FROM mail WHERE id IN ({places})")).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Writes mails: new ones, and new states of known ones.
+pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
+    let rows = mails.iter().map(|write| {
+        let mail = &write.mail;
+        let state = state(mail.status, mail.direction);
+        [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), Value::from(&write.story)]
+    });
+    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows).await?;
+    let mut keys = Vec::new();
+    let mut dead = Vec::new();
+    for write in mails {
+        let now = keys_of(&write.mail);
+        let fresh = now.iter().filter(|(key, state)| write.known_keys.get(key) != Some(state));
+        keys.extend(fresh.map(|(key, state)| (*key, write.mail.id, *state)));
+        let gone = write.known_keys.keys().filter(|key| !now.contains_key(key));
+        dead.extend(gone.map(|key| (*key, write.mail.id)));
+    }
+    // In order of the key, so that neighbours land on one page of the index.
+    keys.sort_unstable();
+    let rows = keys.into_iter().map(|(key, mail, state)| [key.into(), mail.into(), state.into()]);
+    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows).await?;
+    for (key, mail) in dead {
+        tx.execute(sql("DELETE FROM mail_key WHERE k = ? AND mail = ?").bind(key).bind(mail)).await?;
+    }
+    Ok(())
+}
+
+/// Removes mails that turned out to be others: an earlier line came in, so their first moment moved.
+pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
+    for mail in mails {
+        for key in keys_of(mail).into_keys() {
+            tx.execute(sql("DELETE FROM mail_key WHERE k = ? AND mail = ?").bind(key).bind(mail.id)).await?;
+        }
+        tx.execute(sql("DELETE FROM mail WHERE id = ?").bind(mail.id)).await?;
+    }
+    Ok(())
+}
+
+/// Fetches rows for many values in bounded IN lists. `statement` gets the list's place holders.
+pub(super) async fn fetch_in<T: Record, V: Into<Value<'static>> + Copy>(
+    tx: &mut Tx,
+    values: &[V],
+    statement: impl Fn(&str) -> String,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for values in values.chunks(LIST) {
+        let sql: Sql<'_> = sql(statement(&places(values.len()))).bind_all(values.iter().copied());
+        found.extend(tx.fetch(sql).await?);
+    }
+    Ok(found)
+}
+
+impl StoredMail {
+    /// The facts; borrows from the bytes.
+    pub fn story(&self) -> Result<Story<'_>> {
+        Story::decode(&self.story)
+    }
+
+    /// The mail.
+    pub fn mail(&self) -> Result<Mail> {
+        // The stored id wins: it was moved by one where two mails of a second had the same hash.
+        Ok(Mail { id: self.id, ..self.story()?.fold(self.server) })
+    }
+}

@@ -1,0 +1,68 @@
+//! The keys under which mails are found: 32-bit hashes in one narrow table. A hash narrows; what it finds is
+//! compared exactly (by `Scope` and `Filter`) before it is shown, so a collision costs time, never privacy.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    mail::{Direction, Mail, Status},
+    scope::{domain_of, normalise_address, untagged},
+};
+
+/// What a key stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A normalised address without tag.
+    Address = 1,
+    /// A normalised domain.
+    Domain = 2,
+    /// A queue id.
+    Queue = 3,
+    /// A message id without angle brackets.
+    Message = 4,
+}
+
+/// The key of a name.
+pub fn key(kind: Kind, name: &str) -> i32 {
+    (twox_hash::XxHash3_64::oneshot_with_seed(kind as u64, name.as_bytes()) >> 32) as u32 as i32
+}
+
+/// The key of an address as it may be written: case and tag do not matter.
+pub fn address_key(address: &str) -> Option<i32> {
+    normalise_address(address).map(|address| key(Kind::Address, &untagged(&address)))
+}
+
+/// Status and direction in one byte, so that lists narrow by both inside the index.
+pub fn state(status: Status, direction: Direction) -> u8 {
+    status as u8 | (direction as u8) << 4
+}
+
+/// All keys of a mail with the state that the key's owner sees.
+pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
+    let mut keys: BTreeMap<i32, Status> = BTreeMap::new();
+    let mut add = |key: i32, status: Status| {
+        keys.entry(key).and_modify(|known| *known = status.max(*known)).or_insert(status);
+    };
+    if let Some(id) = &mail.queue_id {
+        add(key(Kind::Queue, id), Status::Sent);
+    }
+    if let Some(id) = &mail.message_id {
+        add(key(Kind::Message, id), Status::Sent);
+    }
+    let mut add_address = |address: &str, status: Status| {
+        let Some(address) = normalise_address(address) else { return };
+        add(key(Kind::Address, &untagged(&address)), status);
+        if let Some(domain) = domain_of(&address) {
+            add(key(Kind::Domain, domain), status);
+        }
+    };
+    for sender in mail.sender.iter().chain(&mail.login) {
+        add_address(sender, mail.status);
+    }
+    for row in &mail.recipients {
+        add_address(&row.address, row.status);
+        if let Some(orig_to) = &row.orig_to {
+            add_address(orig_to, row.status);
+        }
+    }
+    keys.into_iter().map(|(key, status)| (key, state(status, mail.direction))).collect()
+}

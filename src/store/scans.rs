@@ -1,0 +1,201 @@
+//! Rspamd's verdicts with their symbols: kept beside the mails, claimed by them when both sides are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    correlation::fetch_in,
+    db::{Db, Error, Result, Tx, Value, sql},
+    keys::{Kind, key},
+};
+use crate::model::{
+    mail::{MailId, VisibleMail},
+    scan::{Scan, Symbol},
+    scope::{Scope, Sight},
+};
+
+/// Options are details; what is longer is cut, so that one mail cannot fill the database.
+const OPTIONS_KEPT: usize = 8;
+const OPTION_LENGTH: usize = 120;
+
+/// A scan in the database.
+pub struct StoredScan {
+    /// Its id.
+    pub id: i64,
+    /// The row; its symbols are left out, they stay in the database.
+    pub scan: Scan,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    scan: Scan,
+    symbols: Vec<(i64, i32, Vec<String>)>,
+}
+
+/// Stores new rows and gives their ids, in the same order. They wait for a mail to claim them.
+pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
+    let numbers = intern_symbols(tx, scans).await?;
+    let ids = free_ids(tx, scans).await?;
+    let rows = scans.iter().zip(&ids).map(|(scan, id)| {
+        let symbols = scan.symbols.iter().filter_map(|symbol| {
+            let options = symbol.options.iter().take(OPTIONS_KEPT).map(|option| cut(option)).collect();
+            Some((*numbers.get(symbol.name.as_str())?, symbol.score, options))
+        });
+        let stored =
+            Stored { symbols: symbols.collect(), scan: Scan { symbols: Vec::new(), ..scan.clone() } };
+        [Value::Int(*id), postcard::to_stdvec(&stored).unwrap_or_default().into()]
+    });
+    let rows: Vec<_> = rows.collect();
+    tx.upsert("scan", ["id", "data"], &["id"], &[], rows).await?;
+    Ok(ids)
+}
+
+/// Notes which scans wait for a mail, and which no longer do.
+pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str, i64)]) -> Result<()> {
+    let rows = waiting.iter().map(|(message_id, id)| [key(Kind::Message, message_id).into(), (*id).into()]);
+    tx.upsert("scan_pending", ["k", "scan"], &["k", "scan"], &[], rows).await?;
+    for (message_id, id) in claimed {
+        let statement = sql("DELETE FROM scan_pending WHERE k = ? AND scan = ?");
+        tx.execute(statement.bind(key(Kind::Message, message_id)).bind(*id)).await?;
+    }
+    Ok(())
+}
+
+/// Scans that wait for a mail with one of these message ids.
+pub async fn pending(tx: &mut Tx, message_ids: impl IntoIterator<Item = &str>) -> Result<Vec<StoredScan>> {
+    let keys: BTreeSet<i32> = message_ids.into_iter().map(|id| key(Kind::Message, id)).collect();
+    let keys: Vec<i32> = keys.into_iter().collect();
+    let rows: Vec<(i64, Vec<u8>)> = fetch_in(tx, &keys, |places| {
+        format!(
+            "SELECT s.id, s.data FROM scan_pending p JOIN scan s ON s.id = p.scan WHERE p.k IN ({places})"
+        )
+    })
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// Scans by id.
+pub async fn by_ids(tx: &mut Tx, ids: &[i64]) -> Result<Vec<StoredScan>> {
+    let rows: Vec<(i64, Vec<u8>)> =
+        fetch_in(tx, ids, |places| format!("SELECT id, data FROM scan WHERE id IN ({places})")).await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// The checks that hit for a mail, weightiest first, as its visitor may see them: one recipient among
+/// several learns nothing about the others, not even how many there are.
+pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<Symbol>> {
+    let Some(scan) = mail.check.as_ref().map(|check| check.scan).filter(|id| *id != 0) else {
+        return Ok(Vec::new());
+    };
+    // The visible mail was made by a scope; asking again keeps this function closed on its own.
+    let sight = if *scope == Scope::All { Sight::Full } else { mail.sight() };
+    let row: Option<(Vec<u8>,)> = db.fetch_one(sql("SELECT data FROM scan WHERE id = ?").bind(scan)).await?;
+    let Some((data,)) = row else { return Ok(Vec::new()) };
+    let stored: Stored =
+        postcard::from_bytes(&data).map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    let names: Vec<(i64, String, Option<String>)> = db.fetch(symbol_names(&stored)).await?;
+    let names: BTreeMap<i64, (String, Option<String>)> =
+        names.into_iter().map(|(id, name, description)| (id, (name, description))).collect();
+    let mut symbols: Vec<Symbol> = stored
+        .symbols
+        .into_iter()
+        .filter_map(|(id, score, options)| {
+            let (name, description) = names.get(&id)?.clone();
+            let options =
+                if sight == Sight::Recipients && !tells_of_sender(&name) { Vec::new() } else { options };
+            Some(Symbol { name, score, description, options })
+        })
+        .filter(|symbol| sight != Sight::Recipients || !tells_of_recipients(&symbol.name))
+        .collect();
+    symbols.sort_by(|a, b| b.score.abs().cmp(&a.score.abs()).then_with(|| a.name.cmp(&b.name)));
+    Ok(symbols)
+}
+
+fn symbol_names(stored: &Stored) -> super::db::Sql<'static> {
+    let ids = stored.symbols.iter().map(|(id, ..)| *id);
+    let places = super::db::places(stored.symbols.len().max(1));
+    let statement = sql(format!("SELECT id, name, description FROM symbol WHERE id IN ({places})"));
+    if stored.symbols.is_empty() { statement.bind(0) } else { statement.bind_all(ids) }
+}
+
+/// Symbols that tell how many recipients there are or which.
+fn tells_of_recipients(name: &str) -> bool {
+    ["RCPT_", "TO_", "BCC", "FORGED_RECIPIENTS", "MAILLIST", "DYN_RL"]
+        .iter()
+        .any(|head| name.starts_with(head))
+}
+
+/// Symbols whose details concern the sender only.
+fn tells_of_sender(name: &str) -> bool {
+    ["R_SPF_", "R_DKIM_", "DKIM_", "DMARC_", "ARC_", "ASN", "RBL_", "RECEIVED_", "MX_", "MIME_"]
+        .iter()
+        .any(|head| name.starts_with(head))
+}
+
+async fn intern_symbols<'a>(tx: &mut Tx, scans: &'a [Scan]) -> Result<BTreeMap<&'a str, i64>> {
+    let mut wanted: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    for symbol in scans.iter().flat_map(|scan| &scan.symbols) {
+        let description = wanted.entry(symbol.name.as_str()).or_default();
+        *description = description.or(symbol.description.as_deref());
+    }
+    let mut known = symbol_ids(tx, &wanted).await?;
+    let missing: Vec<_> = wanted.iter().filter(|(name, _)| !known.contains_key(**name)).collect();
+    if !missing.is_empty() {
+        let rows = missing.iter().map(|(name, description)| [Value::from(**name), (**description).into()]);
+        tx.upsert("symbol", ["name", "description"], &["name"], &["description"], rows).await?;
+        known = symbol_ids(tx, &wanted).await?;
+    }
+    Ok(wanted.into_keys().filter_map(|name| Some((name, *known.get(name)?))).collect())
+}
+
+async fn symbol_ids(tx: &mut Tx, wanted: &BTreeMap<&str, Option<&str>>) -> Result<BTreeMap<String, i64>> {
+    let mut ids = BTreeMap::new();
+    let names: Vec<&str> = wanted.keys().copied().collect();
+    for names in names.chunks(500) {
+        let text = format!("SELECT name, id FROM symbol WHERE name IN ({})", super::db::places(names.len()));
+        let rows: Vec<(String, i64)> = tx.fetch(sql(text).bind_all(names.iter().copied())).await?;
+        ids.extend(rows);
+    }
+    Ok(ids)
+}
+
+/// Ids that are free: the second, and a hash over what tells rows of one second apart.
+async fn free_ids(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
+    let wished: Vec<i64> = scans.iter().map(wished_id).collect();
+    let rows: Vec<(i64,)> =
+        fetch_in(tx, &wished, |places| format!("SELECT id FROM scan WHERE id IN ({places})")).await?;
+    let mut taken: BTreeSet<i64> = rows.into_iter().map(|(id,)| id).collect();
+    Ok(wished
+        .into_iter()
+        .map(|mut id| {
+            while !taken.insert(id) {
+                id += 1;
+            }
+            id
+        })
+        .collect())
+}
+
+fn wished_id(scan: &Scan) -> i64 {
+    let name = format!(
+        "{}\n{}\n{}\n{}\n{}",
+        scan.message_id.as_deref().unwrap_or_default(),
+        scan.ip.as_deref().unwrap_or_default(),
+        scan.size,
+        scan.score,
+        scan.rcpts.join(" ")
+    );
+    let hash = twox_hash::XxHash3_64::oneshot(name.as_bytes()) & ((1 << MailId::HASH_BITS) - 1);
+    (scan.at.secs() << MailId::HASH_BITS) | hash as i64
+}
+
+fn read((id, data): (i64, Vec<u8>)) -> Result<StoredScan> {
+    let stored: Stored =
+        postcard::from_bytes(&data).map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    Ok(StoredScan { id, scan: stored.scan })
+}
+
+fn cut(option: &str) -> String {
+    option.chars().take(OPTION_LENGTH).collect()
+}
