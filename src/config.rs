@@ -1,1 +1,275 @@
-//! Stub.
+//! The settings of `mailcow-status serve`: one [`Config`], read from the environment and a `.env` file.
+//!
+//! [`settings`] declares each setting once, in a table of our own: clap's `env` reports one fault at a time and knows
+//! neither `.env` nor `NAME_FILE`. Parsing, faults, [`example`] and [`reference`] follow from the table.
+
+use std::{io, net::SocketAddr, path::Path, time::Duration};
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use url::Url;
+
+pub use self::{
+    database::{DatabaseSettings, MysqlAddress, MysqlSettings},
+    fault::{Fault, Faults},
+    print::{example, reference},
+};
+use self::{reader::Reader, settings as s};
+use crate::model::user::{RoleRules, SessionLimits};
+
+mod database;
+mod dotenv;
+mod fault;
+mod kind;
+mod print;
+mod reader;
+mod roles;
+mod settings;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The Mailcow server.
+    pub mailcow: MailcowSettings,
+    /// Where the data lives.
+    pub database: DatabaseSettings,
+    /// How long it is kept.
+    pub retention: RetentionSettings,
+    /// What visitors' browsers meet.
+    pub web: WebSettings,
+    /// Who is more than a user.
+    pub roles: RoleRules,
+    /// The longest pause between two polls.
+    pub poll_interval: Duration,
+    /// The zone of dates, where the visitor has not chosen one.
+    pub time_zone: TimeZone,
+    /// The log of this program.
+    pub log: LogSettings,
+}
+
+/// How to reach Mailcow, and how much to ask for.
+#[derive(Debug, Clone)]
+pub struct MailcowSettings {
+    /// Root of the server, path `/`. Plain http only on this very machine.
+    pub base: Url,
+    /// OAuth2 client id.
+    pub client_id: String,
+    /// OAuth2 client secret.
+    pub client_secret: SecretString,
+    /// API key; never empty.
+    pub api_key: SecretString,
+    /// Further root certificates, PEM.
+    pub ca: Option<String>,
+    /// Postfix lines asked for at first.
+    pub postfix_count: u32,
+    /// Rspamd rows asked for at first.
+    pub rspamd_count: u32,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Mails and their stories.
+    pub mails: Duration,
+    /// Raw log lines.
+    pub lines: Duration,
+}
+
+/// What visitors' browsers meet.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Empty for the root, else as `/status`: stands before a path that starts with a slash.
+    pub base_path: String,
+    /// The address that visitors type; its path is `base_path`, or `/`. Plain http only on this very machine.
+    pub public_url: Url,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Key of the cron addresses, never empty. `None`: they refuse everybody.
+    pub cron_key: Option<SecretString>,
+    /// How long a session lives.
+    pub session: SessionLimits,
+    /// `en` or `de`.
+    pub default_lang: String,
+    /// Logo and footer.
+    pub branding: Branding,
+}
+
+/// Logo and footer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Branding {
+    /// Logo on dark ground: http(s) address, path on the same host, or file.
+    pub logo_dark: Option<String>,
+    /// Logo on light ground.
+    pub logo_light: Option<String>,
+    /// Name at the foot of each page.
+    pub company: Option<String>,
+    /// Where that name leads to: http(s) only.
+    pub company_url: Option<String>,
+}
+
+/// The log of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important level that is written.
+    pub level: tracing::Level,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the process's environment, `.env` in the working directory, and the files that they name.
+    pub fn from_environment() -> Result<Self, Faults> {
+        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+        let dotenv = match std::fs::read_to_string(".env") {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let remedy = "Let the user that runs this program read it, or remove it.";
+                return Err(Faults(vec![Fault::new(".env", format!("cannot be read ({error})"), remedy)]));
+            }
+        };
+        Self::load(environment, dotenv.as_deref(), |path| std::fs::read_to_string(path))
+    }
+
+    /// The settings of an environment and a `.env` text, or everything that is wrong with them.
+    pub fn load(
+        environment: impl Iterator<Item = (String, String)>,
+        dotenv: Option<&str>,
+        read_file: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, Faults> {
+        let mut reader = Reader::new(environment, dotenv, &read_file);
+        let config = Self::take(&mut reader);
+        reader.finish(config)
+    }
+
+    /// Takes every setting before it gives up on any, so that all faults are told.
+    fn take(reader: &mut Reader) -> Option<Self> {
+        let mailcow = MailcowSettings::take(reader);
+        let poll_interval = reader.take(&s::POLL_INTERVAL);
+        let database = DatabaseSettings::take(reader);
+        let mails = reader.take(&s::RETENTION);
+        let lines = reader.take(&s::RETENTION_LINES);
+        let admins = reader.take(&s::ADMIN).unwrap_or_default();
+        let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
+        let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
+        let roles = RoleRules::new(admins, domain_admins, prefix.as_deref());
+        let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
+        let level = reader.take(&s::LOG_LEVEL);
+        let format = reader.take(&s::LOG_FORMAT);
+        Some(Self {
+            mailcow: mailcow?,
+            database: database?,
+            retention: RetentionSettings { mails: mails?, lines: lines? },
+            web: web?,
+            roles,
+            poll_interval: poll_interval?,
+            time_zone,
+            log: LogSettings { level: level?, format: format? },
+        })
+    }
+}
+
+impl MailcowSettings {
+    fn take(reader: &mut Reader) -> Option<Self> {
+        let base = reader.take(&s::MAILCOW_DOMAIN);
+        let client_id = reader.take(&s::MAILCOW_CLIENT_ID);
+        let client_secret = reader.take(&s::MAILCOW_CLIENT_SECRET);
+        let api_key = reader.take(&s::MAILCOW_API_KEY);
+        let ca = reader.take(&s::MAILCOW_CA);
+        let postfix_count = reader.take(&s::POSTFIX_COUNT);
+        let rspamd_count = reader.take(&s::RSPAMD_COUNT);
+        Some(Self {
+            base: base?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            api_key: api_key?,
+            ca,
+            postfix_count: postfix_count?,
+            rspamd_count: rspamd_count?,
+        })
+    }
+}
+
+impl WebSettings {
+    /// The address of a path of this portal, as `/mails`, for somebody elsewhere: redirects by Mailcow, links in mails.
+    pub fn absolute(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    fn take(reader: &mut Reader, mailcow: Option<&Url>) -> Option<Self> {
+        let session_idle = reader.take(&s::SESSION_IDLE);
+        let session_max = reader.take(&s::SESSION_MAX);
+        let cron_key = reader.take(&s::CRON_KEY);
+        let listen = reader.take(&s::LISTEN);
+        let public = PublicAddress::take(reader, listen, mailcow);
+        let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
+        let default_lang = reader.take(&s::DEFAULT_LANG);
+        let branding = Branding {
+            logo_dark: reader.take(&s::LOGO_DARK),
+            logo_light: reader.take(&s::LOGO_LIGHT),
+            company: reader.take(&s::FOOTER_COMPANY),
+            company_url: reader.take(&s::FOOTER_COMPANY_URL),
+        };
+        let PublicAddress { base_path, public_url } = public?;
+        Some(Self {
+            listen: listen?,
+            base_path,
+            public_url,
+            trusted_proxies,
+            cron_key,
+            session: SessionLimits { idle: session_idle?, absolute: session_max? },
+            default_lang: default_lang?,
+            branding,
+        })
+    }
+}
+
+/// `PUBLIC_URL` and `BASE_PATH`, each of which may follow from the other.
+struct PublicAddress {
+    base_path: String,
+    public_url: Url,
+}
+
+impl PublicAddress {
+    fn take(reader: &mut Reader, listen: Option<SocketAddr>, mailcow: Option<&Url>) -> Option<Self> {
+        let public_url = reader.take(&s::PUBLIC_URL);
+        let base_path = reader.take(&s::BASE_PATH);
+        let Some(public_url) = public_url else {
+            return Self::derived(base_path, listen?, mailcow?);
+        };
+        let path = public_url.path().trim_end_matches('/').to_owned();
+        if let Some(base_path) = base_path.filter(|base_path| *base_path != path) {
+            let wrong =
+                format!("is {:?}, but the path of PUBLIC_URL is {:?}", base_path + "/", path.clone() + "/");
+            reader.fault("BASE_PATH", wrong, "Make them equal, or leave BASE_PATH out.");
+        }
+        Some(Self { base_path: path, public_url })
+    }
+
+    /// Beside a Mailcow the root is Mailcow's own; one on this very machine is a trial, without a proxy in front.
+    fn derived(base_path: Option<String>, listen: SocketAddr, mailcow: &Url) -> Option<Self> {
+        let trial = kind::is_loopback(mailcow);
+        let base_path = base_path.unwrap_or_else(|| if trial { String::new() } else { "/status".to_owned() });
+        let mut public_url =
+            if trial { Url::parse(&format!("http://{listen}")).ok()? } else { mailcow.clone() };
+        public_url.set_path(&base_path);
+        Some(Self { base_path, public_url })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 CREATE TABLE mail (
     id     BIGINT PRIMARY KEY,
     server SMALLINT NOT NULL,
-    state  TINYINT UNSIGNED NOT NULL,
+    state  TINYINT NOT NULL,
     story  MEDIUMBLOB NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE INDEX mail_state ON mail (state, id);
@@ -14,7 +14,7 @@ CREATE INDEX mail_state ON mail (state, id);
 CREATE TABLE mail_key (
     k     INT NOT NULL,
     mail  BIGINT NOT NULL,
-    state TINYINT UNSIGNED NOT NULL,
+    state TINYINT NOT NULL,
     PRIMARY KEY (k, mail)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

@@ -60,8 +60,10 @@ pub struct Outcome {
 /// Takes a batch within the caller's transaction.
 pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> store::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let protocols = protocols(batch.lines, sessions);
-    let facts = sort_facts(batch.lines, &protocols, &mut outcome);
+    let parsed: Vec<Parsed> =
+        batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
+    let protocols = protocols(batch.lines, &parsed, sessions);
+    let facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
     let stored = correlation::by_queue_ids(tx, facts.by_queue_id.keys().copied()).await?;
     let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
 
@@ -74,7 +76,12 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
     let (waiting, claimed) = join(&mut works, &pool, &older);
     scans::set_pending(tx, &waiting, &claimed).await?;
 
-    works.extend(refusals(tx, batch, &facts.refusals, &mut outcome).await?);
+    let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
+    works.extend(refused.iter().map(|(name, event)| Work {
+        stored: None,
+        story: Story { queue_id: "", name, events: vec![*event] },
+        changed: true,
+    }));
     write(tx, batch.server, works, &mut outcome).await?;
     Ok(outcome)
 }
@@ -85,23 +92,29 @@ struct Facts<'a> {
     refusals: Vec<(usize, Event<'a>)>,
 }
 
-/// The TLS protocol that belongs to each line, where one does. Owned first, so that facts can borrow.
-fn protocols(lines: &[LogLine<'_>], sessions: &mut Sessions) -> Vec<Option<String>> {
-    let mut protocols = vec![None; lines.len()];
-    for (line, protocol) in lines.iter().zip(&mut protocols) {
-        if let Some(peer) = line.text.strip_prefix("connect from ") {
-            sessions.connect(line, peer);
-            continue;
-        }
-        match postfix::parse(line.program, line.text) {
-            Parsed::Session(session) => sessions.begin(line, &session),
-            Parsed::Mail { fact: Fact::Client(client), .. } => {
-                *protocol = sessions.of_client(line, &client).map(str::to_owned);
+/// The TLS protocol that belongs to a line, by the line's index. Owned first, so that facts can borrow.
+fn protocols(lines: &[LogLine<'_>], parsed: &[Parsed<'_>], sessions: &mut Sessions) -> HashMap<usize, String> {
+    let mut protocols = HashMap::new();
+    for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
+        let protocol = match parsed {
+            Parsed::Session(session) => {
+                sessions.begin(line, session);
+                None
             }
+            Parsed::Mail { fact: Fact::Client(client), .. } => sessions.of_client(line, client),
             Parsed::Mail { fact: Fact::Attempt(attempt), .. } if attempt.tls.is_none() => {
-                *protocol = sessions.of_attempt(line, &attempt).map(str::to_owned);
+                sessions.of_attempt(line, attempt)
             }
-            _ => {}
+            Parsed::Noise => {
+                if let Some(peer) = line.text.strip_prefix("connect from ") {
+                    sessions.connect(line, peer);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(protocol) = protocol {
+            protocols.insert(index, protocol.to_owned());
         }
     }
     protocols
@@ -109,15 +122,16 @@ fn protocols(lines: &[LogLine<'_>], sessions: &mut Sessions) -> Vec<Option<Strin
 
 fn sort_facts<'a>(
     lines: &'a [LogLine<'a>],
-    protocols: &'a [Option<String>],
+    parsed: &[Parsed<'a>],
+    protocols: &'a HashMap<usize, String>,
     outcome: &mut Outcome,
 ) -> Facts<'a> {
     let mut facts = Facts { by_queue_id: BTreeMap::new(), refusals: Vec::new() };
-    for (index, (line, protocol)) in lines.iter().zip(protocols).enumerate() {
+    for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
         let event = |fact| Event { at: line.at, fact, program: line.program };
-        match postfix::parse(line.program, line.text) {
+        match *parsed {
             Parsed::Mail { queue_id, fact } => {
-                let fact = with_protocol(fact, protocol.as_deref());
+                let fact = with_protocol(fact, protocols.get(&index).map(String::as_str));
                 if let Some((other, parent)) = parent_fact(queue_id, &fact) {
                     facts.by_queue_id.entry(other).or_default().push((index, event(parent)));
                 }
@@ -238,7 +252,11 @@ fn identity<'a>(event: &Event<'a>) -> (i64, Fact<'a>, &'a str) {
     (event.at.secs(), fact, event.program)
 }
 
-fn recut<'a>(queue_id: &'a str, events: Vec<Event<'a>>, old: Vec<(&'a StoredMail, Story<'a>)>) -> Vec<Work<'a>> {
+fn recut<'a>(
+    queue_id: &'a str,
+    events: Vec<Event<'a>>,
+    old: Vec<(&'a StoredMail, Story<'a>)>,
+) -> Vec<Work<'a>> {
     let mut old = old;
     let mut works: Vec<Work<'a>> = split(events)
         .into_iter()
@@ -414,13 +432,14 @@ fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan]) -> BTreeMa
     pairs
 }
 
-/// Attempts that were refused before they got a queue id: each is a mail of its own.
+/// Attempts that were refused before they got a queue id: each is a mail of its own. Gives the new ones with
+/// the name that identifies them.
 async fn refusals<'a>(
     tx: &mut Tx,
     batch: &Batch<'_>,
     refusals: &[(usize, Event<'a>)],
     outcome: &mut Outcome,
-) -> store::Result<Vec<Work<'a>>> {
+) -> store::Result<Vec<(String, Event<'a>)>> {
     let mut counts: HashMap<(i64, u64), u32> = HashMap::new();
     let named = |event: &Event<'_>, occurrence: u32| {
         let name = refusal_name(event, occurrence);
@@ -435,7 +454,7 @@ async fn refusals<'a>(
     }
     let ids: Vec<MailId> = wished.iter().map(|(_, event, count)| named(event, *count).0).collect();
     let mut taken = correlation::taken(tx, &ids).await?;
-    let mut works = Vec::new();
+    let mut fresh = Vec::new();
     for (index, event, mut count) in wished {
         let (mut id, mut name) = named(&event, count);
         if taken.contains(&id) {
@@ -450,10 +469,9 @@ async fn refusals<'a>(
         }
         taken.insert(id);
         outcome.telling.push(index);
-        let name: &'static str = Box::leak(name.into_boxed_str());
-        works.push(Work { stored: None, story: Story { queue_id: "", name, events: vec![event] }, changed: true });
+        fresh.push((name, event));
     }
-    Ok(works)
+    Ok(fresh)
 }
 
 fn refusal_hash(event: &Event<'_>) -> u64 {

@@ -2,6 +2,8 @@
 
 pub mod anchor;
 pub mod correlate;
+pub mod import;
+pub mod inventory;
 mod join;
 pub mod poll;
 mod sessions;

@@ -8,7 +8,8 @@ const LENGTH: usize = 120;
 pub fn shape(text: &str) -> String {
     let mut shape = String::new();
     for word in text.split_whitespace().take(24) {
-        let telling = word.contains(['@', '<', '>', '[', '=']) || word.bytes().any(|byte| byte.is_ascii_digit());
+        let telling =
+            word.contains(['@', '<', '>', '[', '=']) || word.bytes().any(|byte| byte.is_ascii_digit());
         let word = if telling { "…" } else { word };
         if telling && shape.ends_with('…') {
             continue;
@@ -23,9 +24,7 @@ pub fn shape(text: &str) -> String {
 
 /// The line with addresses blotted out, to be shown as an example.
 pub fn example(text: &str) -> String {
-    let words = text.split_whitespace().map(|word| {
-        if word.contains('@') { "…@…" } else { word }
-    });
+    let words = text.split_whitespace().map(|word| if word.contains('@') { "…@…" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 

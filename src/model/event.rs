@@ -20,7 +20,7 @@ pub struct LogLine<'a> {
 }
 
 /// What a Postfix line turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Parsed<'a> {
     /// It states a fact about the mail with this queue id.
     Mail {
@@ -40,7 +40,7 @@ pub enum Parsed<'a> {
 }
 
 /// A TLS session (`... TLS connection established from|to PEER: PROTOCOL with cipher ...`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Session<'a> {
     /// `HOST[IP]` for incoming, `HOST[IP]:PORT` for outgoing sessions.
     pub peer: &'a str,

@@ -49,3 +49,27 @@ impl Millis {
         Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone.clone())
     }
 }
+
+/// Where the present moment comes from: the system's clock, or a test's hand.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Option<std::sync::Arc<std::sync::atomic::AtomicI64>>);
+
+impl Clock {
+    /// The clock of this machine.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands still at `hand` (milliseconds since the epoch) until somebody moves it.
+    pub fn by_hand(hand: std::sync::Arc<std::sync::atomic::AtomicI64>) -> Self {
+        Self(Some(hand))
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Millis {
+        match &self.0 {
+            Some(hand) => Millis(hand.load(std::sync::atomic::Ordering::SeqCst)),
+            None => Millis::now(),
+        }
+    }
+}

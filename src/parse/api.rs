@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::loose::{Entries, Number, Object, Text};
-use crate::model::time::Millis;
+use crate::model::{event::LogLine, time::Millis};
 
 /// The rows of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,13 @@ struct LineFields<'a> {
     message: Text<'a>,
 }
 
+impl Line<'_> {
+    /// The line for the parsers.
+    pub fn as_line(&self) -> LogLine<'_> {
+        LogLine { at: self.at, program: &self.program, text: &self.text }
+    }
+}
+
 impl<'a> LineFields<'a> {
     fn line(self) -> Result<Line<'a>, BadRow> {
         let time = self.time.0.filter(|time| (0.0..1e11).contains(time)).ok_or(BadRow::NoTime)?;
@@ -176,4 +183,114 @@ fn visible(page: &[u8]) -> String {
         !hidden
     });
     text.take(200).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(body: &str) -> Option<BodyError> {
+        let error = postfix_lines(body.as_bytes()).err();
+        assert_eq!(error, rows(body.as_bytes()).err(), "both readers agree about {body}");
+        error
+    }
+
+    #[test]
+    fn reads_lines_as_mailcow_writes_them() {
+        let body = br#"[
+            { "time": "1795198146", "program": "postfix\/qmgr", "priority": "info", "message": "426A89E009B: removed" },
+            { "time": 1795198145, "program": "postfix\/smtp", "message": "say \"hi\" \u00fc" }
+        ]"#;
+        let answer = postfix_lines(body).expect("a list");
+        let line = |secs, program: &str, text: &str| Line {
+            at: Millis::from_secs(secs),
+            program: program.to_owned().into(),
+            text: text.to_owned().into(),
+        };
+        assert_eq!(
+            answer.rows,
+            [
+                line(1_795_198_146, "postfix/qmgr", "426A89E009B: removed"),
+                line(1_795_198_145, "postfix/smtp", "say \"hi\" ü"),
+            ]
+        );
+        assert_eq!((answer.bad, answer.empty_object), (vec![], false));
+    }
+
+    #[test]
+    fn keeps_good_rows_beside_bad_ones() {
+        let body =
+            br#"[null, {"time":"x","message":"a"}, {"time":1,"program":"p","message":"good"}, "text", 7,
+            {"time":"2"}, {"time":[1],"message":"a"}, {"time":-1,"message":"a"}, {"message":"a"}, [1]]"#;
+        let answer = postfix_lines(body).expect("a list");
+        assert_eq!(answer.rows.len(), 1);
+        assert_eq!(
+            answer.bad,
+            [
+                (0, BadRow::NotAnObject),
+                (1, BadRow::NoTime),
+                (3, BadRow::NotAnObject),
+                (4, BadRow::NotAnObject),
+                (5, BadRow::NoMessage),
+                (6, BadRow::NoTime),
+                (7, BadRow::NoTime),
+                (8, BadRow::NoTime),
+                (9, BadRow::NotAnObject),
+            ]
+        );
+        let answer = rows(body).expect("a list");
+        assert_eq!((answer.rows.len(), answer.bad.len()), (6, 4));
+    }
+
+    #[test]
+    fn tells_empty_lists_apart() {
+        for (body, empty_object) in [("{}", true), (" { } ", true), ("[]", false), ("[ ]\n", false)] {
+            let answer = postfix_lines(body.as_bytes()).expect("a list");
+            assert_eq!(
+                (answer.rows.len(), answer.bad.len(), answer.empty_object),
+                (0, 0, empty_object),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_what_is_no_list() {
+        assert_eq!(error(""), Some(BodyError::Empty));
+        assert_eq!(error(" \r\n"), Some(BodyError::Empty));
+        let page = "<center style='x'>Connection to <b>Redis</b> failed.</center>";
+        assert_eq!(error(page), Some(BodyError::Html("Connection to Redis failed.".into())));
+        for body in ["[{\"time\":\"1\",\"mess", "[", "{\"a\":", "nonsense", "[] x", "[1,]"] {
+            assert!(matches!(error(body), Some(BodyError::Broken(_))), "{body}");
+        }
+        for body in ["{\"a\":1}", "true", "\"text\"", "7", "\"\"", "null"] {
+            assert_eq!(error(body), Some(BodyError::NotAList), "{body}");
+        }
+        assert!(matches!(postfix_lines(b"[\"\xff\"]"), Err(BodyError::Broken(_))));
+    }
+
+    #[test]
+    fn hears_refusals_in_every_form() {
+        for (body, message) in [
+            (r#"{"type":"error","msg":"authentication failed"}"#, "authentication failed"),
+            (r#"{"type":"danger","msg":["access_denied","logs"]}"#, "access_denied logs"),
+            (r#"[{"type":"danger","log":[],"msg":"no"}]"#, "no"),
+            (r#"{"type":"error"}"#, ""),
+        ] {
+            let expected = Some(BodyError::Refused(message.into()));
+            assert_eq!(postfix_lines(body.as_bytes()).err(), expected, "{body}");
+        }
+        assert_eq!(error(r#"{"type":"success","msg":"x"}"#), Some(BodyError::NotAList));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(body in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\":,a0 \\\\u<-]{0,60}") {
+            for body in [&body[..], text.as_bytes()] {
+                let _ = (rows(body), postfix_lines(body));
+            }
+        }
+    }
 }

@@ -10,59 +10,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::loose::{Entries, Number, Object, Text};
-use crate::model::time::Millis;
-
-/// One scan of one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanRow {
-    /// Start of the scan.
-    pub at: Millis,
-    /// Message id without angle brackets; `None` when the mail had none.
-    pub message_id: Option<String>,
-    /// Decoded subject; `None` when the mail had none. With [`ScanRow::subject_hidden`] it is `obf:` and a hash.
-    pub subject: Option<String>,
-    /// Rspamd's `subject_privacy` replaced the subject by a hash.
-    pub subject_hidden: bool,
-    /// Bytes before Postfix added headers.
-    pub size: u64,
-    /// Client's address, when known.
-    pub ip: Option<String>,
-    /// Who was logged in.
-    pub user: Option<String>,
-    /// Envelope sender without plus tag; empty for notices.
-    pub sender: String,
-    /// Envelope recipients of this transaction, without plus tags, before aliases.
-    pub rcpts: Vec<String>,
-    /// `no action`, `greylist`, `add header`, `rewrite subject`, `soft reject`, `reject`, ...; empty when missing.
-    pub action: String,
-    /// Score in hundredths.
-    pub score: i32,
-    /// Limit of `reject` in hundredths.
-    pub limit: Option<i32>,
-    /// Limit of `add header` in hundredths.
-    pub junk_limit: Option<i32>,
-    /// What the filter noticed, in the order of the row.
-    pub symbols: Vec<Symbol>,
-    /// `passthrough_module`: who forced the result (`greylist`, `ratelimit`, ...).
-    pub forced_by: Option<String>,
-    /// Whether a symbol says that a virus was found.
-    pub virus: bool,
-    /// Domain that the mail was signed for by us.
-    pub signed_for: Option<String>,
-}
-
-/// One thing that the filter noticed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Symbol {
-    /// Rspamd's name, such as `R_SPF_ALLOW`.
-    pub name: String,
-    /// Its part of the score, in hundredths.
-    pub score: i32,
-    /// What exactly, such as the domain that signed.
-    pub options: Vec<String>,
-    /// What the symbol means, in English.
-    pub description: Option<String>,
-}
+use crate::model::{
+    scan::{Scan, Symbol},
+    time::Millis,
+};
 
 /// Why a row is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -85,7 +36,7 @@ pub enum RowError {
 ///
 /// # Errors
 /// [`RowError`] when the row has no object or no time; other fields are absent when they are of the wrong type.
-pub fn parse_raw(row: &RawValue) -> Result<ScanRow, RowError> {
+pub fn parse_raw(row: &RawValue) -> Result<Scan, RowError> {
     parse(row.get())
 }
 
@@ -93,7 +44,7 @@ pub fn parse_raw(row: &RawValue) -> Result<ScanRow, RowError> {
 ///
 /// # Errors
 /// As [`parse_raw`].
-pub fn parse(json: &str) -> Result<ScanRow, RowError> {
+pub fn parse(json: &str) -> Result<Scan, RowError> {
     let json = json.trim_ascii();
     if json == "null" {
         return Err(RowError::Null);
@@ -150,7 +101,7 @@ struct OneSymbol<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn row(self) -> Result<ScanRow, RowError> {
+    fn row(self) -> Result<Scan, RowError> {
         let at = self.unix_time.0.filter(|time| (0.0..1e11).contains(time)).ok_or(RowError::NoTime)?;
         let known = |Text(text): Text<'a>, absent: &str| {
             text.filter(|text| !text.is_empty() && text != absent).map(Cow::into_owned)
@@ -159,7 +110,7 @@ impl<'a> Fields<'a> {
         let subject = known(self.subject, "unknown");
         let symbols: Vec<Symbol> =
             self.symbols.0.into_iter().filter_map(|(key, symbol)| symbol.0?.named(key)).collect();
-        Ok(ScanRow {
+        Ok(Scan {
             at: Millis((at * 1000.0).round() as i64),
             message_id: known(self.message_id, "undef").map(|id| without_brackets(&id).to_owned()),
             subject_hidden: subject.as_deref().is_some_and(is_hidden),
@@ -224,5 +175,153 @@ impl OneSymbol<'_> {
             options: texts(self.options),
             description: self.description.0.map(Cow::into_owned).filter(|text| !text.is_empty()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const INCOMING: &str = r#"{
+        "time_real": 0.02, "required_score": 15, "score": 8.828151, "sender_smtp": "friend@out.example",
+        "sender_mime": "friend@out.example", "rcpt_smtp": ["info@alpha.example", "ann@alpha.example"], "rcpt_mime": [],
+        "user": "unknown", "unix_time": 1795198003, "thresholds": {"add header": 8, "reject": 15, "greylist": 7},
+        "size": 363, "subject": "Grüße \u2713", "message-id": "1795.2176@out.example", "ip": "203.0.113.25",
+        "action": "add header", "is_skipped": false, "passthrough_module": "greylist",
+        "symbols": {
+            "R_SPF_ALLOW": {"score": -0.2, "name": "R_SPF_ALLOW", "metric_score": -0.2, "description": "SPF passes",
+                            "options": ["+ip4:203.0.113.0/24", "c"]},
+            "CLAM_VIRUS": {"score": 0, "name": "CLAM_VIRUS", "metric_score": 0}
+        }}"#;
+
+    #[test]
+    fn reads_a_whole_row() {
+        let row = parse(INCOMING).expect("a row");
+        assert_eq!(
+            row,
+            Scan {
+                at: Millis(1_795_198_003_000),
+                message_id: Some("1795.2176@out.example".into()),
+                subject: Some("Grüße ✓".into()),
+                subject_hidden: false,
+                size: 363,
+                ip: Some("203.0.113.25".into()),
+                user: None,
+                sender: "friend@out.example".into(),
+                rcpts: vec!["info@alpha.example".into(), "ann@alpha.example".into()],
+                action: "add header".into(),
+                score: 883,
+                limit: Some(1500),
+                junk_limit: Some(800),
+                symbols: vec![
+                    Symbol {
+                        name: "R_SPF_ALLOW".into(),
+                        score: -20,
+                        options: vec!["+ip4:203.0.113.0/24".into(), "c".into()],
+                        description: Some("SPF passes".into()),
+                    },
+                    Symbol { name: "CLAM_VIRUS".into(), score: 0, options: vec![], description: None },
+                ],
+                forced_by: Some("greylist".into()),
+                virus: true,
+                signed_for: None,
+            }
+        );
+    }
+
+    #[test]
+    fn words_for_nothing_are_nothing() {
+        let row = parse(
+            r#"{"unix_time":"1795198003.5","message-id":"undef","subject":"unknown","user":"unknown","ip":"unknown",
+                "sender_smtp":"","symbols":[],"thresholds":[],"required_score":null,"rcpt_smtp":null,"size":"17"}"#,
+        )
+        .expect("a row");
+        assert_eq!(row.at, Millis(1_795_198_003_500));
+        assert_eq!((row.message_id, row.subject, row.user, row.ip), (None, None, None, None));
+        assert_eq!((row.sender.as_str(), row.rcpts.len(), row.symbols.len(), row.size), ("", 0, 0, 17));
+        assert_eq!((row.limit, row.junk_limit, row.action.as_str(), row.score), (None, None, "", 0));
+    }
+
+    #[test]
+    fn wrong_types_spoil_only_their_field() {
+        let row = parse(
+            r#"{"unix_time":1,"score":"-2500.5","size":{"a":[1]},"rcpt_smtp":"ann@alpha.example","action":7,"ip":["x"],
+                "symbols":{"A":null,"B":{"score":"1.5","options":{"1":"x","2":null}},"C":"text"},
+                "thresholds":{"reject":"15","add header":null},"user":true,"message-id":"<a@b>"}"#,
+        )
+        .expect("a row");
+        assert_eq!(
+            (row.score, row.size, row.rcpts.as_slice()),
+            (-250_050, 0, &["ann@alpha.example".to_owned()][..])
+        );
+        assert_eq!((row.action.as_str(), row.ip, row.user), ("7", None, None));
+        assert_eq!((row.limit, row.junk_limit, row.message_id.as_deref()), (Some(1500), None, Some("a@b")));
+        let symbol = Symbol { name: "B".into(), score: 150, options: vec!["x".into()], description: None };
+        assert_eq!(row.symbols, [symbol]);
+    }
+
+    #[test]
+    fn hidden_subjects_are_told() {
+        for (subject, hidden) in
+            [("obf:u9kz3c8bqe1y", true), ("obf:", false), ("obf: offer", false), ("OBF:u9kz3c8bqe1y", false)]
+        {
+            let row = parse(&format!(r#"{{"unix_time":1,"subject":"{subject}"}}"#)).expect("a row");
+            assert_eq!(row.subject_hidden, hidden, "{subject}");
+        }
+    }
+
+    #[test]
+    fn signatures_of_ours_name_the_domain() {
+        let row = |options: &str| {
+            let json =
+                format!(r#"{{"unix_time":1,"symbols":{{"DKIM_SIGNED":{{"score":0,"options":{options}}}}}}}"#);
+            parse(&json).expect("a row").signed_for
+        };
+        assert_eq!(row(r#"["alpha.example:s=dkim"]"#).as_deref(), Some("alpha.example"));
+        assert_eq!((row("[]"), row(r#"["odd"]"#), row(r#"[":s=x"]"#)), (None, None, None));
+    }
+
+    #[test]
+    fn only_found_viruses_count() {
+        for (name, virus) in [
+            ("CLAM_VIRUS", true),
+            ("VIRUS_FOUND", true),
+            ("CLAM_VIRUS_FAIL", false),
+            ("CLAM_VIRUS_ENCRYPTED", false),
+        ] {
+            let json = format!(r#"{{"unix_time":1,"symbols":{{"{name}":{{"score":0}}}}}}"#);
+            assert_eq!(parse(&json).map(|row| row.virus), Ok(virus), "{name}");
+        }
+    }
+
+    #[test]
+    fn useless_rows_say_why() {
+        for (json, error) in [
+            ("null", RowError::Null),
+            ("[]", RowError::NotAnObject),
+            ("\"x\"", RowError::NotAnObject),
+            ("7", RowError::NotAnObject),
+            ("{}", RowError::NoTime),
+            (r#"{"unix_time":null}"#, RowError::NoTime),
+            (r#"{"unix_time":-1}"#, RowError::NoTime),
+            (r#"{"unix_time":"1e400"}"#, RowError::NoTime),
+            (r#"{"unix_time":1"#, RowError::NotJson),
+            ("", RowError::NotJson),
+            ("x", RowError::NotJson),
+        ] {
+            assert_eq!(parse(json), Err(error), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in ".{0,80}", cut in 0..INCOMING.len(), noise in "[\\[\\]{}\":,0a-]{0,3}") {
+            let _ = parse(&text);
+            if let (Some(head), Some(tail)) = (INCOMING.get(..cut), INCOMING.get(cut..)) {
+                let _ = parse(&format!("{head}{noise}{tail}"));
+            }
+        }
     }
 }

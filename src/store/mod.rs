@@ -5,14 +5,18 @@
 //!
 //! To add a table: a migration of the same name and number in both folders, and one file here.
 
+pub mod audit;
 pub mod correlation;
 pub mod db;
 pub mod ingestion;
+pub mod inventory;
 mod keys;
 pub mod lease;
 pub mod lines;
+pub mod links;
 pub mod mails;
 pub mod scans;
+pub mod sessions;
 mod story;
 
 pub use db::{Db, Error, Result, Tx};

@@ -1,6 +1,18 @@
-//! Everything a browser sees; the only room that knows HTTP status codes and askama.
+//! Everything that a browser sees: the only room that knows HTTP status codes and templates.
+//!
+//! To add a page: a file in `pages/`, a template, and one line in [`router::PAGES`].
 
 pub mod assets;
+pub mod cron;
+pub mod errors;
 pub mod format;
+pub mod health;
+pub mod login;
 pub mod pages;
+pub mod preferences;
+pub mod router;
+pub mod security;
+pub mod session;
+pub mod state;
 pub mod text;
+pub mod visitor;

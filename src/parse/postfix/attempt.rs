@@ -49,7 +49,10 @@ fn relay(text: &str) -> Option<(&str, &str)> {
     let window = text.as_bytes().get(..RELAY_MAX.min(text.len()))?;
     let end = memmem::find(window, b", delay=")?;
     let (relay, rest) = (text.get(..end)?, text.get(end + ", delay=".len()..)?);
-    Some((relay.split_once(", conn_use=").map_or(relay, |(relay, _)| relay), rest))
+    let reused = memchr::memrchr(b',', relay.as_bytes());
+    let plain = reused.and_then(|comma| relay.split_at_checked(comma));
+    let plain = plain.filter(|(_, behind)| behind.starts_with(", conn_use="));
+    Some((plain.map_or(relay, |(relay, _)| relay), rest))
 }
 
 /// Digits and points at the start of `text`.

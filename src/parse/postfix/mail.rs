@@ -1,5 +1,7 @@
 //! Lines that begin with a queue id: facts about that mail.
 
+use memchr::memmem;
+
 use super::{address, attempt, noise, queue_id, refusal};
 use crate::model::event::{Client, Fact, NoticeKind, Parsed};
 
@@ -57,8 +59,9 @@ fn queued(value: &str) -> Option<Fact<'_>> {
             let (status, _) = status.split_once(',').unwrap_or((status, ""));
             return matches!(status, "expired" | "force-expired").then_some(Fact::Expired { sender: "" });
         }
-        let (size, rest) = rest.strip_prefix(", size=")?.split_once(", nrcpt=")?;
-        let nrcpt = rest.strip_suffix(" (queue active)")?;
+        let rest = rest.strip_prefix(", size=")?;
+        let (size, rest) = rest.split_at_checked(memchr::memchr(b',', rest.as_bytes())?)?;
+        let nrcpt = rest.strip_prefix(", nrcpt=")?.strip_suffix(" (queue active)")?;
         Some(Fact::Queued { sender: "", size: size.parse().ok()?, nrcpt: nrcpt.parse().ok()? })
     })?;
     Some(match fact {
@@ -71,18 +74,24 @@ fn queued(value: &str) -> Option<Fact<'_>> {
 fn client(value: &str) -> Option<Client<'_>> {
     let (host, ip, end) = refusal::peer(value)?;
     let fields = value.get(end..)?;
-    if !fields.is_empty() && !fields.starts_with(", ") {
-        return None;
+    if fields.is_empty() {
+        return Some(Client { host, ip, login: None, parent: None, tls: None });
     }
-    let (fields, parent) = match fields.rsplit_once(", orig_queue_id=") {
-        Some((fields, behind)) => (fields, behind.split(',').next().filter(|id| queue_id::is_whole(id))),
-        None => (fields, None),
-    };
-    let login = fields.split_once(", sasl_username=").map(|(_, login)| {
-        let login = login.rsplit_once(", orig_client=").map_or(login, |(login, _)| login);
-        login.rsplit_once(", sasl_sender=").map_or(login, |(login, _)| login)
+    fields.starts_with(", ").then_some(())?;
+    let (fields, _origin) = cut(fields, ", orig_client=");
+    let (fields, parent) = cut(fields, ", orig_queue_id=");
+    let (fields, _sender) = cut(fields, ", sasl_sender=");
+    let login = fields.strip_prefix(", sasl_method=").and_then(|method| {
+        let (_method, login) = method.split_at_checked(memchr::memchr(b',', method.as_bytes())?)?;
+        login.strip_prefix(", sasl_username=")
     });
-    Some(Client { host, ip, login: login.filter(|login| !login.is_empty()), parent, tls: None })
+    Some(Client { host, ip, login, parent: parent.filter(|id| queue_id::is_whole(id)), tls: None })
+}
+
+/// What stands before and behind the last `name`; all of it before, where it is missing.
+fn cut<'a>(text: &'a str, name: &str) -> (&'a str, Option<&'a str>) {
+    let Some(at) = memmem::rfind(text.as_bytes(), name.as_bytes()) else { return (text, None) };
+    (text.get(..at).unwrap_or(text), text.get(at + name.len()..))
 }
 
 /// pickup(8): `N from=<A>`, with ` orig_id=ID` behind it for a mail that was put back into the queue.

@@ -73,9 +73,12 @@ fn session(text: &str) -> Option<Session<'_>> {
     };
     let (_, _, peer_end) = refusal::peer(rest)?;
     let (peer, rest) = rest.split_at_checked(peer_end)?;
-    let (_sni, rest) = rest.split_once(": ")?;
-    let (protocol, _cipher) = rest.split_once(" with cipher ")?;
-    (!protocol.contains(' ')).then_some(Session { peer, protocol, outgoing })
+    let rest = match rest.strip_prefix(": ") {
+        Some(rest) => rest,
+        None => rest.strip_prefix(" to ")?.split_once(": ")?.1,
+    };
+    let (protocol, rest) = rest.split_at_checked(memchr::memchr(b' ', rest.as_bytes())?)?;
+    rest.starts_with(" with cipher ").then_some(Session { peer, protocol, outgoing })
 }
 
 #[cfg(test)]

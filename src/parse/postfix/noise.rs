@@ -100,7 +100,8 @@ pub(super) fn is_verb(verb: &str) -> bool {
 
 /// Whether a line behind a queue id is of a known kind without a fact in it.
 pub(super) fn is_known_of_mail(rest: &str) -> bool {
-    if let Some((verb, _)) = rest.split_once(": ")
+    let verb = memchr::memchr(b':', rest.as_bytes()).and_then(|end| rest.get(..end));
+    if let Some(verb) = verb
         && (is_verb(verb) || matches!(verb, "error" | "fatal" | "panic"))
     {
         return true;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::{
-    model::{scope::Role, time::Millis},
-    store::ingestion::{Gap, Source},
-    web::{
-        assets,
-        format::Formats,
-        text::Lang,
+    model::{
+        scope::Role,
+        time::Millis,
+        user::{Theme, Visitor},
     },
+    store::ingestion::{Gap, Source},
+    web::{assets, format::Formats, state::AppState, text::Lang, visitor::Guest},
 };
 
 /// An entry of the navigation.
@@ -23,30 +23,6 @@ pub enum Entry {
     Find,
     /// Is the log complete? For admins.
     Ingestion,
-}
-
-/// A choice between light and dark; without one the system decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Theme {
-    /// Dark on light.
-    Light,
-    /// Light on dark.
-    Dark,
-}
-
-impl Theme {
-    /// The word in cookies, forms and on `<html>`.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    /// The theme of a [`Theme::code`]; anything else leaves it to the system.
-    pub fn from_code(code: &str) -> Option<Self> {
-        [Self::Light, Self::Dark].into_iter().find(|theme| theme.code() == code)
-    }
 }
 
 /// Who looks at the page.
@@ -125,14 +101,14 @@ pub struct Frame {
     pub formats: Formats,
     /// Empty, or begins with a slash and ends without one.
     pub base_path: String,
-    /// Path and query of this page below the base path, to come back to after a change of preferences.
+    /// Path and query of this page, with the base path: to come back to after a change of preferences.
     pub here: String,
     /// Which entry of the navigation this page belongs to.
     pub entry: Option<Entry>,
     /// Who looks; nobody before signing in.
     pub visitor: Option<VisitorBadge>,
     /// Chosen theme.
-    pub theme: Option<Theme>,
+    pub theme: Theme,
     /// Whose portal.
     pub brand: Brand,
     /// How fresh the data are; `None` on pages without data.
@@ -165,13 +141,39 @@ impl Frame {
             here: "/".to_owned(),
             entry: None,
             visitor: None,
-            theme: None,
+            theme: Theme::System,
             brand,
             freshness: None,
             mailcow_url: None,
             message: None,
             sprite: assets::href(base_path, "icons.svg"),
         }
+    }
+
+    /// The frame of a request; `here` is the page's path and query below the base path.
+    pub fn around(state: &AppState, guest: &Guest, visitor: Option<&Visitor>, here: &str) -> Self {
+        let settings = &state.settings;
+        let formats = Formats { lang: guest.lang, zone: guest.zone.clone(), now: guest.now };
+        let brand = Brand {
+            name: guest.lang.t("brand.name").to_owned(),
+            host: settings.mailcow_url.host_str().unwrap_or_default().to_owned(),
+            logo_light: settings.logo_light.clone(),
+            logo_dark: settings.logo_dark.clone(),
+            footer_company: settings.footer_company.clone().unwrap_or_default(),
+            footer_company_url: settings.footer_company_url.clone(),
+        };
+        Self {
+            here: settings.at(here),
+            visitor: visitor.map(|visitor| VisitorBadge::new(&visitor.address, visitor.role)),
+            theme: guest.theme,
+            mailcow_url: Some(settings.mailcow_url.to_string()),
+            ..Self::new(formats, &settings.base_path, brand)
+        }
+    }
+
+    /// The theme for `<html>`, where one was chosen.
+    pub fn theme_code(&self) -> Option<&'static str> {
+        (self.theme != Theme::System).then(|| self.theme.code())
     }
 
     /// The visitor's language.
@@ -221,15 +223,15 @@ impl Frame {
 
     /// Whether this theme was chosen.
     pub fn is_theme(&self, code: &str) -> bool {
-        self.theme.is_some_and(|theme| theme.code() == code)
+        self.theme.code() == code
     }
 
     /// The icon of the theme's menu.
     pub fn theme_icon(&self) -> &'static str {
         match self.theme {
-            None => "circle-half",
-            Some(Theme::Light) => "sun",
-            Some(Theme::Dark) => "moon",
+            Theme::System => "circle-half",
+            Theme::Light => "sun",
+            Theme::Dark => "moon",
         }
     }
 
@@ -237,9 +239,9 @@ impl Frame {
     pub fn logo(&self) -> Option<(&str, Option<&str>)> {
         let (light, dark) = (self.brand.logo_light.as_deref(), self.brand.logo_dark.as_deref());
         match self.theme {
-            None => light.map(|logo| (logo, dark)).or(dark.map(|logo| (logo, None))),
-            Some(Theme::Light) => light.or(dark).map(|logo| (logo, None)),
-            Some(Theme::Dark) => dark.or(light).map(|logo| (logo, None)),
+            Theme::System => light.map(|logo| (logo, dark)).or(dark.map(|logo| (logo, None))),
+            Theme::Light => light.or(dark).map(|logo| (logo, None)),
+            Theme::Dark => dark.or(light).map(|logo| (logo, None)),
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod cause;
 pub mod csv;
+pub mod entrance;
 pub mod find;
 pub mod frame;
 pub mod ingestion;

@@ -21,10 +21,17 @@ pub enum Plain {
         /// Where the button leads.
         href: String,
     },
+    /// A login link: whom it signs in. Its form goes to where it came from, so that the token stands in no page.
+    Link {
+        /// Who will be signed in.
+        address: String,
+    },
     /// Foreign, missing and pruned things: one page, one text.
     NotFound,
     /// A form whose time is over, or that did not come from here.
     OldForm,
+    /// More data than we take.
+    TooLarge,
     /// Too many tries.
     TooMany {
         /// When it goes on.
@@ -48,6 +55,10 @@ pub enum Trouble {
     Unreachable,
     /// Mailcow said no.
     Refused,
+    /// The session ended before a form was sent.
+    First,
+    /// The login link was used or is too old.
+    LinkSpent,
 }
 
 /// The page.
@@ -61,6 +72,7 @@ pub struct PlainPage<'a> {
     text: String,
     number: Option<String>,
     action: Option<(String, &'static str)>,
+    form: Option<&'static str>,
     mailcow: bool,
 }
 
@@ -75,13 +87,14 @@ pub fn view<'a>(frame: &'a Frame, plain: &Plain) -> PlainPage<'a> {
         text: text.to_owned(),
         number: None,
         action: Some((frame.url("/"), lang.t("error.start"))),
+        form: None,
         mailcow: false,
     };
     match plain {
         Plain::SignIn { href, trouble } => {
             let action = Some((href.clone(), lang.t("login.button")));
             let page = match trouble {
-                None => page("info", "envelope-check", lang.t("login.welcome"), lang.t("login.next")),
+                None => page("info", "envelope-check", lang.t("login.title"), lang.t("login.next")),
                 Some(Trouble::NoMailbox) => {
                     page("wait", "person", lang.t("login.no_mailbox"), lang.t("login.refused"))
                 }
@@ -90,6 +103,8 @@ pub fn view<'a>(frame: &'a Frame, plain: &Plain) -> PlainPage<'a> {
                     page("bad", "plug", lang.t("login.failed"), lang.t("error.unreachable"))
                 }
                 Some(Trouble::Refused) => page("wait", "lock", lang.t("login.failed"), lang.t("login.said_no")),
+                Some(Trouble::First) => page("wait", "clock", lang.t("login.ended"), lang.t("error.sign_in_first")),
+                Some(Trouble::LinkSpent) => page("wait", "key", lang.t("login.link_over"), lang.t("login.link_spent")),
             };
             PlainPage { action, mailcow: trouble.is_some(), ..page }
         }
@@ -98,6 +113,12 @@ pub fn view<'a>(frame: &'a Frame, plain: &Plain) -> PlainPage<'a> {
             mailcow: true,
             ..page("ok", "check-lg", lang.t("login.out"), lang.t("login.signed_out"))
         },
+        Plain::Link { address } => PlainPage {
+            action: None,
+            form: Some(lang.t("login.title")),
+            ..page("info", "key", &lang.tf("login.link", &[("address", address)]), lang.t("login.link_once"))
+        },
+        Plain::TooLarge => page("wait", "slash-circle", lang.t("error.too_large"), lang.t("error.too_large.next")),
         Plain::NotFound => {
             page("idle", "question-circle", lang.t("error.not_found"), lang.t("error.not_found.next"))
         }

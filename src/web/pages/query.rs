@@ -2,6 +2,7 @@
 //! that links, chips, the form and the search all come from the same values.
 
 use jiff::{civil::Date, tz::TimeZone};
+use url::form_urlencoded;
 
 use crate::model::{
     filter::{Filter, Place},
@@ -45,9 +46,7 @@ impl Query {
     /// the rest is applied. Never fails.
     pub fn parse(text: &str) -> Self {
         let mut query = Self::default();
-        for pair in text.split('&').take(200) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name), decode(value));
+        for (name, value) in form_urlencoded::parse(text.as_bytes()).take(200) {
             query.add(&name, value.trim());
         }
         query
@@ -117,14 +116,11 @@ impl Query {
 
     /// `?a=b&c=d` for a link, or nothing.
     pub fn link(&self) -> String {
-        let mut link = String::new();
-        for (name, value) in self.pairs() {
-            link.push(if link.is_empty() { '?' } else { '&' });
-            link.push_str(name);
-            link.push('=');
-            encode(value, &mut link);
+        if self.pairs.is_empty() {
+            return String::new();
         }
-        link
+        let mut link = form_urlencoded::Serializer::new("?".to_owned());
+        link.extend_pairs(self.pairs()).finish()
     }
 
     /// Where the page begins.
@@ -248,38 +244,6 @@ fn short_size(bytes: u64) -> String {
 fn begin(day: Date, zone: &TimeZone) -> Option<Millis> {
     let start = day.to_zoned(zone.clone()).ok()?.start_of_day().ok()?;
     Some(Millis(start.timestamp().as_millisecond()))
-}
-
-/// Percent-encodes a value (RFC 3986, 2.1).
-pub fn encode(value: &str, out: &mut String) {
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-}
-
-/// Reads a value of a form (`application/x-www-form-urlencoded`): `+` is a blank, broken escapes stay.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let escaped = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        let value = escaped.and_then(|hex| std::str::from_utf8(hex).ok());
-        match value.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(value) => {
-                out.push(value);
-                at += 3;
-            }
-            None => {
-                out.push(if *byte == b'+' { b' ' } else { *byte });
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! Lines per second from the log API to committed mails, beside a bare loop that inserts the same rows.
+//!
+//! `cargo bench --bench ingest` measures SQLite; with `MAILCOW_STATUS_TEST_MYSQL` (an address of a MariaDB where
+//! databases may be made) that, too. `MAILCOW_STATUS_BENCH_LOGS` names a folder with `postfix.jsonl` and
+//! `rspamd.jsonl`, oldest first, to be served instead of the built-in demo world.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use axum::{Router, extract::State, routing::get};
+use mailcow_status::{
+    ingest::poll::Poller,
+    model::{explain::Dictionary, mail::ServerId, time::{Clock, Millis}},
+    remote::{http, mailcow},
+    store::{Db, db::{Place, Value, sql}},
+};
+
+struct Logs {
+    postfix: String,
+    rspamd: String,
+    lines: usize,
+}
+
+fn newest_first(path: &Path) -> (String, usize) {
+    let text = std::fs::read_to_string(path).expect("a log to serve");
+    let rows: Vec<serde_json::Value> =
+        text.lines().rev().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let count = rows.len();
+    (serde_json::to_string_pretty(&rows).expect("JSON").replace('/', "\\/"), count)
+}
+
+async fn serve(logs: Arc<Logs>) -> reqwest::Url {
+    let app = Router::new()
+        .route("/api/v1/get/logs/postfix/{n}", get(|State(logs): State<Arc<Logs>>| async move { logs.postfix.clone() }))
+        .route("/api/v1/get/logs/rspamd-history/{n}", get(|State(logs): State<Arc<Logs>>| async move { logs.rspamd.clone() }))
+        .with_state(logs);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}").parse().expect("an address")
+}
+
+async fn places() -> Vec<(&'static str, Place)> {
+    let dir = std::env::temp_dir().join(format!("mailcow-status-bench-{}", std::process::id()));
+    let _ = std::fs::create_dir_all(&dir);
+    let mut places = vec![("SQLite", Place::Sqlite(dir.join(format!("{}.sqlite", Millis::now().0))))];
+    if let Ok(url) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
+        let name = format!("bench_{}", Millis::now().0);
+        let admin = sqlx::MySqlPool::connect(&url).await.expect("MariaDB");
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.expect("a database");
+        let url = format!("{}/{name}", url.trim_end_matches('/').rsplit_once('/').filter(|(head, _)| head.len() > 8).map_or(url.trim_end_matches('/'), |(head, _)| head));
+        places.push(("MariaDB", Place::mysql_url(&url).expect("an address")));
+    }
+    places
+}
+
+/// The same rows with nothing around them: what the engine itself can take.
+async fn bare_loop(from: &Db, to: &Db) -> f64 {
+    let mails: Vec<(i64, i64, i64, Vec<u8>)> =
+        from.fetch(sql("SELECT id, server, state, story FROM mail ORDER BY id")).await.expect("mails");
+    let keys: Vec<(i64, i64, i64)> = from.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY mail")).await.expect("keys");
+    let scans: Vec<(i64, Vec<u8>)> = from.fetch(sql("SELECT id, data FROM scan ORDER BY id")).await.expect("scans");
+    let chunks: Vec<(i64, i64, i64, Vec<u8>)> =
+        from.fetch(sql("SELECT first_at, last_at, line_count, data FROM line_chunk ORDER BY id")).await.expect("chunks");
+    let began = Instant::now();
+    let mut tx = to.begin().await.expect("a transaction");
+    let rows = mails.iter().map(|(a, b, c, d)| [Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)]);
+    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows).await.expect("rows");
+    let rows = keys.iter().map(|(a, b, c)| [Value::Int(*a), Value::Int(*b), Value::Int(*c)]);
+    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows).await.expect("rows");
+    let rows = scans.iter().map(|(a, b)| [Value::Int(*a), Value::from(b)]);
+    tx.upsert("scan", ["id", "data"], &["id"], &[], rows).await.expect("rows");
+    for (a, b, c, d) in &chunks {
+        let row = [0_i64.into(), "bench".into(), Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)];
+        tx.insert("line_chunk", ["server", "source", "first_at", "last_at", "line_count", "data"], row).await.expect("rows");
+    }
+    tx.commit().await.expect("a commit");
+    began.elapsed().as_secs_f64()
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let dir = std::env::var("MAILCOW_STATUS_BENCH_LOGS").expect("MAILCOW_STATUS_BENCH_LOGS");
+        let (postfix, lines) = newest_first(&Path::new(&dir).join("postfix.jsonl"));
+        let (rspamd, _) = newest_first(&Path::new(&dir).join("rspamd.jsonl"));
+        let logs = Arc::new(Logs { postfix, rspamd, lines });
+        let base = serve(logs.clone()).await;
+        for round in 0..3 {
+            let bare = places().await;
+            for ((engine, place), (_, bare)) in places().await.into_iter().zip(bare) {
+                let db = Db::open(&place).await.expect("a database");
+                let settings = mailcow::Settings { base: base.clone(), key: "AAAAAA-BBBBBB".to_owned().into(), http: http::Settings::default() };
+                let poller = Poller {
+                    db: db.clone(),
+                    mailcow: Arc::new(mailcow::Mailcow::new(&settings, Clock::system()).expect("a client")),
+                    server: ServerId(1),
+                    counts: (1_000_000, 1_000_000),
+                    longest: std::time::Duration::from_secs(60),
+                    dictionary: Arc::new(Dictionary::built_in()),
+                };
+                let began = Instant::now();
+                let polled = poller.poll(Millis::now()).await.expect("a poll");
+                let took = began.elapsed().as_secs_f64();
+                let began = Instant::now();
+                let again = poller.poll(Millis::now()).await.expect("a poll");
+                let nothing = began.elapsed().as_secs_f64();
+                assert_eq!((polled.lines, again.lines), (logs.lines as i64, 0), "{:?} {:?}", polled.faults, again.faults);
+                let empty = Db::open(&bare).await.expect("a database");
+                let bare = bare_loop(&db, &empty).await;
+                println!(
+                    "{round} {engine}: {} lines, {} mails in {:.0} ms = {:.0} lines/s; bare loop {:.0} ms, ratio {:.2}; nothing new {:.1} ms",
+                    polled.lines, polled.new_mails, took * 1e3, polled.lines as f64 / took, bare * 1e3, bare / took, nothing * 1e3
+                );
+            }
+        }
+    });
+}

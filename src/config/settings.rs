@@ -1,0 +1,222 @@
+//! Every setting, declared once. Parsing, faults, `.env.example` and `docs/settings.md` follow from here.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    LogFormat,
+    database::{self, DatabaseSettings, MysqlAddress},
+    kind::{self, Kind},
+    roles::{self, DomainAdmin},
+};
+
+/// What is declared about a setting, whatever its type.
+pub struct Entry {
+    /// Its name in the environment and in `.env`.
+    pub name: &'static str,
+    /// Further names, which count while the first is not set.
+    pub aliases: &'static [&'static str],
+    /// What it does: Markdown lines.
+    pub help: &'static str,
+    /// What its value must be; completes "Give …".
+    pub form: &'static str,
+    /// Whether it must be given.
+    pub need: Need,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+/// Whether a setting must be given, with an example or the default.
+#[derive(Clone, Copy)]
+pub enum Need {
+    /// Must be given; the example.
+    Required(&'static str),
+    /// This value is used unless another is given.
+    Default(&'static str),
+    /// May be left out; the example.
+    Optional(&'static str),
+}
+
+/// A setting whose value is a `T`.
+pub struct Setting<T: 'static> {
+    /// What is declared about it.
+    pub entry: Entry,
+    /// Reads the value; the error continues a sentence that starts with the name or the value.
+    pub parse: fn(&str) -> Result<T, String>,
+}
+
+/// Settings that belong together.
+pub struct Section {
+    /// A short heading.
+    pub title: &'static str,
+    /// The settings, in the order in which they are printed.
+    pub entries: &'static [&'static Entry],
+}
+
+impl Entry {
+    /// All names, the preferred one first.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+macro_rules! settings {
+    ($($title:literal {$(
+        $(#[doc = $help:literal])+
+        $name:ident $(or $alias:literal)*: $type:ty = $kind:expr, $need:ident $example:literal;
+    )+})+) => {
+        $($(
+            $(#[doc = $help])+
+            pub static $name: Setting<$type> = {
+                let kind: Kind<$type> = $kind;
+                Setting {
+                    entry: Entry {
+                        name: stringify!($name),
+                        aliases: &[$($alias),*],
+                        help: concat!($($help, "\n"),+),
+                        form: kind.form,
+                        need: Need::$need($example),
+                        secret: kind.secret,
+                    },
+                    parse: kind.parse,
+                }
+            };
+        )+)+
+
+        /// Every setting.
+        pub static SECTIONS: &[Section] = &[
+            $(Section { title: $title, entries: &[$(&$name.entry),+] }),+
+        ];
+    };
+}
+
+settings! {
+    "Mailcow" {
+        /// The Mailcow server, as in its own `MAILCOW_HOSTNAME`. `https` is assumed; plain `http://` is taken only for this
+        /// very machine (`http://127.0.0.1:8081`).
+        MAILCOW_DOMAIN: Url = kind::MAILCOW, Required "mail.example.org";
+
+        /// Client id of the OAuth2 app in Mailcow (System, Configuration, Access, OAuth2 apps). Its redirect URI is
+        /// `PUBLIC_URL` followed by `/callback`.
+        MAILCOW_CLIENT_ID: String = kind::TEXT, Required "1a2b3c4d5e6f";
+
+        /// Client secret of the same OAuth2 app.
+        MAILCOW_CLIENT_SECRET: SecretString = kind::SECRET, Required "";
+
+        /// API key of Mailcow. The read-only key is enough; this program never changes anything in Mailcow. Mailcow must
+        /// allow the address of this machine for that key.
+        MAILCOW_API_KEY: SecretString = kind::SECRET, Required "";
+
+        /// Further root certificates that Mailcow's own may be signed with. Mostly given as a file: `MAILCOW_CA_FILE`.
+        MAILCOW_CA: String = kind::CERTIFICATES, Optional "";
+
+        /// How many Postfix lines one poll asks for at first. More are asked for when these do not reach back far enough.
+        POSTFIX_COUNT: u32 = kind::ROWS, Default "1000";
+
+        /// How many Rspamd rows one poll asks for at first.
+        RSPAMD_COUNT: u32 = kind::ROWS, Default "100";
+
+        /// The longest pause between two polls. The pause adapts to the traffic and is shorter when much comes in.
+        POLL_INTERVAL: Duration = kind::POLL_PAUSE, Default "60s";
+    }
+
+    "Database" {
+        /// Where the data lives: `sqlite:PATH`, or `mysql://USER:PASSWORD@HOST:PORT/DATABASE` for MariaDB and MySQL
+        /// (`?socket=/path` for a Unix socket). Special characters in the password are percent-encoded here, `#` as `%23`.
+        /// `DB_HOST` and its companions do without that; they count while `DATABASE_URL` is not set.
+        DATABASE_URL: DatabaseSettings = database::URL, Default "sqlite:mailcow-status.sqlite";
+
+        /// Host of a MariaDB or MySQL server, with `:port` unless it is 3306, or the path of its Unix socket. Inside
+        /// Mailcow it is `mysql`.
+        DB_HOST: MysqlAddress = database::HOST, Optional "mysql";
+
+        /// Name of the database. Needed with `DB_HOST`.
+        DB_DATABASE or "DB_NAME": String = kind::TEXT, Optional "mailcowstatus";
+
+        /// User of the database. Needed with `DB_HOST`.
+        DB_USER: String = kind::TEXT, Optional "status";
+
+        /// Password of that user, as it is, without any encoding. Needed with `DB_HOST`.
+        DB_PASSWORD or "DB_PASS": SecretString = kind::SECRET, Optional "";
+
+        /// For how many days mails and their stories are kept.
+        RETENTION: Duration = kind::DAYS, Default "120";
+
+        /// For how many days the raw log lines are kept.
+        RETENTION_LINES: Duration = kind::DAYS, Default "14";
+    }
+
+    "Who may see what" {
+        /// Addresses of those who see everything, separated by commas. They must be mailboxes, because only mailboxes can
+        /// log in.
+        ADMIN: Vec<String> = roles::ADDRESSES, Optional "admin@example.org";
+
+        /// Mailboxes that see all mails of some domains. `ann@a.test:a.test,b.test` names the domains;
+        /// `ann@a.test=alphaadmin` takes those that the Mailcow domain admin `alphaadmin` has at that time. Several entries
+        /// are separated by `;`, white space or commas: whatever contains an `@` starts a new entry.
+        DOMAIN_ADMINS: Vec<DomainAdmin> = roles::DOMAIN_ADMINS, Optional "ann@a.test:a.test,b.test; bob@b.test=betaadmin";
+
+        /// With `postmaster`, the mailbox `postmaster@a.test` sees all mails of `a.test`; and so in every domain. Exactly
+        /// this local part counts. Not set, nobody becomes domain admin by name.
+        DOMAIN_ADMIN_PREFIX: String = roles::LOCAL_PART, Optional "postmaster";
+
+        /// A login ends after this time without a visit.
+        SESSION_IDLE: Duration = kind::SESSION, Default "12h";
+
+        /// A login ends after this time in any case.
+        SESSION_MAX: Duration = kind::SESSION, Default "7d";
+
+        /// Key for `/cron/update` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not set, these
+        /// addresses refuse everybody; the program keeps its own schedule and does not need them.
+        CRON_KEY: SecretString = kind::SECRET, Optional "";
+    }
+
+    "Addresses" {
+        /// Address and port to listen on.
+        LISTEN: SocketAddr = kind::LISTEN, Default "127.0.0.1:8080";
+
+        /// The address that visitors type. Not set, it is `https://MAILCOW_DOMAIN` with `BASE_PATH`; or `http://LISTEN`
+        /// with `BASE_PATH` where Mailcow itself is on this very machine.
+        PUBLIC_URL: Url = kind::PUBLIC_URL, Optional "https://mail.example.org/status";
+
+        /// The path that all addresses start with. Not set, it is the path of `PUBLIC_URL`. Without that, too, it is
+        /// `/status` beside a Mailcow, whose own pages start at `/`, and `/` where Mailcow is on this very machine.
+        BASE_PATH: String = kind::BASE_PATH, Optional "/status";
+
+        /// Networks of the proxies in front of this program, separated by commas. Only what they say in `X-Forwarded-For`
+        /// is believed. Not set, nobody is believed.
+        TRUSTED_PROXIES: Vec<IpNet> = kind::NETWORKS, Optional "172.22.1.0/24, fd4d:6169:6c63:6f77::/64";
+    }
+
+    "Look" {
+        /// Language for visitors whose browser asks for none that there is: `en` or `de`.
+        DEFAULT_LANG: String = kind::LANGUAGE, Default "en";
+
+        /// Time zone of dates, where the visitor has not chosen one. Not set, that of this machine.
+        TIME_ZONE: TimeZone = kind::TIME_ZONE, Optional "Europe/Berlin";
+
+        /// Logo on dark ground: an address, a path on the same host, or the path of an image file.
+        LOGO_DARK: String = kind::LOGO, Optional "/img/logo-dark.svg";
+
+        /// Logo on light ground.
+        LOGO_LIGHT: String = kind::LOGO, Optional "/img/logo-light.svg";
+
+        /// Name at the foot of each page.
+        FOOTER_COMPANY: String = kind::TEXT, Optional "Example Ltd";
+
+        /// Where that name leads to.
+        FOOTER_COMPANY_URL: String = kind::LINK, Optional "https://example.org";
+    }
+
+    "Log of this program" {
+        /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.
+        LOG_LEVEL: tracing::Level = kind::LOG_LEVEL, Default "info";
+
+        /// `text` for people, `json` for machines: one object a line.
+        LOG_FORMAT: LogFormat = kind::LOG_FORMAT, Default "text";
+    }
+}

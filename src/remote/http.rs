@@ -1,0 +1,151 @@
+//! One HTTP client for all peers: time-outs, size limits, no cookies, no redirects.
+
+use std::{error::Error as _, time::Duration};
+
+use reqwest::{Certificate, Client, Request, RequestBuilder, header, redirect};
+
+use super::{Cause, Error};
+
+/// How long to wait for a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the client behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Limit for one request with its answer.
+    pub timeout: Duration,
+    /// Further root certificates, PEM, for an internal authority.
+    pub roots_pem: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), roots_pem: None }
+    }
+}
+
+/// The client. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client,
+}
+
+/// A complete answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, unpacked.
+    pub body: Vec<u8>,
+}
+
+impl Http {
+    /// Builds the client. Fails on a certificate that cannot be read.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("mailcow-status/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
+            .timeout(settings.timeout)
+            // A redirect could carry the key to another host. Nothing that we ask redirects when all is well.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            // Mailcow is near; a proxy named in the environment has no business with its key.
+            .no_proxy();
+        if let Some(pem) = &settings.roots_pem {
+            let roots = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| setup(&error))?;
+            builder = builder.tls_certs_merge(roots);
+        }
+        Ok(Self { client: builder.build().map_err(|error| setup(&error))? })
+    }
+
+    /// Begins a request; see [`Http::send`].
+    pub fn request(&self, method: reqwest::Method, url: reqwest::Url) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends a request and reads the answer, at most `limit` bytes of it. `target` names the peer in errors.
+    pub async fn send(&self, request: Request, limit: usize, target: &str) -> Result<Answer, Error> {
+        let failed = |cause| Error { target: target.to_owned(), cause };
+        let mut response = self.client.execute(request).await.map_err(|error| failed(cause_of(&error)))?;
+        let status = response.status();
+        if status.is_redirection() {
+            let place = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+            return Err(failed(Cause::Redirect(shown(place.unwrap_or_default()))));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(cause_of(&error)))? {
+            if body.len() + chunk.len() > limit {
+                return Err(failed(Cause::TooLarge(limit)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: status.as_u16(), body })
+    }
+}
+
+impl Answer {
+    /// The body as one short line of plain text: tags and control characters removed.
+    pub fn text(&self) -> String {
+        #[derive(serde::Deserialize)]
+        struct Message {
+            msg: String,
+        }
+        if let Ok(message) = serde_json::from_slice::<Message>(&self.body) {
+            return shown(&message.msg);
+        }
+        let mut in_tag = false;
+        let text: String = String::from_utf8_lossy(self.body.get(..4096).unwrap_or(&self.body))
+            .chars()
+            .filter(|&c| {
+                let inside = in_tag || c == '<';
+                in_tag = (inside && c != '>') || c == '<';
+                !inside
+            })
+            .collect();
+        shown(&text)
+    }
+
+    /// The body, when the status is 200 and there is one; every other status and an empty body is an error.
+    pub fn usable(self, target: &str) -> Result<Vec<u8>, Error> {
+        let cause = match self.status {
+            200 if self.body.iter().all(u8::is_ascii_whitespace) => Cause::NotAuthenticated,
+            200 if self.body.trim_ascii_start().starts_with(b"<") => Cause::Html,
+            200 => return Ok(self.body),
+            status @ (401 | 403) => Cause::Refused { status, text: self.text() },
+            status => Cause::Status { status, text: self.text() },
+        };
+        Err(Error { target: target.to_owned(), cause })
+    }
+}
+
+/// A peer's words as we show them: one line, at most 200 characters, blanks folded.
+fn shown(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(200).collect()
+}
+
+fn setup(error: &reqwest::Error) -> Error {
+    Error { target: "HTTP client".to_owned(), cause: Cause::Tls(innermost(error)) }
+}
+
+fn cause_of(error: &reqwest::Error) -> Cause {
+    let reason = innermost(error);
+    if error.is_timeout() {
+        Cause::Timeout
+    } else if reason.contains("certificate") || reason.contains("tls") || reason.contains("TLS") {
+        Cause::Tls(reason)
+    } else if error.is_connect() {
+        Cause::Connect(reason)
+    } else {
+        Cause::Broken(reason)
+    }
+}
+
+/// The last error of the chain says most; those above it repeat the address, which may hold secrets.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    if error.source().is_none() { "request failed".to_owned() } else { shown(&last.to_string()) }
+}

@@ -1,0 +1,179 @@
+//! What Mailcow had at the last look: mailboxes, aliases, alias domains, each with the moment since when.
+
+use super::db::{Db, Result, Tx, Value, sql};
+use crate::model::{
+    inventory::{AliasDomainLink, AliasPair, ClockOffset},
+    time::Millis,
+};
+
+/// The last look at Mailcow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// When.
+    pub at: Millis,
+    /// Minutes that Mailcow's wall clock is ahead of UTC, if it could be learnt.
+    pub clock_offset: ClockOffset,
+}
+
+/// A mailbox as it was at the last look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The address, normalised.
+    pub address: String,
+    /// Display name.
+    pub name: String,
+    /// Whether one can sign in to it.
+    pub active: bool,
+    /// Mailcow's `created`, as text.
+    pub created: String,
+    /// From when on mails to this address belong to this mailbox.
+    pub since: Millis,
+}
+
+/// Everything of one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// When, and with which offset.
+    pub look: Look,
+    /// All mailboxes.
+    pub mailboxes: Vec<Mailbox>,
+    /// All aliases by mailbox.
+    pub pairs: Vec<AliasPair>,
+    /// All alias domains.
+    pub alias_domains: Vec<AliasDomainLink>,
+}
+
+#[derive(sqlx::FromRow)]
+struct MailboxRow {
+    address: String,
+    name: String,
+    active: i64,
+    created: String,
+    since_at: Millis,
+}
+
+#[derive(sqlx::FromRow)]
+struct PairRow {
+    mailbox: String,
+    alias: String,
+    alone: i64,
+    since_at: Millis,
+}
+
+#[derive(sqlx::FromRow)]
+struct AliasDomainRow {
+    alias_domain: String,
+    target: String,
+    since_at: Millis,
+}
+
+#[derive(sqlx::FromRow)]
+struct LookRow {
+    at: Millis,
+    clock_offset: Option<i64>,
+}
+
+/// The last look, if there was one.
+pub async fn last_look(db: &Db) -> Result<Option<Look>> {
+    let row: Option<LookRow> =
+        db.fetch_one(sql("SELECT at, clock_offset FROM inventory_look WHERE id = 1")).await?;
+    Ok(row.map(|row| Look {
+        at: row.at,
+        clock_offset: row.clock_offset.and_then(|minutes| i32::try_from(minutes).ok()),
+    }))
+}
+
+/// The mailbox with this address.
+pub async fn mailbox(db: &Db, address: &str) -> Result<Option<Mailbox>> {
+    let statement = sql("SELECT address, name, active, created, since_at FROM mailbox WHERE address = ?");
+    let row: Option<MailboxRow> = db.fetch_one(statement.bind(address)).await?;
+    Ok(row.map(Mailbox::from))
+}
+
+/// The aliases of one mailbox.
+pub async fn pairs(db: &Db, mailbox: &str) -> Result<Vec<AliasPair>> {
+    let statement = sql("SELECT mailbox, alias, alone, since_at FROM alias_pair WHERE mailbox = ?");
+    let rows: Vec<PairRow> = db.fetch(statement.bind(mailbox)).await?;
+    Ok(rows.into_iter().map(AliasPair::from).collect())
+}
+
+/// All alias domains.
+pub async fn alias_domains(db: &Db) -> Result<Vec<AliasDomainLink>> {
+    let rows: Vec<AliasDomainRow> =
+        db.fetch(sql("SELECT alias_domain, target, since_at FROM alias_domain")).await?;
+    Ok(rows.into_iter().map(AliasDomainLink::from).collect())
+}
+
+/// Everything of the last look; `None` before the first.
+pub async fn snapshot(db: &Db) -> Result<Option<Snapshot>> {
+    let Some(look) = last_look(db).await? else { return Ok(None) };
+    let mailboxes: Vec<MailboxRow> =
+        db.fetch(sql("SELECT address, name, active, created, since_at FROM mailbox")).await?;
+    let pairs: Vec<PairRow> = db.fetch(sql("SELECT mailbox, alias, alone, since_at FROM alias_pair")).await?;
+    Ok(Some(Snapshot {
+        look,
+        mailboxes: mailboxes.into_iter().map(Mailbox::from).collect(),
+        pairs: pairs.into_iter().map(AliasPair::from).collect(),
+        alias_domains: alias_domains(db).await?,
+    }))
+}
+
+/// Puts a new look in the place of the last one.
+pub async fn replace(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
+    for table in ["mailbox", "alias_pair", "alias_domain"] {
+        tx.execute(sql(format!("DELETE FROM {table}"))).await?;
+    }
+    note_mailboxes(tx, &snapshot.mailboxes).await?;
+    let pairs = snapshot.pairs.iter().map(|pair| -> [Value<'_>; 4] {
+        [(&pair.mailbox).into(), (&pair.alias).into(), pair.alone.into(), pair.since.into()]
+    });
+    let (keys, rest) = (["mailbox", "alias"], ["alone", "since_at"]);
+    tx.upsert("alias_pair", ["mailbox", "alias", "alone", "since_at"], &keys, &rest, pairs).await?;
+    let links = snapshot.alias_domains.iter().map(|link| -> [Value<'_>; 3] {
+        [(&link.alias_domain).into(), (&link.target).into(), link.since.into()]
+    });
+    let (keys, rest) = (["alias_domain"], ["target", "since_at"]);
+    tx.upsert("alias_domain", ["alias_domain", "target", "since_at"], &keys, &rest, links).await?;
+    let offset = snapshot.look.clock_offset;
+    let look: [Value<'_>; 3] = [1_i64.into(), snapshot.look.at.into(), offset.into()];
+    tx.upsert("inventory_look", ["id", "at", "clock_offset"], &["id"], &["at", "clock_offset"], [look]).await
+}
+
+/// Stores one mailbox, as somebody signs in who was not there at the last look.
+pub async fn note_mailbox(tx: &mut Tx, mailbox: &Mailbox) -> Result<()> {
+    note_mailboxes(tx, std::slice::from_ref(mailbox)).await
+}
+
+async fn note_mailboxes(tx: &mut Tx, mailboxes: &[Mailbox]) -> Result<()> {
+    let rows = mailboxes.iter().map(|mailbox| -> [Value<'_>; 5] {
+        [
+            (&mailbox.address).into(),
+            (&mailbox.name).into(),
+            mailbox.active.into(),
+            (&mailbox.created).into(),
+            mailbox.since.into(),
+        ]
+    });
+    let columns = ["address", "name", "active", "created", "since_at"];
+    tx.upsert("mailbox", columns, &["address"], &["name", "active", "created", "since_at"], rows).await
+}
+
+impl From<MailboxRow> for Mailbox {
+    fn from(row: MailboxRow) -> Self {
+        let MailboxRow { address, name, active, created, since_at } = row;
+        Self { address, name, active: active == 1, created, since: since_at }
+    }
+}
+
+impl From<PairRow> for AliasPair {
+    fn from(row: PairRow) -> Self {
+        let PairRow { mailbox, alias, alone, since_at } = row;
+        Self { alias, mailbox, alone: alone == 1, since: since_at }
+    }
+}
+
+impl From<AliasDomainRow> for AliasDomainLink {
+    fn from(row: AliasDomainRow) -> Self {
+        Self { alias_domain: row.alias_domain, target: row.target, since: row.since_at }
+    }
+}

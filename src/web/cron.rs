@@ -1,0 +1,97 @@
+//! `/cron/update` and `/cron/prune`, for those who let a cron call. The portal has a schedule of its own.
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+use secrecy::ExposeSecret;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{
+    errors::Bare,
+    state::{AppState, JobEnd},
+};
+
+/// `GET` and `POST` `/cron/update`.
+pub fn update() -> MethodRouter<AppState> {
+    async fn run(State(state): State<AppState>, request: Request) -> Response {
+        match allowed(&state, &request) {
+            Ok(()) => told(state.jobs.update().await),
+            Err(refused) => refused,
+        }
+    }
+    get(run).post(run)
+}
+
+/// `GET` and `POST` `/cron/prune`.
+pub fn prune() -> MethodRouter<AppState> {
+    async fn run(State(state): State<AppState>, request: Request) -> Response {
+        match allowed(&state, &request) {
+            Ok(()) => told(state.jobs.prune().await),
+            Err(refused) => refused,
+        }
+    }
+    get(run).post(run)
+}
+
+fn told(end: JobEnd) -> Response {
+    match end {
+        JobEnd::Done => plain(StatusCode::OK, "ok"),
+        JobEnd::Busy => plain(StatusCode::OK, "busy"),
+        JobEnd::Failed(reason) => plain(StatusCode::INTERNAL_SERVER_ERROR, &reason),
+    }
+}
+
+fn allowed(state: &AppState, request: &Request) -> Result<(), Response> {
+    let key =
+        state.settings.cron_key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.trim().is_empty());
+    let Some(key) = key else {
+        let words = "CRON_KEY is not set, so nobody may call this. The portal keeps its own schedule.";
+        return Err(plain(StatusCode::FORBIDDEN, words));
+    };
+    match offered(request) {
+        Some(offer) if same(&offer, key) => Ok(()),
+        Some(_) => Err(plain(StatusCode::FORBIDDEN, "The key is wrong.")),
+        None => {
+            Err(plain(StatusCode::FORBIDDEN, "The key is missing: Authorization: Bearer KEY, or ?key=KEY."))
+        }
+    }
+}
+
+fn offered(request: &Request) -> Option<String> {
+    let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.split_once(' '));
+    if let Some((_, key)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+        return Some(key.trim().to_owned());
+    }
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "key")
+        .map(|(_, key)| key.into_owned())
+}
+
+/// Compares digests, so that neither content nor length shows in the time it takes.
+fn same(offer: &str, key: &str) -> bool {
+    Sha256::digest(offer.as_bytes()).ct_eq(&Sha256::digest(key.as_bytes())).into()
+}
+
+/// A short answer for programs.
+pub(super) fn plain(status: StatusCode, words: &str) -> Response {
+    let mut response = (status, words.to_owned()).into_response();
+    response.extensions_mut().insert(Bare);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_the_very_key_fits() {
+        assert!(super::same("secret", "secret"));
+        for offer in ["", "s", "Secret", "secret ", "secretsecret"] {
+            assert!(!super::same(offer, "secret"), "{offer}");
+        }
+    }
+}

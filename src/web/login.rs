@@ -1,0 +1,375 @@
+//! Signing in at Mailcow and out again, and by links from the command line.
+//!
+//! A sign-in is bound to one browser by a cookie of its own, whose digest is stored under the digest of `state`;
+//! both serve once, for ten minutes. The PKCE verifier is derived from that cookie, so it is stored nowhere.
+
+use axum::{
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{AppendHeaders, Html, IntoResponse, Redirect, Response},
+    routing::{MethodRouter, get, post},
+};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+
+use super::{
+    errors::WebError,
+    pages::entrance,
+    session::{self, COOKIE, Reader, cookie, set_cookie},
+    state::{AppState, WebSettings},
+    visitor::{Guest, standing},
+};
+use crate::{
+    model::{
+        inventory::moment,
+        scope::Role,
+        time::Millis,
+        token::digest,
+        user::{Session, Standing, Via, Visitor},
+    },
+    remote::oauth::{Identity, SignInError},
+    store::{
+        self,
+        audit::{self, Action, Entry},
+        db::Db,
+        links::{self, LoginLink},
+        sessions::{self, SIGN_IN_LIFE, SignIn},
+    },
+};
+
+/// Begins the names of the cookies that bind a sign-in to its browser; the begin of `state` follows.
+const SIGN_IN_COOKIE: &str = "status_sign_in_";
+/// Tells that this browser signed out, so that Start does not sign in again by itself.
+const SIGNED_OUT_COOKIE: &str = "status_signed_out";
+const DAY: u64 = 24 * 3600;
+
+type Cookies = Vec<(HeaderName, HeaderValue)>;
+
+#[derive(Debug, Deserialize)]
+struct Wish {
+    next: Option<String>,
+}
+
+/// `GET /login`: one button.
+pub fn page() -> MethodRouter<AppState> {
+    get(|State(state): State<AppState>, guest: Guest, Query(wish): Query<Wish>| async move {
+        let wish = wish.next.and_then(|next| own_path(&state.settings, &next));
+        Html(entrance::sign_in(&state, &guest, wish.as_deref().unwrap_or_default()))
+    })
+}
+
+/// `GET /login/start`: off to Mailcow.
+pub fn start() -> MethodRouter<AppState> {
+    get(begin)
+}
+
+async fn begin(
+    State(state): State<AppState>,
+    guest: Guest,
+    Query(wish): Query<Wish>,
+) -> Result<Response, WebError> {
+    state.limiter.admit(guest.client)?;
+    let wish = wish.next.and_then(|next| own_path(&state.settings, &next));
+    let wish = wish.unwrap_or_else(|| state.settings.at("/"));
+    let (browser, token) = (session::secret()?, session::secret()?);
+    let sign_in = SignIn { browser: digest(&browser), wish, created_at: guest.now };
+    let mut tx = state.db.begin().await?;
+    sessions::begin_sign_in(&mut tx, &digest(&token), &sign_in).await?;
+    tx.commit().await?;
+    let cookie = set_cookie(
+        &state.settings,
+        &cookie_name(&token),
+        &browser,
+        Some(SIGN_IN_LIFE.as_secs()),
+        Reader::Server,
+    )?;
+    let mailcow = state.oauth.authorize_url(&token, &verifier(&browser));
+    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(mailcow.as_str())).into_response())
+}
+
+fn cookie_name(state: &str) -> String {
+    let begin: String = state.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    format!("{SIGN_IN_COOKIE}{begin}")
+}
+
+fn verifier(browser: &str) -> String {
+    digest(&format!("PKCE verifier {browser}"))
+}
+
+/// What Mailcow sends a browser back with.
+#[derive(Debug, Deserialize)]
+struct Return {
+    code: Option<String>,
+    state: Option<String>,
+    error: Option<String>,
+}
+
+/// `GET /callback` and `/callback.php`: back from Mailcow.
+pub fn callback() -> MethodRouter<AppState> {
+    get(complete)
+}
+
+async fn complete(
+    State(state): State<AppState>,
+    guest: Guest,
+    headers: HeaderMap,
+    Query(back): Query<Return>,
+) -> Result<Response, WebError> {
+    state.limiter.admit(guest.client)?;
+    let (token, browser, sign_in) = redeem(&state, &guest, &headers, back.state.as_deref()).await?;
+    let code = match (&back.code, &back.error) {
+        (Some(code), None) if !code.is_empty() => code,
+        (_, error) => {
+            let words = error.as_deref().unwrap_or("no code");
+            refuse(&state, &guest, "", &format!("Mailcow answered: {}", words.escape_default())).await?;
+            return Err(WebError::SignInFailed);
+        }
+    };
+    let identity = match state.oauth.identify(code, &verifier(&browser)).await {
+        Ok(identity) => identity,
+        Err(error) => return Err(turn_away(&state, &guest, error).await?),
+    };
+    let session = admit(&state, &guest, identity).await?;
+    let role = session.grant(&state.rules).role;
+    let entry = Entry::new(guest.now, &session.address, Action::SignIn, &guest.client.to_string()).role(role);
+    let spent = set_cookie(&state.settings, &cookie_name(&token), "", Some(0), Reader::Server)?;
+    enter(&state, &headers, session, entry, &sign_in.wish, vec![(header::SET_COOKIE, spent)]).await
+}
+
+/// Takes the sign-in out of the database: it must have begun in this browser, not long ago, and serves once.
+async fn redeem(
+    state: &AppState,
+    guest: &Guest,
+    headers: &HeaderMap,
+    token: Option<&str>,
+) -> Result<(String, String, SignIn), WebError> {
+    let token = token.filter(|token| token.len() == 64);
+    let bound = token.and_then(|token| Some((token, cookie(headers, &cookie_name(token))?)));
+    let Some((token, browser)) = bound else {
+        refuse(state, guest, "", "the sign-in did not begin in this browser").await?;
+        return Err(WebError::SignInTooLate);
+    };
+    let mut tx = state.db.begin().await?;
+    let sign_in = sessions::redeem_sign_in(&mut tx, &digest(token)).await?;
+    tx.commit().await?;
+    let fits = |sign_in: &SignIn| {
+        bool::from(digest(browser).as_bytes().ct_eq(sign_in.browser.as_bytes()))
+            && guest.now.since(sign_in.created_at) < SIGN_IN_LIFE
+    };
+    match sign_in.filter(fits) {
+        Some(sign_in) => Ok((token.to_owned(), browser.to_owned(), sign_in)),
+        None => {
+            refuse(state, guest, "", "the sign-in was too old, used before, or of another browser").await?;
+            Err(WebError::SignInTooLate)
+        }
+    }
+}
+
+/// A session for a proven identity, unless Mailcow's API says that the mailbox is not active.
+async fn admit(state: &AppState, guest: &Guest, identity: Identity) -> Result<Session, WebError> {
+    let now = guest.now;
+    let (created, domains) = match standing(state, &identity.address, now).await {
+        Standing::Active { created, lent } => (created, lent),
+        // The profile has just proved an active mailbox; without the API it lends no domains.
+        Standing::Unasked => (identity.created, Default::default()),
+        Standing::Gone => {
+            refuse(state, guest, &identity.address, "the mailbox is not active").await?;
+            return Err(WebError::NoMailbox);
+        }
+    };
+    let known = store::inventory::mailbox(&state.db, &identity.address).await?;
+    let since = match known.filter(|known| known.created == created) {
+        Some(known) => known.since,
+        None => {
+            let look = store::inventory::last_look(&state.db).await?;
+            moment(&created, look.and_then(|look| look.clock_offset), now).unwrap_or(now).min(now)
+        }
+    };
+    Ok(Session {
+        key: String::new(),
+        address: identity.address,
+        name: identity.name,
+        via: Via::Mailcow,
+        role: Role::User,
+        domains,
+        mailbox_created: created,
+        mailbox_since: since,
+        created: now,
+        seen: now,
+        checked: now,
+    })
+}
+
+/// Stores the session and sends the browser to the wished page.
+async fn enter(
+    state: &AppState,
+    headers: &HeaderMap,
+    session: Session,
+    entry: Entry,
+    wish: &str,
+    mut cookies: Cookies,
+) -> Result<Response, WebError> {
+    let mut tx = state.db.begin().await?;
+    let id = session::begin(&mut tx, headers, session).await?;
+    audit::record(&mut tx, &entry).await?;
+    tx.commit().await?;
+    tracing::info!(actor = entry.actor, role = entry.role, client = entry.client, "{}", entry.action);
+    let life = Some(state.settings.sessions.absolute.as_secs());
+    cookies.push((header::SET_COOKIE, set_cookie(&state.settings, COOKIE, &id, life, Reader::Server)?));
+    cookies.push((
+        header::SET_COOKIE,
+        set_cookie(&state.settings, SIGNED_OUT_COOKIE, "", Some(0), Reader::Server)?,
+    ));
+    Ok((AppendHeaders(cookies), Redirect::to(wish)).into_response())
+}
+
+/// Writes a refusal down.
+async fn refuse(state: &AppState, guest: &Guest, address: &str, reason: &str) -> Result<(), WebError> {
+    let reason: String = reason.chars().take(300).collect();
+    tracing::warn!(client = %guest.client, address, "sign-in refused: {reason}");
+    let entry =
+        Entry::new(guest.now, address, Action::SignInRefused, &guest.client.to_string()).detail(reason);
+    let mut tx = state.db.begin().await?;
+    audit::record(&mut tx, &entry).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn turn_away(state: &AppState, guest: &Guest, error: SignInError) -> Result<WebError, WebError> {
+    refuse(state, guest, "", &error.to_string()).await?;
+    Ok(match error {
+        SignInError::NoMailbox => WebError::NoMailbox,
+        SignInError::BadCode(_) => WebError::SignInTooLate,
+        SignInError::Misconfigured(_) => WebError::SignInFailed,
+        SignInError::Remote(_) => WebError::Unreachable,
+    })
+}
+
+/// `POST /logout`.
+pub fn logout() -> MethodRouter<AppState> {
+    post(|State(state): State<AppState>, guest: Guest, headers: HeaderMap| async move {
+        let mut tx = state.db.begin().await?;
+        if let Some(id) = cookie(&headers, COOKIE) {
+            let key = session::key(id);
+            if let Some(session) = sessions::find(&state.db, &key).await? {
+                let client = guest.client.to_string();
+                audit::record(&mut tx, &Entry::new(guest.now, &session.address, Action::SignOut, &client))
+                    .await?;
+            }
+            sessions::end(&mut tx, &key).await?;
+        }
+        tx.commit().await?;
+        leave(&state)
+    })
+}
+
+/// `POST /logout/everywhere`: ends all sessions of the visitor's address.
+pub fn logout_everywhere() -> MethodRouter<AppState> {
+    post(|State(state): State<AppState>, guest: Guest, visitor: Visitor| async move {
+        let mut tx = state.db.begin().await?;
+        let ended = sessions::end_all(&mut tx, &visitor.address).await?;
+        let entry =
+            Entry::new(guest.now, &visitor.address, Action::SignOutEverywhere, &guest.client.to_string());
+        audit::record(&mut tx, &entry.role(visitor.role).detail(format!("{ended} sessions"))).await?;
+        tx.commit().await?;
+        leave(&state)
+    })
+}
+
+fn leave(state: &AppState) -> Result<Response, WebError> {
+    let cookies = [
+        (header::SET_COOKIE, set_cookie(&state.settings, COOKIE, "", Some(0), Reader::Server)?),
+        (header::SET_COOKIE, set_cookie(&state.settings, SIGNED_OUT_COOKIE, "1", Some(DAY), Reader::Server)?),
+    ];
+    Ok((AppendHeaders(cookies), Redirect::to(&state.settings.at("/signed-out"))).into_response())
+}
+
+/// Whether this browser signed out and has not signed in since.
+pub fn has_signed_out(headers: &HeaderMap) -> bool {
+    cookie(headers, SIGNED_OUT_COOKIE) == Some("1")
+}
+
+/// `GET /signed-out`.
+pub fn signed_out() -> MethodRouter<AppState> {
+    get(
+        |State(state): State<AppState>, guest: Guest| async move { Html(entrance::signed_out(&state, &guest)) },
+    )
+}
+
+/// `/login/link/{token}`: a page with a button, so that a preview of the link does not use it up; the button
+/// signs in.
+pub fn link() -> MethodRouter<AppState> {
+    get(show_link).post(use_link)
+}
+
+async fn show_link(
+    State(state): State<AppState>,
+    guest: Guest,
+    Path(token): Path<String>,
+) -> Result<Html<String>, WebError> {
+    state.limiter.admit(guest.client)?;
+    let link = links::find(&state.db, &token, guest.now).await?.ok_or(WebError::LinkSpent)?;
+    Ok(Html(entrance::link(&state, &guest, &link)))
+}
+
+async fn use_link(
+    State(state): State<AppState>,
+    guest: Guest,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, WebError> {
+    state.limiter.admit(guest.client)?;
+    let mut tx = state.db.begin().await?;
+    let link = links::redeem(&mut tx, &token, guest.now).await?;
+    tx.commit().await?;
+    let Some(LoginLink { address, grant }) = link else {
+        refuse(&state, &guest, "", "the login link was used, too old or never was").await?;
+        return Err(WebError::LinkSpent);
+    };
+    let now = guest.now;
+    let known = store::inventory::mailbox(&state.db, &address).await?;
+    let client = guest.client.to_string();
+    let entry = Entry::new(now, &address, Action::LinkUsed, &client).role(grant.role);
+    let session = Session {
+        key: String::new(),
+        address,
+        name: known.as_ref().map(|known| known.name.clone()).unwrap_or_default(),
+        via: Via::Link,
+        role: grant.role,
+        domains: grant.domains,
+        mailbox_created: known.as_ref().map(|known| known.created.clone()).unwrap_or_default(),
+        mailbox_since: known.map_or(now, |known| known.since),
+        created: now,
+        seen: now,
+        checked: now,
+    };
+    enter(&state, &headers, session, entry, &state.settings.at("/"), Vec::new()).await
+}
+
+/// Makes a login link and writes that down; answers its token, for `/login/link/TOKEN` below the public address.
+/// For the command line: whoever has the host has everything.
+pub async fn invite(db: &Db, link: &LoginLink, now: Millis) -> Result<String, store::Error> {
+    let token = session::secret().map_err(|_| store::Error::Damaged("no randomness"))?;
+    let mut tx = db.begin().await?;
+    links::make(&mut tx, &token, link, now).await?;
+    let entry = Entry::new(now, &link.address, Action::LinkMade, "command line").role(link.grant.role);
+    audit::record(&mut tx, &entry).await?;
+    tx.commit().await?;
+    Ok(token)
+}
+
+/// A wished page, if it is one of ours: a path on this host below the base path, and none that signs in or out.
+pub fn own_path(settings: &WebSettings, wish: &str) -> Option<String> {
+    let plain = wish.len() <= 2000 && !wish.chars().any(|c| c.is_control() || c == '\\' || c == ' ');
+    if !plain || !wish.starts_with('/') || wish.starts_with("//") {
+        return None;
+    }
+    let url = settings.public_url.join(wish).ok()?;
+    if url.origin() != settings.public_url.origin() || url.path().contains("//") {
+        return None;
+    }
+    let inner = url.path().strip_prefix(&settings.base_path)?;
+    let ours = inner.is_empty() || inner.starts_with('/');
+    let door = ["/login", "/logout", "/callback", "/signed-out"].iter().any(|door| inner.starts_with(door));
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    (ours && !door).then(|| format!("{}{query}", url.path()))
+}

@@ -1,0 +1,146 @@
+//! Every address of the portal, declared once: the routes, the navigation and the access test follow from
+//! [`PAGES`]. Deny by default: a page is served to whom its entry names, and to nobody else.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::Method,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Redirect, Response},
+    routing::MethodRouter,
+};
+
+use super::{
+    cron,
+    errors::{self, WebError},
+    health, login, preferences, security,
+    state::AppState,
+    visitor::{Caller, recognise},
+};
+use crate::model::scope::Role;
+
+/// Who may ask for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody. Such a page has no visitor.
+    Public,
+    /// Whoever is signed in.
+    SignedIn,
+    /// This role and those above it.
+    AtLeast(Role),
+}
+
+impl Access {
+    /// Whether a signed-in visitor of this role may.
+    pub fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Public | Self::SignedIn => true,
+            Self::AtLeast(least) => role >= least,
+        }
+    }
+}
+
+/// An address of the portal.
+pub struct Page {
+    /// Path below the base path, in axum's writing.
+    pub path: &'static str,
+    /// Who may.
+    pub access: Access,
+    /// Key of the entry's text in the main navigation, if it stands there.
+    pub nav: Option<&'static str>,
+    /// The handlers by method.
+    pub routes: fn() -> MethodRouter<AppState>,
+}
+
+const fn page(path: &'static str, access: Access, routes: fn() -> MethodRouter<AppState>) -> Page {
+    Page { path, access, nav: None, routes }
+}
+
+/// All addresses, in the order of the navigation.
+pub const PAGES: &[Page] = &[
+    page("/login", Access::Public, login::page),
+    page("/login/start", Access::Public, login::start),
+    page("/login/link/{token}", Access::Public, login::link),
+    page("/callback", Access::Public, login::callback),
+    // As the PHP app registered it with Mailcow.
+    page("/callback.php", Access::Public, login::callback),
+    page("/logout", Access::Public, login::logout),
+    page("/logout/everywhere", Access::SignedIn, login::logout_everywhere),
+    page("/signed-out", Access::Public, login::signed_out),
+    page("/preferences", Access::Public, preferences::page),
+    page("/cron/update", Access::Public, cron::update),
+    page("/cron/update.php", Access::Public, cron::update),
+    page("/cron/prune", Access::Public, cron::prune),
+    page("/cron/prune.php", Access::Public, cron::prune),
+    page("/healthz", Access::Public, health::alive),
+    page("/readyz", Access::Public, health::ready),
+];
+
+/// The entries of the main navigation for a role.
+pub fn navigation(role: Role) -> impl Iterator<Item = &'static Page> {
+    PAGES.iter().filter(move |page| page.nav.is_some() && page.access.admits(role))
+}
+
+/// The whole portal: every page behind its guard, below the base path, within the common layers.
+pub fn build(state: AppState) -> Router {
+    assemble(state, PAGES)
+}
+
+/// The portal with these pages; tests add their own.
+pub fn assemble(state: AppState, pages: &[Page]) -> Router {
+    let mut router = Router::new();
+    for page in pages {
+        let guarded = (page.routes)().layer(from_fn_with_state((state.clone(), page.access), guard));
+        let path = state.settings.at(page.path);
+        if page.path == "/" && !state.settings.base_path.is_empty() {
+            router = router.route(&state.settings.base_path, guarded.clone());
+        }
+        router = router.route(&path, guarded);
+    }
+    let router = router.fallback(|| async { WebError::NotFound });
+    let router = router.layer(from_fn_with_state(state.clone(), errors::dress));
+    security::wrap(router.with_state(state.clone()), &state)
+}
+
+/// Lets a request through to its page, or not.
+async fn guard(
+    State((state, access)): State<(AppState, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if access == Access::Public {
+        return next.run(request).await;
+    }
+    match recognise(&state, request.headers()).await {
+        Ok(Caller::Known(visitor)) if access.admits(visitor.role) => {
+            request.extensions_mut().insert(visitor.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(visitor);
+            response
+        }
+        Ok(Caller::Known(visitor)) => {
+            let mut response = WebError::NoAccess.into_response();
+            response.extensions_mut().insert(visitor);
+            response
+        }
+        Ok(Caller::Unknown) => send_to_login(&state, &request),
+        Ok(Caller::Waiting) => WebError::Unreachable.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Sends a stranger to the sign-in and keeps the wished page. Start goes straight through Mailcow's consent,
+/// unless the stranger has just signed out.
+fn send_to_login(state: &AppState, request: &Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return WebError::SignInFirst.into_response();
+    }
+    let at_start = request.uri().path().trim_end_matches('/') == state.settings.base_path;
+    let wish = request.uri().path_and_query().map_or("/", |wish| wish.as_str());
+    let next: String = url::form_urlencoded::byte_serialize(wish.as_bytes()).collect();
+    let door = match at_start && !login::has_signed_out(request.headers()) {
+        true => "/login/start",
+        false => "/login",
+    };
+    Redirect::to(&format!("{}?next={next}", state.settings.at(door))).into_response()
+}

@@ -1,0 +1,207 @@
+//! The layers around all pages: what browsers may do with them, who may send forms, how much and how long, and
+//! whose address counts. Order matters; the outermost comes last.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header, request},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use governor::{Quota, RateLimiter, clock::DefaultClock, state::keyed::HashMapStateStore};
+use ipnet::IpNet;
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
+    csrf::{CsrfLayer, ProtectionError},
+    limit::RequestBodyLimitLayer,
+    timeout::TimeoutLayer,
+};
+
+use super::{errors::WebError, state::AppState, state::WebSettings};
+
+/// Most bytes of a request; the largest form is a pasted notice.
+const BODY_LIMIT: usize = 256 << 10;
+/// How long a page may take until its first byte.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// One year, the least that browsers' lists ask for.
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Puts the layers around the routes.
+pub(super) fn wrap(router: Router, state: &AppState) -> Router {
+    let origin = state.settings.public_url.origin().ascii_serialization();
+    let csrf = CsrfLayer::new();
+    // A proxy may call us by another host name than the one that visitors type.
+    let csrf = csrf.clone().add_trusted_origin(&origin).unwrap_or(csrf);
+    let worth_packing = SizeAbove::new(860).and(NotForContentType::IMAGES).and(NotForContentType::SSE);
+    let pages = router
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE))
+        .layer(csrf.with_rejection_response(|_: ProtectionError| WebError::Form.into_response()))
+        .layer(CatchPanicLayer::custom(|_| WebError::broken("a page panicked").into_response()));
+    pages
+        // Failures of the layers above become pages here; those of handlers already are.
+        .layer(from_fn_with_state(state.clone(), super::errors::dress))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_packing))
+        .layer(from_fn_with_state(state.clone(), protect))
+        .layer(from_fn(record))
+}
+
+/// Sets the headers that keep pages in their bounds.
+async fn protect(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        ),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(policy) = HeaderValue::from_str(&content_policy(&state.settings)) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if state.settings.public_url.scheme() == "https" {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
+    // Embedded files set their own; whatever shows people's data must not stay in a cache.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What a page may load: our own files, and the configured logos. Forms lead here and, by redirect, to Mailcow.
+fn content_policy(settings: &WebSettings) -> String {
+    let mailcow = settings.mailcow_url.origin().ascii_serialization();
+    let logos = [&settings.logo_dark, &settings.logo_light].into_iter().flatten();
+    let mut hosts: Vec<String> = logos
+        .filter_map(|logo| url::Url::parse(logo).ok())
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .map(|url| format!(" {}", url.origin().ascii_serialization()))
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{}; font-src 'self'; \
+         connect-src 'self'; manifest-src 'self'; form-action 'self' {mailcow}; base-uri 'none'; \
+         frame-ancestors 'none'",
+        hosts.concat()
+    )
+}
+
+/// Logs each request by its declared path: neither queries nor tokens in paths reach a log.
+async fn record(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)".to_owned(), |path| path.as_str().to_owned());
+    let started = crate::model::time::Millis::now();
+    let response = next.run(request).await;
+    let took = crate::model::time::Millis::now().since(started).as_millis();
+    tracing::debug!(%method, path, status = response.status().as_u16(), ms = took, "request");
+    response
+}
+
+/// The address of the browser: that of the peer, or, when the peer is a trusted proxy, the rightmost entry of
+/// `X-Forwarded-For` that is no trusted proxy. What stands left of it anybody may have written.
+pub fn client_ip(trusted: &[IpNet], parts: &request::Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let mut client = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical());
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
+    let lines: Vec<&str> =
+        parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    for entry in lines.join(",").rsplit(',') {
+        if !is_trusted(&client) {
+            break;
+        }
+        let Ok(ip) = entry.trim().parse::<IpAddr>() else { break };
+        client = ip.to_canonical();
+    }
+    client
+}
+
+/// Counts tries to sign in by address, a whole /64 of IPv6 as one: 60 at once, then one each second, enough for
+/// an office behind one address.
+pub(super) struct Limiter(RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>);
+
+impl Default for Limiter {
+    fn default() -> Self {
+        let burst = NonZeroU32::new(60).unwrap_or(NonZeroU32::MIN);
+        Self(RateLimiter::hashmap(Quota::per_second(NonZeroU32::MIN).allow_burst(burst)))
+    }
+}
+
+impl Limiter {
+    /// Counts a try; too many are an error.
+    pub(super) fn admit(&self, client: IpAddr) -> Result<(), WebError> {
+        let network = match client {
+            IpAddr::V4(_) => client,
+            IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
+        };
+        if self.0.len() > 10_000 {
+            self.0.retain_recent();
+        }
+        self.0.check_key(&network).map_err(|_| WebError::TooMany(Duration::from_secs(10)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        let mut request = Request::builder();
+        for line in forwarded {
+            request = request.header("x-forwarded-for", *line);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        client_ip(&trusted, &parts).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_say_where_a_request_comes_from() {
+        let proxies = ["10.0.0.0/8", "127.0.0.1/32"];
+        assert_eq!(client(&[], "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client(&proxies, "192.0.2.1", &["198.51.100.7"]), "192.0.2.1", "a stranger's claim");
+        assert_eq!(client(&proxies, "10.0.0.5", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            client(&proxies, "10.0.0.5", &["203.0.113.9, 198.51.100.7"]),
+            "198.51.100.7",
+            "the left is forged"
+        );
+        assert_eq!(client(&proxies, "10.0.0.5", &["203.0.113.9", "198.51.100.7, 10.1.1.1"]), "198.51.100.7");
+        assert_eq!(client(&proxies, "10.0.0.5", &["nonsense"]), "10.0.0.5");
+        assert_eq!(client(&proxies, "10.0.0.5", &[]), "10.0.0.5");
+        assert_eq!(client(&proxies, "::ffff:127.0.0.1", &["2001:db8::1"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn tries_are_counted_by_network() {
+        let limiter = Limiter::default();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let tries = (0..200).filter(|_| limiter.admit(ip("2001:db8::1")).is_ok()).count();
+        assert!((60..70).contains(&tries), "{tries}");
+        assert!(limiter.admit(ip("2001:db8::ffff")).is_err(), "the same network");
+        assert!(limiter.admit(ip("2001:db8:0:1::1")).is_ok(), "another network");
+        assert!(limiter.admit(ip("192.0.2.1")).is_ok());
+    }
+}

@@ -1,0 +1,145 @@
+//! What every handler may use. Built once by `app`, shared by all requests.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use super::{security::Limiter, text::Lang, visitor::Scopes};
+use crate::{
+    model::{
+        time::{Clock, Millis},
+        user::{RoleRules, SessionLimits},
+    },
+    remote::{mailcow::Mailcow, oauth::OAuth},
+    store::db::Db,
+};
+
+/// How the pages are served, as the settings say.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// What all paths begin with: empty, or `/status`.
+    pub base_path: String,
+    /// The address that visitors type, with the base path.
+    pub public_url: Url,
+    /// Mailcow, as browsers reach it.
+    pub mailcow_url: Url,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long sessions last.
+    pub sessions: SessionLimits,
+    /// Key of `/cron/…`; without one, nobody may.
+    pub cron_key: Option<SecretString>,
+    /// Language of browsers that ask for none of ours.
+    pub default_lang: Lang,
+    /// Time zone of visitors who chose none.
+    pub zone: TimeZone,
+    /// Logo on dark ground: an address.
+    pub logo_dark: Option<String>,
+    /// Logo on light ground: an address.
+    pub logo_light: Option<String>,
+    /// Name at the foot of each page.
+    pub footer_company: Option<String>,
+    /// Where that name leads to.
+    pub footer_company_url: Option<String>,
+    /// `/readyz` fails when the last successful poll is older than this.
+    pub poll_patience: Duration,
+}
+
+impl WebSettings {
+    /// A path of ours, for links: `path` begins with `/`.
+    pub fn at(&self, path: &str) -> String {
+        match path {
+            "/" if !self.base_path.is_empty() => format!("{}/", self.base_path),
+            _ => format!("{}{path}", self.base_path),
+        }
+    }
+
+    /// Whether cookies are marked `Secure`: always, but for plain http on this very machine.
+    pub fn secure_cookies(&self) -> bool {
+        let loopback = match self.public_url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        !(loopback && self.public_url.scheme() == "http")
+    }
+}
+
+/// How a job that was asked for by hand ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// All went well.
+    Done,
+    /// It runs already, here or elsewhere.
+    Busy,
+    /// What went wrong, in words without secrets.
+    Failed(String),
+}
+
+/// The jobs behind `/cron/…`, and how they are; `app` provides them.
+pub trait Jobs: Send + Sync {
+    /// Polls the logs once.
+    fn update(&self) -> BoxFuture<'_, JobEnd>;
+    /// Removes what is past its retention.
+    fn prune(&self) -> BoxFuture<'_, JobEnd>;
+    /// When a poll last succeeded; an error when the database cannot be asked.
+    fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>>;
+}
+
+/// The parts of an [`AppState`].
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Mailcow's API.
+    pub mailcow: Arc<Mailcow>,
+    /// Mailcow's OAuth2.
+    pub oauth: OAuth,
+    /// How pages are served.
+    pub settings: WebSettings,
+    /// Who has which role.
+    pub rules: RoleRules,
+    /// Poll and prune.
+    pub jobs: Arc<dyn Jobs>,
+    /// The present moment.
+    pub clock: Clock,
+    /// When the process began to serve.
+    pub started: Millis,
+    /// Scopes worked out a moment ago.
+    pub(super) scopes: Scopes,
+    /// Who tried to sign in how often.
+    pub(super) limiter: Limiter,
+}
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+impl AppState {
+    /// Puts the parts together.
+    pub fn new(
+        db: Db,
+        mailcow: Arc<Mailcow>,
+        oauth: OAuth,
+        settings: WebSettings,
+        rules: RoleRules,
+        jobs: Arc<dyn Jobs>,
+        clock: Clock,
+    ) -> Self {
+        let started = clock.now();
+        let (scopes, limiter) = (Scopes::default(), Limiter::default());
+        Self(Arc::new(Parts { db, mailcow, oauth, settings, rules, jobs, clock, started, scopes, limiter }))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

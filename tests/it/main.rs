@@ -1,0 +1,4 @@
+//! The integration tests: one binary, one module for each feature. `tests/run` gives them MariaDB and Chromium.
+
+mod house;
+mod support;
