@@ -2,6 +2,7 @@
 //!
 //! To add a page: a file in `pages/`, a template, and one line in [`router::PAGES`].
 
+pub mod assets;
 pub mod cron;
 pub mod errors;
 pub mod format;
