@@ -9,9 +9,16 @@ use std::{path::Path, sync::Arc, time::Instant};
 use axum::{Router, extract::State, routing::get};
 use mailcow_status::{
     ingest::poll::Poller,
-    model::{explain::Dictionary, mail::ServerId, time::{Clock, Millis}},
+    model::{
+        explain::Dictionary,
+        mail::ServerId,
+        time::{Clock, Millis},
+    },
     remote::{http, mailcow},
-    store::{Db, db::{Place, Value, sql}},
+    store::{
+        Db,
+        db::{Place, Value, sql},
+    },
 };
 
 struct Logs {
@@ -30,8 +37,14 @@ fn newest_first(path: &Path) -> (String, usize) {
 
 async fn serve(logs: Arc<Logs>) -> reqwest::Url {
     let app = Router::new()
-        .route("/api/v1/get/logs/postfix/{n}", get(|State(logs): State<Arc<Logs>>| async move { logs.postfix.clone() }))
-        .route("/api/v1/get/logs/rspamd-history/{n}", get(|State(logs): State<Arc<Logs>>| async move { logs.rspamd.clone() }))
+        .route(
+            "/api/v1/get/logs/postfix/{n}",
+            get(|State(logs): State<Arc<Logs>>| async move { logs.postfix.clone() }),
+        )
+        .route(
+            "/api/v1/get/logs/rspamd-history/{n}",
+            get(|State(logs): State<Arc<Logs>>| async move { logs.rspamd.clone() }),
+        )
         .with_state(logs);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -46,8 +59,17 @@ async fn places() -> Vec<(&'static str, Place)> {
     if let Ok(url) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
         let name = format!("bench_{}", Millis::now().0);
         let admin = sqlx::MySqlPool::connect(&url).await.expect("MariaDB");
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.expect("a database");
-        let url = format!("{}/{name}", url.trim_end_matches('/').rsplit_once('/').filter(|(head, _)| head.len() > 8).map_or(url.trim_end_matches('/'), |(head, _)| head));
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&admin)
+            .await
+            .expect("a database");
+        let url = format!(
+            "{}/{name}",
+            url.trim_end_matches('/')
+                .rsplit_once('/')
+                .filter(|(head, _)| head.len() > 8)
+                .map_or(url.trim_end_matches('/'), |(head, _)| head)
+        );
         places.push(("MariaDB", Place::mysql_url(&url).expect("an address")));
     }
     places
@@ -57,28 +79,40 @@ async fn places() -> Vec<(&'static str, Place)> {
 async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mails: Vec<(i64, i64, i64, Vec<u8>)> =
         from.fetch(sql("SELECT id, server, state, story FROM mail ORDER BY id")).await.expect("mails");
-    let keys: Vec<(i64, i64, i64)> = from.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY mail")).await.expect("keys");
-    let scans: Vec<(i64, Vec<u8>)> = from.fetch(sql("SELECT id, data FROM scan ORDER BY id")).await.expect("scans");
-    let chunks: Vec<(i64, i64, i64, Vec<u8>)> =
-        from.fetch(sql("SELECT first_at, last_at, line_count, data FROM line_chunk ORDER BY id")).await.expect("chunks");
+    let keys: Vec<(i64, i64, i64)> =
+        from.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY mail")).await.expect("keys");
+    let scans: Vec<(i64, Vec<u8>)> =
+        from.fetch(sql("SELECT id, data FROM scan ORDER BY id")).await.expect("scans");
+    let chunks: Vec<(i64, i64, i64, Vec<u8>)> = from
+        .fetch(sql("SELECT first_at, last_at, line_count, data FROM line_chunk ORDER BY id"))
+        .await
+        .expect("chunks");
     let began = Instant::now();
     let mut tx = to.begin().await.expect("a transaction");
-    let rows = mails.iter().map(|(a, b, c, d)| [Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)]);
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows).await.expect("rows");
+    let rows =
+        mails.iter().map(|(a, b, c, d)| [Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)]);
+    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect()).await.expect("rows");
     let rows = keys.iter().map(|(a, b, c)| [Value::Int(*a), Value::Int(*b), Value::Int(*c)]);
-    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows).await.expect("rows");
+    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await.expect("rows");
     let rows = scans.iter().map(|(a, b)| [Value::Int(*a), Value::from(b)]);
-    tx.upsert("scan", ["id", "data"], &["id"], &[], rows).await.expect("rows");
+    tx.upsert("scan", ["id", "data"], &["id"], &[], rows.collect()).await.expect("rows");
     for (a, b, c, d) in &chunks {
-        let row = [0_i64.into(), "bench".into(), Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)];
-        tx.insert("line_chunk", ["server", "source", "first_at", "last_at", "line_count", "data"], row).await.expect("rows");
+        let row =
+            [0_i64.into(), "bench".into(), Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)];
+        tx.insert("line_chunk", ["server", "source", "first_at", "last_at", "line_count", "data"], row)
+            .await
+            .expect("rows");
     }
     tx.commit().await.expect("a commit");
     began.elapsed().as_secs_f64()
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let dir = std::env::var("MAILCOW_STATUS_BENCH_LOGS").expect("MAILCOW_STATUS_BENCH_LOGS");
         let (postfix, lines) = newest_first(&Path::new(&dir).join("postfix.jsonl"));

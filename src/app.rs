@@ -1,1 +1,171 @@
-//! Stub.
+//! Builds the parts, starts the workers, serves the pages, and shuts down in order.
+
+mod jobs;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use jobs::Worker;
+
+use crate::{
+    config::{Config, DatabaseSettings, MysqlAddress},
+    ingest::poll::Poller,
+    model::{
+        explain::Dictionary,
+        mail::ServerId,
+        time::{Clock, Millis},
+    },
+    remote::{http, mailcow, mailcow::Mailcow, oauth},
+    store::{Db, db::Place},
+    web::{
+        router,
+        state::{AppState, Jobs, WebSettings},
+        text::Lang,
+    },
+    work::{Health, Job, Next, RetryAfter, run_every},
+};
+
+/// The one Mailcow that the settings know.
+pub const SERVER: ServerId = ServerId(1);
+/// How long requests under way may go on after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// All parts, ready to serve or to run one job.
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// Poll, prune and inventory.
+    pub worker: Arc<Worker>,
+    config: Config,
+    mailcow: Arc<Mailcow>,
+}
+
+impl App {
+    /// Opens the database and builds the clients. Nothing is asked of Mailcow yet.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let db = open_database(&config.database).await?;
+        let settings = mailcow::Settings {
+            base: config.mailcow.base.clone(),
+            key: config.mailcow.api_key.clone(),
+            http: http_settings(&config),
+        };
+        let mailcow = Arc::new(Mailcow::new(&settings, Clock::system()).context("MAILCOW_API_KEY")?);
+        let poller = Poller {
+            db: db.clone(),
+            mailcow: Arc::clone(&mailcow),
+            server: SERVER,
+            counts: (config.mailcow.postfix_count, config.mailcow.rspamd_count),
+            longest: config.poll_interval,
+            dictionary: Arc::new(Dictionary::built_in()),
+        };
+        let worker = Arc::new(Worker::new(poller, config.retention, config.web.session));
+        Ok(Self { db, worker, config, mailcow })
+    }
+
+    /// Serves until `stop`; then lets requests and jobs under way finish, for a while.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let state = self.state()?;
+        let health = Arc::new(Health::new(Millis::now));
+        let tasks = TaskTracker::new();
+        self.start_workers(&tasks, &stop, &health);
+        let service = router::build(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tokio::select! {
+            ended = server.into_future() => ended.context("the web server failed")?,
+            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {}
+        }
+        stop.cancel();
+        tasks.close();
+        let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
+        self.db.close().await;
+        Ok(())
+    }
+
+    fn start_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
+        let worker = Arc::clone(&self.worker);
+        let poll = Job::every("poll", self.config.poll_interval);
+        tasks.spawn(run_every(poll, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                match worker.poll().await? {
+                    Some(polled) if polled.refused => {
+                        let cause = anyhow::anyhow!("{}", polled.faults.join("; "));
+                        Err(cause.context(RetryAfter(mailcow::REFUSED_PAUSE)))
+                    }
+                    Some(polled) if !polled.faults.is_empty() => {
+                        anyhow::bail!("{}", polled.faults.join("; "))
+                    }
+                    Some(polled) => Ok(Next::After(polled.pause)),
+                    None => Ok(Next::Usual),
+                }
+            }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let inventory = Job::every("inventory", Duration::from_secs(300));
+        tasks.spawn(run_every(inventory, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.inventory().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let prune = Job::every("prune", Duration::from_secs(6 * 3600));
+        tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.prune().await.map(|_| Next::Usual) }
+        }));
+    }
+
+    fn state(&self) -> anyhow::Result<AppState> {
+        let web = &self.config.web;
+        let oauth = oauth::OAuth::new(&oauth::Settings {
+            base: self.config.mailcow.base.clone(),
+            browser_base: self.config.mailcow.base.clone(),
+            client_id: self.config.mailcow.client_id.clone(),
+            client_secret: self.config.mailcow.client_secret.clone(),
+            redirect: web.absolute("/callback"),
+            http: http_settings(&self.config),
+        })
+        .context("the OAuth2 client cannot be built")?;
+        let settings = WebSettings {
+            base_path: web.base_path.clone(),
+            public_url: web.public_url.clone(),
+            mailcow_url: self.config.mailcow.base.clone(),
+            trusted_proxies: web.trusted_proxies.clone(),
+            sessions: web.session,
+            cron_key: web.cron_key.clone(),
+            default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),
+            zone: self.config.time_zone.clone(),
+            logo_dark: web.branding.logo_dark.clone(),
+            logo_light: web.branding.logo_light.clone(),
+            footer_company: web.branding.company.clone(),
+            footer_company_url: web.branding.company_url.clone(),
+            poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
+        };
+        let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
+        let (db, mailcow) = (self.db.clone(), Arc::clone(&self.mailcow));
+        Ok(AppState::new(db, mailcow, oauth, settings, self.config.roles.clone(), jobs, Clock::system()))
+    }
+}
+
+/// Opens the database that the settings name and brings its schema up to date.
+pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
+    let place = match settings {
+        DatabaseSettings::Sqlite(path) => Place::Sqlite(path.clone()),
+        DatabaseSettings::Mysql(mysql) => Place::mysql(
+            match &mysql.address {
+                MysqlAddress::Tcp { host, port } => crate::store::db::Address::Tcp(host, *port),
+                MysqlAddress::Socket(path) => crate::store::db::Address::Socket(path),
+            },
+            &mysql.user,
+            secrecy::ExposeSecret::expose_secret(&mysql.password),
+            &mysql.database,
+        ),
+    };
+    Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+fn http_settings(config: &Config) -> http::Settings {
+    http::Settings { roots_pem: config.mailcow.ca.clone(), ..http::Settings::default() }
+}

@@ -1,12 +1,21 @@
 //! The program `mailcow-status`.
 
 use clap::Parser;
-use mailcow_status::commands::{Cli, Command, explain, import_log};
+use mailcow_status::commands::{Cli, run};
 
-fn main() -> anyhow::Result<()> {
-    let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
-    match Cli::parse().command {
-        Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
-        Command::ImportLog(args) => import_log::dry_run(&args, out),
+fn main() -> std::process::ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        // Somebody closed the pipe that we print to: nothing is wrong.
+        Err(error) if broken_pipe(&error) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mailcow-status: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
     }
+}
+
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

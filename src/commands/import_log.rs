@@ -13,7 +13,10 @@ use anyhow::Context;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::serve::{runtime, start_log};
 use crate::{
+    app::{SERVER, open_database},
+    config::Config,
     ingest::import::{Importer, Report},
     model::{
         event::{Event, Fact, Parsed},
@@ -81,7 +84,30 @@ pub fn dry_run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Reads the files into the database.
+/// Reads the files into the database of the settings.
+pub fn run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = Config::from_environment()?;
+    start_log(config.log);
+    let now = Millis::now();
+    let (lines, mails) = (now.minus(config.retention.lines), now.minus(config.retention.mails));
+    let report = runtime()?.block_on(async {
+        let db = open_database(&config.database).await?;
+        let report = import(args, Importer::new(db.clone(), SERVER, now, lines, mails)).await;
+        db.close().await;
+        report
+    })?;
+    let Report { lines, new_mails, unknown, unreadable, too_old } = report;
+    writeln!(
+        out,
+        "{lines} lines: {new_mails} new mails, {unknown} lines that no rule knows, {unreadable} unreadable"
+    )?;
+    if too_old > 0 {
+        writeln!(out, "{too_old} lines are past RETENTION and were left out; raise it to keep them")?;
+    }
+    Ok(())
+}
+
+/// Reads the files into a database.
 pub async fn import(args: &ImportLogArgs, mut importer: Importer) -> anyhow::Result<Report> {
     let zone = args.time_zone()?;
     for path in &args.files {

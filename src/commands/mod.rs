@@ -2,8 +2,13 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod demo;
 pub mod explain;
 pub mod import_log;
+pub mod jobs;
+pub mod login_link;
+pub mod serve;
+pub mod settings;
 
 /// What became of each mail, for every user, domain admin and admin of a Mailcow server.
 #[derive(Debug, Parser)]
@@ -17,8 +22,36 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what a reply of another mail server means
-    Explain(explain::ExplainArgs),
+    /// Run the portal beside a real Mailcow; settings come from the environment and from .env
+    Serve,
+    /// Try everything in a browser, with a simulated Mailcow inside
+    Demo(demo::DemoArgs),
+    /// Poll Mailcow's logs once, as `serve` does by itself
+    Update,
+    /// Remove what is past its retention, as `serve` does by itself
+    Prune,
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
+    /// Say what a reply of another mail server means
+    Explain(explain::ExplainArgs),
+    /// Make a link that signs somebody in once, for admins without a mailbox
+    LoginLink(login_link::LoginLinkArgs),
+    /// Print an example of .env, or the reference of all settings
+    Settings(settings::SettingsArgs),
+}
+
+/// Runs a command to its end.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
+    match command {
+        Command::Serve => serve::run(),
+        Command::Demo(args) => demo::run(args),
+        Command::Update => jobs::update(out),
+        Command::Prune => jobs::prune(out),
+        Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
+        Command::ImportLog(args) => import_log::run(&args, out),
+        Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
+        Command::LoginLink(args) => login_link::run(&args, out),
+        Command::Settings(args) => settings::run(&args, out),
+    }
 }

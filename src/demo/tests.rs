@@ -387,8 +387,7 @@ fn two_thousand_mails_hold_every_story() {
         {
             assert!(all.contains(mark), "seed {seed}: {mark}");
         }
-        let kept = &mailcow.state().quarantine;
-        assert!(!kept.is_empty());
+        assert!(!mailcow.state().quarantine.is_empty());
         let clients = lines.iter().filter_map(|line| line.message.split_once(": client=")).map(|(id, _)| id);
         let mut seen = HashSet::new();
         assert!(clients.filter(|id| !seen.insert(*id)).count() > 0, "seed {seed}: no queue id came back");

@@ -64,7 +64,7 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
     let protocols = protocols(batch.lines, &parsed, sessions);
     let facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
-    let stored = correlation::by_queue_ids(tx, facts.by_queue_id.keys().copied()).await?;
+    let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
 
     let pool = ScanPool::gather(tx, batch.scans, &works).await?;
@@ -93,7 +93,11 @@ struct Facts<'a> {
 }
 
 /// The TLS protocol that belongs to a line, by the line's index. Owned first, so that facts can borrow.
-fn protocols(lines: &[LogLine<'_>], parsed: &[Parsed<'_>], sessions: &mut Sessions) -> HashMap<usize, String> {
+fn protocols(
+    lines: &[LogLine<'_>],
+    parsed: &[Parsed<'_>],
+    sessions: &mut Sessions,
+) -> HashMap<usize, String> {
     let mut protocols = HashMap::new();
     for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
         let protocol = match parsed {
@@ -300,7 +304,7 @@ impl ScanPool {
             .flat_map(|work| message_id(&work.story))
             .chain(fresh.iter().filter_map(|scan| scan.message_id.as_deref()))
             .collect();
-        let pending = scans::pending(tx, wanted).await?;
+        let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
         let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.clone()));
         let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
@@ -324,7 +328,7 @@ impl ScanPool {
         }
         let at_hand: BTreeSet<MailId> =
             works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
-        let mails = correlation::by_message_ids(tx, wanted.iter().copied()).await?;
+        let mails = correlation::by_message_ids(tx, &wanted).await?;
         let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
         mails
             .filter_map(|mail| match mail.story() {

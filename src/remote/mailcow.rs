@@ -133,6 +133,8 @@ pub enum Route<'a> {
     RspamdStats,
     /// All mailboxes, without the costly fields.
     Mailboxes,
+    /// All mailboxes with all fields, where Mailcow does not know the shorter form yet.
+    MailboxesInFull,
     /// The mailboxes of one domain.
     MailboxesOf(&'a str),
     /// One mailbox.
@@ -164,6 +166,7 @@ impl Route<'_> {
             Self::Logs(log, span) => format!("get/logs/{}/{}", log.name(), span.path(log)),
             Self::RspamdStats => "get/logs/rspamd-stats".to_owned(),
             Self::Mailboxes => "get/mailbox/reduced".to_owned(),
+            Self::MailboxesInFull => "get/mailbox/all".to_owned(),
             Self::MailboxesOf(domain) => format!("get/mailbox/all/{}", segment(domain)?),
             Self::Mailbox(address) => {
                 format!("get/mailbox/{}", segment(address).filter(|it| it.contains('@'))?)
@@ -325,7 +328,12 @@ impl Mailcow {
 
     /// All mailboxes.
     pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
-        self.list(Route::Mailboxes).await
+        match self.list(Route::Mailboxes).await {
+            Err(Error { cause: Cause::Status { status: 404, .. }, .. }) => {
+                self.list(Route::MailboxesInFull).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// One mailbox, if it exists.
@@ -401,6 +409,7 @@ mod tests {
         let others = [
             Route::RspamdStats,
             Route::Mailboxes,
+            Route::MailboxesInFull,
             Route::MailboxesOf("a.test"),
             Route::Mailbox("ann@a.test"),
             Route::Domains,

@@ -19,6 +19,9 @@ use crate::model::scope::normalise_address;
 /// Most bytes of an answer.
 const LIMIT: usize = 64 << 10;
 
+/// What Mailcow calls a mailbox without a name.
+const NAMELESS: &str = "mailcow administrative user";
+
 /// Where and as whom people sign in.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -179,7 +182,8 @@ impl Profile {
         }
         let address = normalise_address(profile.email.as_str()?)?;
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().trim().to_owned();
-        Some(Identity { address, name: text(&profile.full_name), created: text(&profile.created) })
+        let name = Some(text(&profile.full_name)).filter(|name| name != NAMELESS).unwrap_or_default();
+        Some(Identity { address, name, created: text(&profile.created) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who signed in, how, from where, and who was refused.
 
+use std::time::Duration;
+
 use super::db::{Db, Result, Tx, sql};
 use crate::model::time::Millis;
 
@@ -99,7 +101,14 @@ pub async fn newest(db: &Db, limit: u32) -> Result<Vec<Entry>> {
     db.fetch(statement.bind(limit)).await
 }
 
-/// Removes entries from before `before`.
-pub async fn prune(tx: &mut Tx, before: Millis) -> Result<u64> {
-    tx.execute(sql("DELETE FROM audit WHERE at < ?").bind(before)).await
+/// How long entries are kept.
+pub const LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long refusals are kept, of which strangers can make many.
+pub const REFUSED_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Removes what is old.
+pub async fn prune(tx: &mut Tx, now: Millis) -> Result<()> {
+    tx.execute(sql("DELETE FROM audit WHERE at < ?").bind(now.minus(LIFE))).await?;
+    let refusals = sql("DELETE FROM audit WHERE at < ? AND action = ?");
+    tx.execute(refusals.bind(now.minus(REFUSED_LIFE)).bind(Action::SignInRefused.code())).await.map(drop)
 }

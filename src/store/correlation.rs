@@ -39,13 +39,13 @@ pub fn keys(mail: &Mail) -> BTreeMap<i32, u8> {
 }
 
 /// Mails that may have one of these queue ids: a superset, compare the ids.
-pub async fn by_queue_ids(tx: &mut Tx, ids: impl IntoIterator<Item = &str>) -> Result<Vec<StoredMail>> {
-    by_keys(tx, ids.into_iter().map(|id| key(Kind::Queue, id)).collect()).await
+pub async fn by_queue_ids(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<Vec<StoredMail>> {
+    by_keys(tx, ids.iter().map(|id| key(Kind::Queue, id)).collect()).await
 }
 
 /// Mails that may have one of these message ids: a superset, compare the ids.
-pub async fn by_message_ids(tx: &mut Tx, ids: impl IntoIterator<Item = &str>) -> Result<Vec<StoredMail>> {
-    by_keys(tx, ids.into_iter().map(|id| key(Kind::Message, id)).collect()).await
+pub async fn by_message_ids(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<Vec<StoredMail>> {
+    by_keys(tx, ids.iter().map(|id| key(Kind::Message, id)).collect()).await
 }
 
 async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
@@ -73,7 +73,8 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
         let state = state(mail.status, mail.direction);
         [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), Value::from(&write.story)]
     });
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows).await?;
+    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
+        .await?;
     let mut keys = Vec::new();
     let mut dead = Vec::new();
     for write in mails {
@@ -86,7 +87,7 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
     // In order of the key, so that neighbours land on one page of the index.
     keys.sort_unstable();
     let rows = keys.into_iter().map(|(key, mail, state)| [key.into(), mail.into(), state.into()]);
-    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows).await?;
+    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await?;
     for (key, mail) in dead {
         tx.execute(sql("DELETE FROM mail_key WHERE k = ? AND mail = ?").bind(key).bind(mail)).await?;
     }
@@ -108,7 +109,7 @@ pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
 pub(super) async fn fetch_in<T: Record, V: Into<Value<'static>> + Copy>(
     tx: &mut Tx,
     values: &[V],
-    statement: impl Fn(&str) -> String,
+    statement: fn(&str) -> String,
 ) -> Result<Vec<T>> {
     let mut found = Vec::new();
     for values in values.chunks(LIST) {

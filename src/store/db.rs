@@ -37,15 +37,22 @@ impl Place {
     }
 
     /// A database by its parts, so that a password needs no escaping.
-    pub fn mysql(host: &str, port: u16, user: &str, password: &str, database: &str) -> Self {
-        let options = MySqlConnectOptions::new()
-            .host(host)
-            .port(port)
-            .username(user)
-            .password(password)
-            .database(database);
-        Self::Mysql(Box::new(options))
+    pub fn mysql(address: Address<'_>, user: &str, password: &str, database: &str) -> Self {
+        let options = MySqlConnectOptions::new().username(user).password(password).database(database);
+        Self::Mysql(Box::new(match address {
+            Address::Tcp(host, port) => options.host(host).port(port),
+            Address::Socket(path) => options.socket(path),
+        }))
     }
+}
+
+/// Where a MariaDB or MySQL server listens.
+#[derive(Debug, Clone, Copy)]
+pub enum Address<'a> {
+    /// Host and port.
+    Tcp(&'a str, u16),
+    /// A Unix socket.
+    Socket(&'a std::path::Path),
 }
 
 /// Why the database could not do as asked.
@@ -365,7 +372,7 @@ impl Tx {
         columns: [&'static str; N],
         keys: &[&'static str],
         update: &[&'static str],
-        rows: impl IntoIterator<Item = [Value<'v>; N]>,
+        rows: Vec<[Value<'v>; N]>,
     ) -> Result<()> {
         let tail = self.conflict_clause(keys, update);
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));

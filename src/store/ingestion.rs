@@ -131,7 +131,7 @@ pub async fn save_source(tx: &mut Tx, source: &Source) -> Result<()> {
         source.error_since.into(),
         source.refused.into(),
     ];
-    tx.upsert("log_source", COLUMNS, &["server", "source"], &COLUMNS[2..], [row]).await
+    tx.upsert("log_source", COLUMNS, &["server", "source"], &COLUMNS[2..], vec![row]).await
 }
 
 /// What one batch brought.
@@ -156,7 +156,7 @@ pub async fn count(tx: &mut Tx, server: ServerId, source: &str, now: Millis, tal
     let columns = ["server", "source", "day", "line_count", "mail_count", "unknown_count", "bad_count"];
     let zero = || Value::Int(0);
     let row = [server.0.into(), source.into(), day.into(), zero(), zero(), zero(), zero()];
-    tx.upsert("log_ledger", columns, &columns[..3], &[], [row]).await?;
+    tx.upsert("log_ledger", columns, &columns[..3], &[], vec![row]).await?;
     tx.execute(
         sql("UPDATE log_ledger SET line_count = line_count + ?, mail_count = mail_count + ?, \
              unknown_count = unknown_count + ?, bad_count = bad_count + ? \
@@ -280,7 +280,7 @@ pub async fn add_unknown(
             Value::from(example),
             (*at).into(),
         ];
-        tx.upsert("unknown_line", columns, &columns[..3], &["example", "last_at"], [row]).await?;
+        tx.upsert("unknown_line", columns, &columns[..3], &["example", "last_at"], vec![row]).await?;
         tx.execute(
             sql("UPDATE unknown_line SET line_count = line_count + ? WHERE server = ? AND program = ? AND shape = ?")
                 .bind(*count)
@@ -319,7 +319,7 @@ pub async fn add_phrases(tx: &mut Tx, phrases: &BTreeMap<String, (i64, String, M
     for (phrase, (count, example, at)) in phrases {
         let columns = ["phrase", "phrase_count", "example", "last_at"];
         let row = [Value::from(phrase), Value::Int(0), Value::from(example), (*at).into()];
-        tx.upsert("unknown_phrase", columns, &["phrase"], &["example", "last_at"], [row]).await?;
+        tx.upsert("unknown_phrase", columns, &["phrase"], &["example", "last_at"], vec![row]).await?;
         tx.execute(
             sql("UPDATE unknown_phrase SET phrase_count = phrase_count + ? WHERE phrase = ?")
                 .bind(*count)

@@ -128,15 +128,16 @@ pub async fn replace(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
         [(&pair.mailbox).into(), (&pair.alias).into(), pair.alone.into(), pair.since.into()]
     });
     let (keys, rest) = (["mailbox", "alias"], ["alone", "since_at"]);
-    tx.upsert("alias_pair", ["mailbox", "alias", "alone", "since_at"], &keys, &rest, pairs).await?;
+    tx.upsert("alias_pair", ["mailbox", "alias", "alone", "since_at"], &keys, &rest, pairs.collect()).await?;
     let links = snapshot.alias_domains.iter().map(|link| -> [Value<'_>; 3] {
         [(&link.alias_domain).into(), (&link.target).into(), link.since.into()]
     });
     let (keys, rest) = (["alias_domain"], ["target", "since_at"]);
-    tx.upsert("alias_domain", ["alias_domain", "target", "since_at"], &keys, &rest, links).await?;
+    tx.upsert("alias_domain", ["alias_domain", "target", "since_at"], &keys, &rest, links.collect()).await?;
     let offset = snapshot.look.clock_offset;
     let look: [Value<'_>; 3] = [1_i64.into(), snapshot.look.at.into(), offset.into()];
-    tx.upsert("inventory_look", ["id", "at", "clock_offset"], &["id"], &["at", "clock_offset"], [look]).await
+    tx.upsert("inventory_look", ["id", "at", "clock_offset"], &["id"], &["at", "clock_offset"], vec![look])
+        .await
 }
 
 /// Stores one mailbox, as somebody signs in who was not there at the last look.
@@ -155,7 +156,8 @@ async fn note_mailboxes(tx: &mut Tx, mailboxes: &[Mailbox]) -> Result<()> {
         ]
     });
     let columns = ["address", "name", "active", "created", "since_at"];
-    tx.upsert("mailbox", columns, &["address"], &["name", "active", "created", "since_at"], rows).await
+    tx.upsert("mailbox", columns, &["address"], &["name", "active", "created", "since_at"], rows.collect())
+        .await
 }
 
 impl From<MailboxRow> for Mailbox {

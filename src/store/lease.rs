@@ -13,7 +13,7 @@ pub async fn take(db: &Db, name: &str, holder: &str, now: Millis, length: Durati
         ["name", "holder", "expires_at"],
         &["name"],
         &[],
-        [[name.into(), "".into(), 0_i64.into()]],
+        vec![[name.into(), "".into(), 0_i64.into()]],
     )
     .await?;
     let taken = tx

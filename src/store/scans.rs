@@ -54,7 +54,7 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
 /// Notes which scans wait for a mail, and which no longer do.
 pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str, i64)]) -> Result<()> {
     let rows = waiting.iter().map(|(message_id, id)| [key(Kind::Message, message_id).into(), (*id).into()]);
-    tx.upsert("scan_pending", ["k", "scan"], &["k", "scan"], &[], rows).await?;
+    tx.upsert("scan_pending", ["k", "scan"], &["k", "scan"], &[], rows.collect()).await?;
     for (message_id, id) in claimed {
         let statement = sql("DELETE FROM scan_pending WHERE k = ? AND scan = ?");
         tx.execute(statement.bind(key(Kind::Message, message_id)).bind(*id)).await?;
@@ -63,8 +63,8 @@ pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str,
 }
 
 /// Scans that wait for a mail with one of these message ids.
-pub async fn pending(tx: &mut Tx, message_ids: impl IntoIterator<Item = &str>) -> Result<Vec<StoredScan>> {
-    let keys: BTreeSet<i32> = message_ids.into_iter().map(|id| key(Kind::Message, id)).collect();
+pub async fn pending(tx: &mut Tx, message_ids: &BTreeSet<&str>) -> Result<Vec<StoredScan>> {
+    let keys: BTreeSet<i32> = message_ids.iter().map(|id| key(Kind::Message, id)).collect();
     let keys: Vec<i32> = keys.into_iter().collect();
     let rows: Vec<(i64, Vec<u8>)> = fetch_in(tx, &keys, |places| {
         format!(
@@ -143,7 +143,7 @@ async fn intern_symbols<'a>(tx: &mut Tx, scans: &'a [Scan]) -> Result<BTreeMap<&
     let missing: Vec<_> = wanted.iter().filter(|(name, _)| !known.contains_key(**name)).collect();
     if !missing.is_empty() {
         let rows = missing.iter().map(|(name, description)| [Value::from(**name), (**description).into()]);
-        tx.upsert("symbol", ["name", "description"], &["name"], &["description"], rows).await?;
+        tx.upsert("symbol", ["name", "description"], &["name"], &["description"], rows.collect()).await?;
         known = symbol_ids(tx, &wanted).await?;
     }
     Ok(wanted.into_keys().filter_map(|name| Some((name, *known.get(name)?))).collect())

@@ -18,9 +18,9 @@ use super::{
 /// `GET` and `POST` `/cron/update`.
 pub fn update() -> MethodRouter<AppState> {
     async fn run(State(state): State<AppState>, request: Request) -> Response {
-        match allowed(&state, &request) {
-            Ok(()) => told(state.jobs.update().await),
-            Err(refused) => refused,
+        match refusal(&state, &request) {
+            None => told(state.jobs.update().await),
+            Some(refused) => plain(StatusCode::FORBIDDEN, refused),
         }
     }
     get(run).post(run)
@@ -29,9 +29,9 @@ pub fn update() -> MethodRouter<AppState> {
 /// `GET` and `POST` `/cron/prune`.
 pub fn prune() -> MethodRouter<AppState> {
     async fn run(State(state): State<AppState>, request: Request) -> Response {
-        match allowed(&state, &request) {
-            Ok(()) => told(state.jobs.prune().await),
-            Err(refused) => refused,
+        match refusal(&state, &request) {
+            None => told(state.jobs.prune().await),
+            Some(refused) => plain(StatusCode::FORBIDDEN, refused),
         }
     }
     get(run).post(run)
@@ -45,19 +45,16 @@ fn told(end: JobEnd) -> Response {
     }
 }
 
-fn allowed(state: &AppState, request: &Request) -> Result<(), Response> {
-    let key =
-        state.settings.cron_key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.trim().is_empty());
-    let Some(key) = key else {
-        let words = "CRON_KEY is not set, so nobody may call this. The portal keeps its own schedule.";
-        return Err(plain(StatusCode::FORBIDDEN, words));
+/// Why a caller may not, if so.
+fn refusal(state: &AppState, request: &Request) -> Option<&'static str> {
+    let key = state.settings.cron_key.as_ref().map(|key| key.expose_secret());
+    let Some(key) = key.filter(|key| !key.trim().is_empty()) else {
+        return Some("CRON_KEY is not set, so nobody may call this. The portal keeps its own schedule.");
     };
     match offered(request) {
-        Some(offer) if same(&offer, key) => Ok(()),
-        Some(_) => Err(plain(StatusCode::FORBIDDEN, "The key is wrong.")),
-        None => {
-            Err(plain(StatusCode::FORBIDDEN, "The key is missing: Authorization: Bearer KEY, or ?key=KEY."))
-        }
+        Some(offer) if same(&offer, key) => None,
+        Some(_) => Some("The key is wrong."),
+        None => Some("The key is missing: Authorization: Bearer KEY, or ?key=KEY."),
     }
 }
 

@@ -116,13 +116,15 @@ async fn complete(
     Query(back): Query<Return>,
 ) -> Result<Response, WebError> {
     state.limiter.admit(guest.client)?;
+    // Mailcow returns an error without the state where the state was the fault.
+    if let (None, Some(error)) = (&back.state, &back.error) {
+        return Err(refuse_error(&state, &guest, error).await?);
+    }
     let (token, browser, sign_in) = redeem(&state, &guest, &headers, back.state.as_deref()).await?;
     let code = match (&back.code, &back.error) {
         (Some(code), None) if !code.is_empty() => code,
         (_, error) => {
-            let words = error.as_deref().unwrap_or("no code");
-            refuse(&state, &guest, "", &format!("Mailcow answered: {}", words.escape_default())).await?;
-            return Err(WebError::SignInFailed);
+            return Err(refuse_error(&state, &guest, error.as_deref().unwrap_or("no code")).await?);
         }
     };
     let identity = match state.oauth.identify(code, &verifier(&browser)).await {
@@ -134,6 +136,11 @@ async fn complete(
     let entry = Entry::new(guest.now, &session.address, Action::SignIn, &guest.client.to_string()).role(role);
     let spent = set_cookie(&state.settings, &cookie_name(&token), "", Some(0), Reader::Server)?;
     enter(&state, &headers, session, entry, &sign_in.wish, vec![(header::SET_COOKIE, spent)]).await
+}
+
+async fn refuse_error(state: &AppState, guest: &Guest, words: &str) -> Result<WebError, WebError> {
+    refuse(state, guest, "", &format!("Mailcow answered: {}", words.escape_default())).await?;
+    Ok(WebError::SignInFailed)
 }
 
 /// Takes the sign-in out of the database: it must have begun in this browser, not long ago, and serves once.

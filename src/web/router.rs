@@ -12,7 +12,7 @@ use axum::{
 
 use super::{
     cron,
-    errors::{self, WebError},
+    errors::WebError,
     health, login, preferences, security,
     state::AppState,
     visitor::{Caller, recognise},
@@ -41,6 +41,7 @@ impl Access {
 }
 
 /// An address of the portal.
+#[derive(Clone, Copy)]
 pub struct Page {
     /// Path below the base path, in axum's writing.
     pub path: &'static str,
@@ -97,9 +98,17 @@ pub fn assemble(state: AppState, pages: &[Page]) -> Router {
         }
         router = router.route(&path, guarded);
     }
-    let router = router.fallback(|| async { WebError::NotFound });
-    let router = router.layer(from_fn_with_state(state.clone(), errors::dress));
+    let router = router.fallback(lost);
     security::wrap(router.with_state(state.clone()), &state)
+}
+
+/// An address that is none. The answer is the same for all; only its way out fits who asks.
+async fn lost(State(state): State<AppState>, request: Request) -> Response {
+    let mut response = WebError::NotFound.into_response();
+    if let Ok(Caller::Known(visitor)) = recognise(&state, request.headers()).await {
+        response.extensions_mut().insert(visitor);
+    }
+    response
 }
 
 /// Lets a request through to its page, or not.

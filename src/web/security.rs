@@ -50,7 +50,6 @@ pub(super) fn wrap(router: Router, state: &AppState) -> Router {
         .layer(csrf.with_rejection_response(|_: ProtectionError| WebError::Form.into_response()))
         .layer(CatchPanicLayer::custom(|_| WebError::broken("a page panicked").into_response()));
     pages
-        // Failures of the layers above become pages here; those of handlers already are.
         .layer(from_fn_with_state(state.clone(), super::errors::dress))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_packing))
         .layer(from_fn_with_state(state.clone(), protect))

@@ -6,10 +6,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::{errors::WebError, state::AppState, state::WebSettings};
+use super::{errors::WebError, state::WebSettings};
 use crate::{
     model::{
-        time::Millis,
         token::{digest, hex},
         user::Session,
     },
@@ -40,13 +39,6 @@ pub async fn begin(tx: &mut Tx, headers: &HeaderMap, mut session: Session) -> Re
     session.key = key(&id);
     sessions::begin(tx, &session).await?;
     Ok(id)
-}
-
-/// Removes what time has ended: sessions, sign-ins, links.
-pub async fn prune(state: &AppState, now: Millis) -> Result<(), crate::store::Error> {
-    let mut tx = state.db.begin().await?;
-    sessions::prune(&mut tx, &state.settings.sessions, now).await?;
-    tx.commit().await
 }
 
 /// The value of a cookie; the first one where a browser sends two.

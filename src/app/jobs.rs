@@ -1,0 +1,172 @@
+//! The jobs: poll, inventory, prune. Each runs under a lease in the database, so that two processes (or a cron
+//! call and the schedule) never run one twice, and a killed run blocks nobody for long.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::RetentionSettings,
+    ingest::{
+        inventory,
+        poll::{Polled, Poller},
+    },
+    model::{time::Millis, user::SessionLimits},
+    store::{self, Db, audit, ingestion, lease, lines, mails, sessions},
+    web::state::{JobEnd, Jobs},
+};
+
+/// A lease ends this long after its last renewal: so long a killed run blocks the next.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Runs the jobs of one Mailcow.
+pub struct Worker {
+    poller: Poller,
+    retention: RetentionSettings,
+    sessions: SessionLimits,
+    holder: String,
+}
+
+impl Worker {
+    /// A worker with a name of its own among all processes that share the database.
+    pub fn new(poller: Poller, retention: RetentionSettings, sessions: SessionLimits) -> Self {
+        let mut noise = [0_u8; 8];
+        // Without randomness, the process id and the moment still tell processes apart.
+        let _ = getrandom::fill(&mut noise);
+        let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
+        Self { poller, retention, sessions, holder }
+    }
+
+    /// Polls once; `None` when somebody else does at present.
+    pub async fn poll(&self) -> anyhow::Result<Option<Polled>> {
+        let Some(held) = Held::take(&self.poller.db, "poll", &self.holder).await? else { return Ok(None) };
+        let polled = self.poller.poll(Millis::now()).await;
+        held.release().await;
+        Ok(Some(polled?))
+    }
+
+    /// Looks at Mailcow's mailboxes, aliases and domain admins.
+    pub async fn inventory(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "inventory", &self.holder).await? else { return Ok(()) };
+        let found = inventory::refresh(&self.poller.db, &self.poller.mailcow, Millis::now()).await;
+        held.release().await;
+        found.map(drop).context("the inventory of mailboxes and aliases")
+    }
+
+    /// Removes what is past its retention; false when somebody else does at present.
+    pub async fn prune(&self) -> anyhow::Result<bool> {
+        let Some(held) = Held::take(&self.poller.db, "prune", &self.holder).await? else { return Ok(false) };
+        let pruned = self.prune_all(Millis::now()).await;
+        held.release().await;
+        pruned?;
+        Ok(true)
+    }
+
+    async fn prune_all(&self, now: Millis) -> store::Result<()> {
+        let db = &self.poller.db;
+        loop {
+            let mut tx = db.begin().await?;
+            let more_mails = mails::prune(&mut tx, now.minus(self.retention.mails)).await?;
+            let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
+            tx.commit().await?;
+            if !(more_mails || more_lines) {
+                break;
+            }
+            // Between two pieces, pollers and visitors get their turn.
+            tokio::task::yield_now().await;
+        }
+        let mut tx = db.begin().await?;
+        ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
+        audit::prune(&mut tx, now).await?;
+        sessions::prune(&mut tx, &self.sessions, now).await?;
+        tx.commit().await
+    }
+}
+
+impl Jobs for Worker {
+    fn update(&self) -> BoxFuture<'_, JobEnd> {
+        async {
+            match self.poll().await {
+                Ok(None) => JobEnd::Busy,
+                Ok(Some(polled)) if polled.faults.is_empty() => JobEnd::Done,
+                Ok(Some(polled)) => JobEnd::Failed(polled.faults.join("; ")),
+                Err(error) => JobEnd::Failed(format!("{error:#}")),
+            }
+        }
+        .boxed()
+    }
+
+    fn prune(&self) -> BoxFuture<'_, JobEnd> {
+        async {
+            match Self::prune(self).await {
+                Ok(true) => JobEnd::Done,
+                Ok(false) => JobEnd::Busy,
+                Err(error) => JobEnd::Failed(format!("{error:#}")),
+            }
+        }
+        .boxed()
+    }
+
+    fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>> {
+        async {
+            let sources = ingestion::sources(&self.poller.db).await.map_err(|error| error.to_string())?;
+            // The source that lags most decides.
+            Ok(sources.iter().map(|source| source.succeeded_at).min().flatten())
+        }
+        .boxed()
+    }
+}
+
+/// A lease that is renewed until it is released; dropped without, it runs out by itself.
+struct Held {
+    db: Db,
+    name: &'static str,
+    holder: String,
+    renewing: CancellationToken,
+}
+
+impl Held {
+    async fn take(db: &Db, name: &'static str, holder: &str) -> store::Result<Option<Self>> {
+        // A process may be asked twice at once, too: each run is a holder of its own.
+        let holder = format!("{holder}-{}", Millis::now().0);
+        let holder: String = holder.chars().take(64).collect();
+        if !lease::take(db, name, &holder, Millis::now(), LEASE).await? {
+            return Ok(None);
+        }
+        let renewing = CancellationToken::new();
+        let held = Self { db: db.clone(), name, holder, renewing };
+        held.keep();
+        Ok(Some(held))
+    }
+
+    fn keep(&self) {
+        let (db, name, holder) = (self.db.clone(), self.name, self.holder.clone());
+        let done = self.renewing.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = done.cancelled() => return,
+                    () = tokio::time::sleep(LEASE / 3) => {}
+                }
+                if let Err(error) = lease::take(&db, name, &holder, Millis::now(), LEASE).await {
+                    tracing::warn!(lease = name, %error, "the lease could not be renewed");
+                }
+            }
+        });
+    }
+
+    async fn release(self) {
+        self.renewing.cancel();
+        if let Err(error) = lease::release(&self.db, self.name, &self.holder).await {
+            tracing::warn!(lease = self.name, %error, "the lease could not be given back; it runs out by itself");
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.renewing.cancel();
+    }
+}
