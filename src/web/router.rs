@@ -11,9 +11,11 @@ use axum::{
 };
 
 use super::{
-    cron,
+    assets, cron,
     errors::WebError,
-    health, login, preferences, security,
+    health, login,
+    pages::routes,
+    preferences, security,
     state::AppState,
     visitor::{Caller, recognise},
 };
@@ -59,6 +61,14 @@ const fn page(path: &'static str, access: Access, routes: fn() -> MethodRouter<A
 
 /// All addresses, in the order of the navigation.
 pub const PAGES: &[Page] = &[
+    page("/", Access::SignedIn, routes::start),
+    page("/find", Access::SignedIn, routes::find),
+    page("/mails", Access::SignedIn, routes::mails),
+    page("/mails.csv", Access::SignedIn, routes::mails_csv),
+    page("/mails/{id}", Access::SignedIn, routes::mail),
+    page("/mails/{id}/proof", Access::SignedIn, routes::proof),
+    page("/ingestion", Access::AtLeast(Role::Admin), routes::ingestion),
+    page(assets::ROUTE, Access::Public, assets::files),
     page("/login", Access::Public, login::page),
     page("/login/start", Access::Public, login::start),
     page("/login/link/{token}", Access::Public, login::link),

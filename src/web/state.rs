@@ -11,6 +11,7 @@ use url::{Host, Url};
 use super::{security::Limiter, text::Lang, visitor::Scopes};
 use crate::{
     model::{
+        explain::Dictionary,
         time::{Clock, Millis},
         user::{RoleRules, SessionLimits},
     },
@@ -45,6 +46,8 @@ pub struct WebSettings {
     pub footer_company: Option<String>,
     /// Where that name leads to.
     pub footer_company_url: Option<String>,
+    /// Days for which raw lines, and mails with their stories, are kept.
+    pub retention_days: (i64, i64),
     /// `/readyz` fails when the last successful poll is older than this.
     pub poll_patience: Duration,
 }
@@ -105,6 +108,8 @@ pub struct Parts {
     pub rules: RoleRules,
     /// Poll and prune.
     pub jobs: Arc<dyn Jobs>,
+    /// What the answers of other servers mean.
+    pub dictionary: Arc<Dictionary>,
     /// The present moment.
     pub clock: Clock,
     /// When the process began to serve.
@@ -131,8 +136,9 @@ impl AppState {
         clock: Clock,
     ) -> Self {
         let started = clock.now();
+        let dictionary = Arc::new(Dictionary::built_in());
         let (scopes, limiter) = (Scopes::default(), Limiter::default());
-        Self(Arc::new(Parts { db, mailcow, oauth, settings, rules, jobs, clock, started, scopes, limiter }))
+        Self(Arc::new(Parts { db, mailcow, oauth, settings, rules, jobs, dictionary, clock, started, scopes, limiter }))
     }
 }
 

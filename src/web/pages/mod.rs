@@ -14,6 +14,7 @@ pub mod paste;
 pub mod plain;
 pub mod proof;
 pub mod query;
+pub mod routes;
 pub mod start;
 mod story;
 

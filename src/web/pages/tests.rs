@@ -190,12 +190,29 @@ fn all<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
     page.select(&Selector::parse(selector).unwrap()).collect()
 }
 
+/// The first tag that closes what is not open, or stays open. Our templates close every tag but the void ones.
+fn unbalanced(text: &str) -> Option<String> {
+    const VOID: [&str; 6] = ["meta", "link", "input", "img", "col", "source"];
+    let mut open: Vec<&str> = Vec::new();
+    for tag in text.split('<').skip(1).filter_map(|part| part.split_once('>').map(|(tag, _)| tag)) {
+        let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap();
+        if tag.starts_with('!') || VOID.contains(&name) || name == "br" || name == "hr" || tag.ends_with('/') {
+            continue;
+        }
+        if !tag.starts_with('/') {
+            open.push(name);
+        } else if open.pop() != Some(name) {
+            return Some(tag.to_owned());
+        }
+    }
+    open.last().map(|name| (*name).to_owned())
+}
+
 #[test]
 fn pages_are_well_formed_and_say_one_thing_first() {
     each(|name, text| {
         let page = Html::parse_document(text);
-        let grave: Vec<_> = page.errors.iter().filter(|error| !error.contains("foreign") ).collect();
-        assert!(grave.is_empty(), "{name}: {grave:?}");
+        assert_eq!(unbalanced(text), None, "{name}");
         assert_eq!(all(&page, "h1").len(), 1, "{name}");
         assert_eq!(all(&page, "main").len(), 1, "{name}");
         let title = all(&page, "title")[0].text().collect::<String>();

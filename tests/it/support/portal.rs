@@ -184,6 +184,7 @@ impl Portal {
             logo_light: None,
             footer_company: None,
             footer_company_url: None,
+            retention_days: (14, 120),
             poll_patience: Duration::from_secs(900),
         };
         let clock = Clock::by_hand(Arc::clone(&hand));
