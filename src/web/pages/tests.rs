@@ -326,7 +326,7 @@ fn one_recipient_learns_nothing_of_the_others() {
         retention_days: (14, 120),
     };
     let text = mail::view(&frame, &Dictionary::built_in(), input).render().unwrap();
-    for trace in ["hannah", "orders", "gamma", "person", "people", "recipients", "more"] {
+    for trace in ["hannah", "orders", "gamma", "person", "people", "3 recipients", "three", "more"] {
         let body = text.split("<main").nth(1).unwrap();
         let shown: String = Html::parse_fragment(body).root_element().text().collect();
         assert!(!shown.to_lowercase().contains(trace), "{trace}");
