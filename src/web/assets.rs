@@ -6,10 +6,11 @@ use axum::{
     extract::Path,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
 };
 use sha2::{Digest, Sha256};
 
-/// The route of [`serve`], below the base path.
+/// The route of [`files`], below the base path.
 pub const ROUTE: &str = "/static/{version}/{*name}";
 
 #[derive(rust_embed::Embed)]
@@ -40,6 +41,11 @@ pub fn href(base_path: &str, name: &str) -> String {
 /// A file's content.
 pub fn read(name: &str) -> Option<Cow<'static, [u8]>> {
     Files::get(name).map(|file| file.data)
+}
+
+/// `GET /static/...`.
+pub fn files<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
+    get(serve)
 }
 
 /// Answers with a file: kept for a year under the present version. Under another one, which a page of an older

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{
     body::Body,
     extract::{FromRequestParts, Path, State},
-    http::{HeaderValue, Uri, header, request},
+    http::{HeaderMap, HeaderValue, Uri, header, request},
     response::{Html, IntoResponse, Redirect, Response},
     routing::{MethodRouter, get, post},
 };
@@ -57,6 +57,8 @@ struct Desk {
     visitor: Visitor,
     frame: Frame,
     query: String,
+    /// The list with its filter, if that is where the visitor came from.
+    back: Option<String>,
 }
 
 impl FromRequestParts<AppState> for Desk {
@@ -68,8 +70,16 @@ impl FromRequestParts<AppState> for Desk {
         let here = below_base(state, &parts.uri);
         let frame = Frame::around(state, &guest, Some(&visitor), &here);
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Ok(Self { state: state.clone(), visitor, frame, query })
+        let back = list_before(state, &parts.headers);
+        Ok(Self { state: state.clone(), visitor, frame, query, back })
     }
+}
+
+fn list_before(state: &AppState, headers: &HeaderMap) -> Option<String> {
+    let before = url::Url::parse(headers.get(header::REFERER)?.to_str().ok()?).ok()?;
+    let list = state.settings.at("/mails");
+    let ours = before.origin() == state.settings.public_url.origin() && before.path() == list;
+    ours.then(|| list + &Query::parse(before.query().unwrap_or_default()).link())
 }
 
 /// The path and query of a request below the base path.
@@ -258,7 +268,8 @@ struct Told {
 async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
     let id = id.parse().map(MailId).map_err(|_| WebError::NotFound)?;
     let mail = shelf::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)?;
-    let (_, gaps) = desk.freshness(Entry::Mails, mail.first_seen, mail.last_seen.plus(AFTERMATH)).await?;
+    let end = if mail.status.is_final() { mail.last_seen.plus(AFTERMATH) } else { desk.now() };
+    let (_, gaps) = desk.freshness(Entry::Mails, mail.first_seen, end).await?;
     let (db, scope) = (desk.db(), desk.scope());
     let related = shelf::related(db, scope, &mail).await?;
     let symbols = scans::symbols(db, scope, &mail).await?;
@@ -267,14 +278,14 @@ async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
 }
 
 impl Told {
-    fn input(&self, retention_days: (i64, i64)) -> mail::Input<'_> {
+    fn input<'a>(&'a self, back: Option<&'a str>, retention_days: (i64, i64)) -> mail::Input<'a> {
         mail::Input {
             mail: &self.mail,
             related: &self.related,
             symbols: &self.symbols,
             lines: &self.lines,
             gaps: &self.gaps,
-            back: None,
+            back,
             retention_days,
         }
     }
@@ -285,7 +296,7 @@ pub fn mail_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk, Path(id): Path<String>| {
         let told = told(&mut desk, &id).await?;
         let dictionary = desk.dictionary().await?;
-        render(&mail::view(&desk.frame, &dictionary, told.input(desk.retention_days())))
+        render(&mail::view(&desk.frame, &dictionary, told.input(desk.back.as_deref(), desk.retention_days())))
     })
 }
 
@@ -296,7 +307,7 @@ pub fn proof_page() -> MethodRouter<AppState> {
         let dictionary = desk.dictionary().await?;
         let whole = url::form_urlencoded::parse(desk.query.as_bytes())
             .any(|(name, value)| name == "lines" && value == "all");
-        render(&proof::view(&desk.frame, &dictionary, told.input(desk.retention_days()), whole))
+        render(&proof::view(&desk.frame, &dictionary, told.input(None, desk.retention_days()), whole))
     })
 }
 

@@ -178,7 +178,11 @@ fn told(
     let link = entry.link.as_deref().filter(|link| link.starts_with("https://")).map(str::to_owned);
     Cause {
         party,
-        short: lang.pick(&short_cause(&entry.class)).to_owned(),
+        // The class speaks of our server; here it is the other one that stands on the list.
+        short: match entry.class.as_ref() {
+            "blocked_ip" if from_outside => lang.t("why.in_blocklist.short").to_owned(),
+            class => lang.pick(&short_cause(class)).to_owned(),
+        },
         text: lang.pick(&entry.text).to_owned(),
         next: lang.pick(&entry.next).to_owned(),
         class: entry.class.to_string(),

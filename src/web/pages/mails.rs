@@ -90,6 +90,7 @@ struct Choice {
     word: &'static str,
     chosen: bool,
     look: Option<Look>,
+    hint: &'static str,
 }
 
 /// An active filter.
@@ -238,7 +239,7 @@ impl Form<'_> {
         [("", self.frame.t("mails.filter.all"))]
             .into_iter()
             .chain(words)
-            .map(|(value, word)| Choice { value, word, chosen: own == value, look: None })
+            .map(|(value, word)| Choice { value, word, chosen: own == value, look: None, hint: "" })
             .collect()
     }
 
@@ -262,7 +263,8 @@ impl Form<'_> {
         let choice = |status: Status| {
             let look = look::of(status, false, self.frame.lang());
             let chosen = self.query.values("status").any(|own| own == status.code());
-            Choice { value: status.code(), word: look.word, chosen, look: Some(look) }
+            let hint = self.frame.lang().t_in("meaning", status.code());
+            Choice { value: status.code(), word: look.word, chosen, look: Some(look), hint }
         };
         order.into_iter().map(choice).collect()
     }
@@ -304,6 +306,7 @@ impl Form<'_> {
             word: verdict_word(self.frame, verdict),
             chosen: self.value("verdict") == verdict.code(),
             look: None,
+            hint: "",
         };
         Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::Other).map(choice).collect()
     }
@@ -312,7 +315,7 @@ impl Form<'_> {
         let own = self.value("tls");
         [("yes", self.frame.t("word.yes")), ("no", self.frame.t("word.no"))]
             .into_iter()
-            .map(|(value, word)| Choice { value, word, chosen: own == value, look: None })
+            .map(|(value, word)| Choice { value, word, chosen: own == value, look: None, hint: "" })
             .collect()
     }
 

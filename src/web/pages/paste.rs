@@ -57,7 +57,10 @@ pub fn extract_ids(text: &str) -> Vec<Id> {
 fn unfold(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     for line in text.lines() {
-        let line = line.trim_end().trim_start_matches(['>', '|']);
+        let bare = line.trim_end().trim_start_matches(['>', '|']);
+        // A quote mark is followed by a blank of its own.
+        let line =
+            if bare.len() < line.trim_end().len() { bare.strip_prefix(' ').unwrap_or(bare) } else { bare };
         if !line.starts_with([' ', '\t']) {
             whole.push('\n');
         }

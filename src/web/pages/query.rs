@@ -139,8 +139,8 @@ impl Query {
         if self.pairs.is_empty() {
             return String::new();
         }
-        let mut link = form_urlencoded::Serializer::new("?".to_owned());
-        link.extend_pairs(self.pairs()).finish()
+        let mut link = form_urlencoded::Serializer::new(String::new());
+        format!("?{}", link.extend_pairs(self.pairs()).finish())
     }
 
     /// Where the page begins.

@@ -84,7 +84,7 @@ fn delayed(story: Story<'_>, cause: Option<String>) -> String {
     let waits = story.cause().is_some_and(|cause| cause.class == "greylisted");
     let waiting = count(story, Status::Delayed);
     match (story.worst(), cause) {
-        _ if story.mail.recipients.len() > 1 => some_of(story, waiting, "story.waits"),
+        _ if story.mail.recipients.len() > 1 => some_wait(story, waiting),
         (Some(row), _) if waits => lang.tf("story.delayed", &[("domain", domain(row))]),
         (_, Some(cause)) => lang.tf("story.delayed.cause", &[("cause", &cause)]),
         _ => lang.t("story.delayed.plain").to_owned(),
@@ -96,23 +96,29 @@ fn bounced(story: Story<'_>, cause: Option<String>) -> String {
     let bad = count(story, Status::Bounced);
     let all = story.mail.recipients.len();
     match cause {
-        _ if all > 1 && bad < all => some_of(story, bad, "story.bounced"),
+        Some(cause) if all > 1 && bad < all => some_bounced(story, bad, &cause),
         Some(cause) => lang.tf("story.bounced.cause", &[("cause", &cause)]),
         None => lang.t("story.bounced").to_owned(),
     }
 }
 
-/// "One of three recipients ..."; `family` says what about them.
-fn some_of(story: Story<'_>, some: usize, family: &'static str) -> String {
+/// "One of three recipients does not have this mail yet."
+fn some_wait(story: Story<'_>, some: usize) -> String {
     let lang = story.lang();
     let (bad, all) = (capital(&spelled(lang, some)), spelled(lang, story.mail.recipients.len()));
-    let cause = story.cause().map(|cause| clause(lang, &cause.text)).unwrap_or_default();
-    let waits = family == "story.waits";
-    match (some, waits) {
-        (1, true) => lang.tf("story.waits.one", &[("count", &all)]),
-        (_, true) => lang.tf("story.waits.some", &[("bad", &bad), ("count", &all)]),
-        (1, false) => lang.tf("story.one_of", &[("count", &all), ("cause", &cause)]),
-        (_, false) => lang.tf("story.some_of", &[("bad", &bad), ("count", &all), ("cause", &cause)]),
+    match some {
+        1 => lang.tf("story.waits_one", &[("count", &all)]),
+        _ => lang.tf("story.waits_some", &[("bad", &bad), ("count", &all)]),
+    }
+}
+
+/// "One of three recipients did not get this mail", and why.
+fn some_bounced(story: Story<'_>, some: usize, cause: &str) -> String {
+    let lang = story.lang();
+    let (bad, all) = (capital(&spelled(lang, some)), spelled(lang, story.mail.recipients.len()));
+    match some {
+        1 => lang.tf("story.one_of", &[("count", &all), ("cause", cause)]),
+        _ => lang.tf("story.some_of", &[("bad", &bad), ("count", &all), ("cause", cause)]),
     }
 }
 

@@ -60,7 +60,10 @@ pub fn of(story: Story<'_>) -> Vec<Fact> {
     add(lang.t("fact.to"), Some(to), false);
     add(lang.t("fact.subject"), Some(look::subject(mail, lang).0), false);
     let received = mail.direction == Direction::In;
-    let when = format!("{}, {}", day(story), formats.time_seconds(mail.first_seen));
+    let mut when = format!("{}, {}", day(story), formats.time_seconds(mail.first_seen));
+    if formats.is_ahead(mail.first_seen) {
+        when += &format!(" ({})", lang.t("clock.ahead"));
+    }
     add(if received { lang.t("fact.received") } else { lang.t("fact.sent") }, Some(when), false);
     add(lang.t("fact.size"), mail.size.map(|size| formats.bytes(size)), false);
     add(lang.t("fact.direction"), Some(lang.t_in("direction", mail.direction.code()).to_owned()), false);
