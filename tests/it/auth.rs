@@ -113,6 +113,7 @@ async fn a_state_serves_once_in_one_browser_for_ten_minutes() {
         let back = slow.consent("ann@alpha.test", "").await;
         portal.advance(600);
         assert_eq!((slow.get(&back).await.status, slow.cookie(SESSION)), (400, None));
+        assert!(portal.audit().await[0].contains("too old"), "our own limit, not Mailcow's");
     }
 }
 
