@@ -141,6 +141,8 @@ impl App {
             logo_light: web.branding.logo_light.clone(),
             footer_company: web.branding.company.clone(),
             footer_company_url: web.branding.company_url.clone(),
+            keep_mails: self.config.retention.mails,
+            keep_lines: self.config.retention.lines,
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;

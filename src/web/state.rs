@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{security::Limiter, text::Lang, visitor::Scopes};
+use super::{replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
 use crate::{
     model::{
         time::{Clock, Millis},
@@ -45,6 +45,10 @@ pub struct WebSettings {
     pub footer_company: Option<String>,
     /// Where that name leads to.
     pub footer_company_url: Option<String>,
+    /// How long mails and their stories are kept.
+    pub keep_mails: Duration,
+    /// How long raw log lines are kept.
+    pub keep_lines: Duration,
     /// `/readyz` fails when the last successful poll is older than this.
     pub poll_patience: Duration,
 }
@@ -109,6 +113,8 @@ pub struct Parts {
     pub clock: Clock,
     /// When the process began to serve.
     pub started: Millis,
+    /// What other servers' answers mean, with the admins' corrections.
+    pub(super) replies: Replies,
     /// Scopes worked out a moment ago.
     pub(super) scopes: Scopes,
     /// Who tried to sign in how often.
@@ -131,8 +137,20 @@ impl AppState {
         clock: Clock,
     ) -> Self {
         let started = clock.now();
-        let (scopes, limiter) = (Scopes::default(), Limiter::default());
-        Self(Arc::new(Parts { db, mailcow, oauth, settings, rules, jobs, clock, started, scopes, limiter }))
+        let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
+        Self(Arc::new(Parts {
+            db,
+            mailcow,
+            oauth,
+            settings,
+            rules,
+            jobs,
+            clock,
+            started,
+            replies,
+            scopes,
+            limiter,
+        }))
     }
 }
 

@@ -1,0 +1,226 @@
+//! Why a mail is not where it should be, whose turn it is, and what to do: the dictionary's words, seen from
+//! where the visitor stands.
+
+use crate::{
+    model::{
+        event::Refusal,
+        explain::{Dictionary, Explanation, WhoActs, short_cause},
+        mail::{Direction, Recipient, Status, Verdict, VisibleMail},
+        scope::{Role, Sight, normalise_address},
+    },
+    web::pages::{frame::Frame, look},
+};
+
+/// Who can have the turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// Who wrote the mail.
+    Sender,
+    /// Who is to get it.
+    Recipient,
+    /// The other server.
+    TheirServer,
+    /// The admin of this server.
+    Admin,
+}
+
+/// The cause of a mail's trouble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// Whose turn it is; `None` when nobody can do anything.
+    pub party: Option<Party>,
+    /// Three to five words.
+    pub short: String,
+    /// The cause in a sentence.
+    pub text: String,
+    /// The next step; may be empty.
+    pub next: String,
+    /// Kind of cause, such as `greylisted`; empty for causes that no reply told.
+    pub class: String,
+    /// False where the reply says something that the dictionary does not know.
+    pub known: bool,
+    /// Where an admin looks first, and the provider's page; for admins only.
+    pub hint: Option<(String, Option<String>)>,
+}
+
+/// A pill of "Whose turn is it?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pill {
+    /// Name in the icon file.
+    pub icon: &'static str,
+    /// Who.
+    pub word: &'static str,
+    /// Whether it is their turn.
+    pub here: bool,
+}
+
+/// Which party the visitor is, where they are one.
+pub fn visitor(frame: &Frame, mail: &VisibleMail) -> Option<Party> {
+    let badge = frame.visitor.as_ref()?;
+    let own = normalise_address(&badge.address);
+    let is_own = |address: &str| own.is_some() && normalise_address(address) == own;
+    let wrote = mail.sender.iter().chain(&mail.login).any(|address| is_own(address));
+    let gets = mail.recipients.iter().any(|row| is_own(&row.address));
+    match (mail.sight(), badge.role) {
+        _ if wrote => Some(Party::Sender),
+        _ if gets => Some(Party::Recipient),
+        (Sight::Sender, _) => Some(Party::Sender),
+        (_, Role::Admin) => Some(Party::Admin),
+        (Sight::Recipients, Role::User) => Some(Party::Recipient),
+        _ => None,
+    }
+}
+
+/// The four pills, the visitor's own first where they write or get the mail.
+pub fn pills(frame: &Frame, mail: &VisibleMail, turn: Option<Party>) -> Vec<Pill> {
+    let you = visitor(frame, mail);
+    let ends = match (you, mail.direction) {
+        (Some(Party::Recipient), _) | (Some(Party::Admin) | None, Direction::In) => {
+            [Party::Recipient, Party::Sender]
+        }
+        _ => [Party::Sender, Party::Recipient],
+    };
+    let pill = |party: Party| {
+        let (icon, word) = match party {
+            _ if you == Some(party) => ("person", frame.t("turn.you")),
+            Party::Sender => ("person-fill-check", frame.t("turn.sender")),
+            Party::Recipient => ("person-fill-check", frame.t("turn.recipient")),
+            Party::TheirServer => ("hdd-network", frame.t("turn.their_server")),
+            Party::Admin => ("headset", frame.t("turn.your_admin")),
+        };
+        Pill { icon, word, here: turn == Some(party) }
+    };
+    ends.into_iter().chain([Party::TheirServer, Party::Admin]).map(pill).collect()
+}
+
+/// "Your turn", "Nothing to do", or whose turn it is for those who only look on.
+pub fn turn_word(frame: &Frame, mail: &VisibleMail, party: Option<Party>) -> &'static str {
+    if party.is_some() && party == visitor(frame, mail) {
+        frame.t("turn.yours")
+    } else {
+        frame.t("turn.rest")
+    }
+}
+
+/// The cause of the worst row's status, or of the mail's own; `None` when all is well.
+pub fn of(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail) -> Option<Cause> {
+    of_row(frame, dictionary, mail, look::worst(mail))
+}
+
+/// The cause of one row's status; the mail's own where there is no row.
+pub fn of_row(
+    frame: &Frame,
+    dictionary: &Dictionary,
+    mail: &VisibleMail,
+    row: Option<&Recipient>,
+) -> Option<Cause> {
+    let status = row.map_or(mail.status, |row| row.status);
+    match status {
+        Status::Sent | Status::Queued => None,
+        Status::Delayed | Status::Bounced | Status::Expired => {
+            let row = row.filter(|row| !row.reply.is_empty())?;
+            let explanation =
+                dictionary.explain(&row.reply, Some(row.dsn.as_str()).filter(|dsn| !dsn.is_empty()));
+            Some(told(frame, mail, &explanation, status, ours(row)))
+        }
+        Status::Rejected | Status::SoftRejected => Some(refused(frame, dictionary, mail, row, status)),
+        Status::Virus if mail.refusal.is_some() => Some(refused(frame, dictionary, mail, row, status)),
+        _ => Some(fixed(frame, mail, row, status)),
+    }
+}
+
+/// Whether the row's reply came from this server itself.
+fn ours(row: &Recipient) -> bool {
+    row.local || row.relay.is_empty()
+}
+
+fn refused(
+    frame: &Frame,
+    dictionary: &Dictionary,
+    mail: &VisibleMail,
+    row: Option<&Recipient>,
+    status: Status,
+) -> Cause {
+    let whole = mail.refusal.as_ref();
+    let refusal = Refusal {
+        verb: whole.map_or("reject", |refused| &refused.verb),
+        stage: whole.map_or("RCPT", |refused| &refused.stage),
+        ip: mail.client_ip.as_deref().unwrap_or_default(),
+        reply: whole.map(|refused| &refused.reply).or(row.map(|row| &row.reply)).map_or("", String::as_str),
+        dsn: whole.map(|refused| &refused.dsn).or(row.map(|row| &row.dsn)).map_or("", String::as_str),
+        ..Refusal::default()
+    };
+    told(frame, mail, &dictionary.explain_refusal(&refusal), status, true)
+}
+
+/// `by_us` when our own server said it: then a foreign sender's admin is the other side's, and the recipient's is ours.
+fn told(
+    frame: &Frame,
+    mail: &VisibleMail,
+    explanation: &Explanation<'_>,
+    status: Status,
+    by_us: bool,
+) -> Cause {
+    let (lang, entry) = (frame.lang(), &explanation.entry);
+    let from_outside = by_us && mail.direction == Direction::In;
+    let party = match entry.who_acts {
+        WhoActs::Sender => Some(Party::Sender),
+        WhoActs::Recipient => Some(Party::Recipient),
+        WhoActs::SenderAdmin if from_outside && entry.class != "local_config" => Some(Party::TheirServer),
+        WhoActs::SenderAdmin => Some(Party::Admin),
+        WhoActs::RecipientAdmin if by_us => Some(Party::Admin),
+        WhoActs::RecipientAdmin => Some(Party::TheirServer),
+        WhoActs::NobodyWait => {
+            (!status.is_final() || status == Status::SoftRejected).then_some(Party::TheirServer)
+        }
+    };
+    let hint = lang.pick(&entry.admin_hint);
+    let link = entry.link.as_deref().filter(|link| link.starts_with("https://")).map(str::to_owned);
+    Cause {
+        party,
+        short: lang.pick(&short_cause(&entry.class)).to_owned(),
+        text: lang.pick(&entry.text).to_owned(),
+        next: lang.pick(&entry.next).to_owned(),
+        class: entry.class.to_string(),
+        known: explanation.matched,
+        hint: (frame.is_admin() && !hint.is_empty()).then(|| (hint.to_owned(), link)),
+    }
+}
+
+/// Causes that no reply tells.
+fn fixed(frame: &Frame, mail: &VisibleMail, row: Option<&Recipient>, status: Status) -> Cause {
+    let lang = frame.lang();
+    let scored = mail.check.as_ref().and_then(|check| {
+        let limit = if mail.verdict == Verdict::Junk { check.junk_limit } else { check.limit };
+        let (score, limit) = (frame.formats.score(check.score), frame.formats.limit(limit?));
+        Some(lang.tf("why.score", &[("score", &score), ("limit", &limit)]))
+    });
+    let word = row.map_or("", |row| row.status_word.as_str());
+    let (party, short, text, next) = match status {
+        Status::Junk => (None, lang.t("why.junk.short"), lang.t("why.junk"), lang.t("why.junk.next")),
+        Status::Quarantined => (
+            Some(Party::Recipient),
+            lang.t("why.quarantined.short"),
+            lang.t("why.quarantined"),
+            lang.t("why.quarantined.next"),
+        ),
+        Status::Held => {
+            (Some(Party::Admin), lang.t("why.held.short"), lang.t("why.held"), lang.t("why.held.next"))
+        }
+        Status::Discarded => {
+            (None, lang.t("why.discarded.short"), lang.t("why.discarded"), lang.t("why.discarded.next"))
+        }
+        Status::Virus => (None, lang.t("why.virus.short"), lang.t("why.virus"), lang.t("why.virus.next")),
+        _ => (None, lang.t("why.unknown.short"), lang.t("why.unknown"), lang.t("why.unknown.next")),
+    };
+    let scores = matches!(status, Status::Junk | Status::Quarantined);
+    Cause {
+        party,
+        short: scored.filter(|_| scores).unwrap_or_else(|| short.to_owned()),
+        text: if word.is_empty() { text.to_owned() } else { lang.tf("why.word", &[("word", word)]) },
+        next: next.to_owned(),
+        class: String::new(),
+        known: true,
+        hint: None,
+    }
+}
