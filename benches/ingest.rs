@@ -91,9 +91,13 @@ async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mut tx = to.begin().await.expect("a transaction");
     let rows =
         mails.iter().map(|(a, b, c, d)| [Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)]);
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect()).await.expect("rows");
+    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect())
+        .await
+        .expect("rows");
     let rows = keys.iter().map(|(a, b, c)| [Value::Int(*a), Value::Int(*b), Value::Int(*c)]);
-    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await.expect("rows");
+    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect())
+        .await
+        .expect("rows");
     let rows = scans.iter().map(|(a, b)| [Value::Int(*a), Value::from(b)]);
     tx.upsert("scan", ["id", "data"], &["id"], &[], rows.collect()).await.expect("rows");
     for (a, b, c, d) in &chunks {

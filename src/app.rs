@@ -141,10 +141,7 @@ impl App {
             logo_light: web.branding.logo_light.clone(),
             footer_company: web.branding.company.clone(),
             footer_company_url: web.branding.company_url.clone(),
-            retention_days: (
-                days(self.config.retention.lines),
-                days(self.config.retention.mails),
-            ),
+            retention_days: (days(self.config.retention.lines), days(self.config.retention.mails)),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;

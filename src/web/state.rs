@@ -138,7 +138,19 @@ impl AppState {
         let started = clock.now();
         let dictionary = Arc::new(Dictionary::built_in());
         let (scopes, limiter) = (Scopes::default(), Limiter::default());
-        Self(Arc::new(Parts { db, mailcow, oauth, settings, rules, jobs, dictionary, clock, started, scopes, limiter }))
+        Self(Arc::new(Parts {
+            db,
+            mailcow,
+            oauth,
+            settings,
+            rules,
+            jobs,
+            dictionary,
+            clock,
+            started,
+            scopes,
+            limiter,
+        }))
     }
 }
 

@@ -88,11 +88,15 @@ fn files_of_others_are_unchanged() {
     let sums = readme.lines().filter_map(|line| line.split_once("  ").filter(|(sum, _)| sum.len() == 64));
     let sums: BTreeMap<_, _> = sums.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect();
     let mut seen = 0;
-    for package in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    for package in
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
         for file in std::fs::read_dir(&package).unwrap().map(|entry| entry.unwrap().path()) {
             let name = file.strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
-            let sum: String =
-                Sha256::digest(std::fs::read(&file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sum: String = Sha256::digest(std::fs::read(&file).unwrap())
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             assert_eq!(sums.get(&name), Some(&sum), "{name}");
             seen += 1;
         }

@@ -95,7 +95,11 @@ pub fn pills(frame: &Frame, mail: &VisibleMail, turn: Option<Party>) -> Vec<Pill
 
 /// "Your turn", "Nothing to do", or whose turn it is for those who only look on.
 pub fn turn_word(frame: &Frame, mail: &VisibleMail, party: Option<Party>) -> &'static str {
-    if party.is_some() && party == visitor(frame, mail) { frame.t("turn.yours") } else { frame.t("turn.rest") }
+    if party.is_some() && party == visitor(frame, mail) {
+        frame.t("turn.yours")
+    } else {
+        frame.t("turn.rest")
+    }
 }
 
 /// The cause of the worst row's status, or of the mail's own; `None` when all is well.
@@ -115,7 +119,8 @@ pub fn of_row(
         Status::Sent | Status::Queued => None,
         Status::Delayed | Status::Bounced | Status::Expired => {
             let row = row.filter(|row| !row.reply.is_empty())?;
-            let explanation = dictionary.explain(&row.reply, Some(row.dsn.as_str()).filter(|dsn| !dsn.is_empty()));
+            let explanation =
+                dictionary.explain(&row.reply, Some(row.dsn.as_str()).filter(|dsn| !dsn.is_empty()));
             Some(told(frame, mail, &explanation, status, ours(row)))
         }
         Status::Rejected | Status::SoftRejected => Some(refused(frame, dictionary, mail, row, status)),
@@ -165,7 +170,9 @@ fn told(
         WhoActs::SenderAdmin => Some(Party::Admin),
         WhoActs::RecipientAdmin if by_us => Some(Party::Admin),
         WhoActs::RecipientAdmin => Some(Party::TheirServer),
-        WhoActs::NobodyWait => (!status.is_final() || status == Status::SoftRejected).then_some(Party::TheirServer),
+        WhoActs::NobodyWait => {
+            (!status.is_final() || status == Status::SoftRejected).then_some(Party::TheirServer)
+        }
     };
     let hint = lang.pick(&entry.admin_hint);
     let link = entry.link.as_deref().filter(|link| link.starts_with("https://")).map(str::to_owned);
@@ -201,7 +208,9 @@ fn fixed(frame: &Frame, mail: &VisibleMail, row: Option<&Recipient>, status: Sta
             lang.t("why.quarantined"),
             lang.t("why.quarantined.next"),
         ),
-        Status::Held => (Some(Party::Admin), lang.t("why.held.short"), lang.t("why.held"), lang.t("why.held.next")),
+        Status::Held => {
+            (Some(Party::Admin), lang.t("why.held.short"), lang.t("why.held"), lang.t("why.held.next"))
+        }
         Status::Discarded => {
             (None, lang.t("why.discarded.short"), lang.t("why.discarded"), lang.t("why.discarded.next"))
         }

@@ -2,9 +2,7 @@
 //! spreadsheet.
 
 use crate::{
-    model::{
-        mail::{Recipient, VisibleMail},
-    },
+    model::mail::{Recipient, VisibleMail},
     web::{format::Formats, pages::query::Query},
 };
 
@@ -25,8 +23,11 @@ pub fn write(out: &mut String, mail: &VisibleMail, formats: &Formats) {
 pub fn file_name(whose: &str, query: &Query, formats: &Formats) -> String {
     let (from, to) = query.days(&formats.zone, formats.now);
     let to = to.unwrap_or_else(|| formats.now.in_zone(&formats.zone).date());
-    let whose: String =
-        whose.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '@')).take(80).collect();
+    let whose: String = whose
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '@'))
+        .take(80)
+        .collect();
     let parts = [Some(whose), from.map(|day| day.to_string()), Some(to.to_string())];
     let name: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     format!("mails_{}.csv", name.join("_"))
@@ -49,7 +50,10 @@ fn line(out: &mut String, mail: &VisibleMail, row: Option<&Recipient>, formats: 
         text(mail.client_ip.as_deref()),
         mail.size.map(|size| size.to_string()).unwrap_or_default(),
         mail.verdict.code().to_owned(),
-        check.filter(|check| !check.action.is_empty()).map(|check| hundredths(check.score)).unwrap_or_default(),
+        check
+            .filter(|check| !check.action.is_empty())
+            .map(|check| hundredths(check.score))
+            .unwrap_or_default(),
         text(row.map(|row| row.relay.as_str())),
         text(row.map(|row| row.delay.as_str())),
     ];
@@ -80,7 +84,6 @@ fn cell(out: &mut String, value: &str, number: bool) {
         out.push('"');
     }
 }
-
 
 fn hundredths(score: i32) -> String {
     let sign = if score < 0 { "-" } else { "" };

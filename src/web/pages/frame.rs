@@ -87,8 +87,8 @@ impl Freshness {
         let started = sources.iter().filter_map(|source| source.started_at).max();
         let last_gap = gaps.iter().map(|gap| gap.to_at).max();
         let pause = sources.iter().map(|source| source.interval_ms).max().unwrap_or_default();
-        let patience = Duration::from_millis(u64::try_from(pause).unwrap_or_default() * 3)
-            .max(Duration::from_secs(180));
+        let patience =
+            Duration::from_millis(u64::try_from(pause).unwrap_or_default() * 3).max(Duration::from_secs(180));
         let silent = as_of.map(|at| now.since(at)).filter(|silent| *silent > patience);
         Self { as_of, complete_since: started.max(last_gap), gap: !gaps.is_empty(), stale: silent }
     }
@@ -247,13 +247,12 @@ impl Frame {
 
     /// The entries that the visitor's role may open.
     pub fn nav(&self) -> Vec<NavLink> {
-        let link = |entry, path: &str, word| NavLink {
-            href: self.url(path),
-            word,
-            here: self.entry == Some(entry),
-        };
-        let mut links =
-            vec![link(Entry::Start, "/", self.t("nav.start")), link(Entry::Mails, "/mails", self.t("nav.mails"))];
+        let link =
+            |entry, path: &str, word| NavLink { href: self.url(path), word, here: self.entry == Some(entry) };
+        let mut links = vec![
+            link(Entry::Start, "/", self.t("nav.start")),
+            link(Entry::Mails, "/mails", self.t("nav.mails")),
+        ];
         if self.is_admin() {
             links.push(link(Entry::Ingestion, "/ingestion", self.t("nav.operation")));
         }

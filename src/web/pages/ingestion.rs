@@ -120,8 +120,11 @@ struct Shape {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> IngestionPage<'a> {
     let (title, grounds, tone, icon) = answer(frame, input);
-    let today: Vec<&LedgerDay> =
-        input.ledger.iter().filter(|day| frame.formats.now.since(day.day) < Duration::from_secs(86_400)).collect();
+    let today: Vec<&LedgerDay> = input
+        .ledger
+        .iter()
+        .filter(|day| frame.formats.now.since(day.day) < Duration::from_secs(86_400))
+        .collect();
     let lines: i64 = today.iter().map(|day| day.line_count).sum();
     let unread: i64 = today.iter().map(|day| day.unknown_count + day.bad_count).sum();
     let first = frame.formats.now.minus(Duration::from_secs(86_400 * (DAYS.unsigned_abs() - 1)));
@@ -313,12 +316,24 @@ fn source_row(frame: &Frame, source: &Source, today: &[&LedgerDay], gaps: &[Gap]
             _ => "–".to_owned(),
         },
         ring: percent,
-        ring_word: if peak >= 1.0 { lang.t("ingestion.ring.over").to_owned() } else { formats.share(percent, 100) },
-        ring_tone: if peak >= 1.0 { "bad" } else if peak >= RING_LIMIT { "wait" } else { "info" },
+        ring_word: if peak >= 1.0 {
+            lang.t("ingestion.ring.over").to_owned()
+        } else {
+            formats.share(percent, 100)
+        },
+        ring_tone: if peak >= 1.0 {
+            "bad"
+        } else if peak >= RING_LIMIT {
+            "wait"
+        } else {
+            "info"
+        },
         state: match source {
             _ if source.refused => state("key", "bad", lang.t("ingestion.state.refused")),
             _ if source.error.is_some() => state("plug", "bad", lang.t("ingestion.state.silent")),
-            _ if source.succeeded_at.is_none() => state("arrow-clockwise", "info", lang.t("ingestion.state.new")),
+            _ if source.succeeded_at.is_none() => {
+                state("arrow-clockwise", "info", lang.t("ingestion.state.new"))
+            }
             _ if gap_today => state("exclamation-triangle", "bad", lang.t("ingestion.state.gap")),
             _ => state("check-circle", "ok", lang.t("ingestion.state.fine")),
         },

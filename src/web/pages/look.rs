@@ -71,7 +71,12 @@ pub fn way(direction: Direction) -> &'static str {
 pub const fn is_trouble(status: Status) -> bool {
     matches!(
         status,
-        Status::Bounced | Status::Expired | Status::Virus | Status::Held | Status::Quarantined | Status::Delayed
+        Status::Bounced
+            | Status::Expired
+            | Status::Virus
+            | Status::Held
+            | Status::Quarantined
+            | Status::Delayed
     )
 }
 

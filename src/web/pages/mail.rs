@@ -9,7 +9,7 @@ use super::story::{
     timeline::{self, Step},
 };
 use crate::{
-    model::{explain::Dictionary, mail::VisibleMail, mail::Status, scan::Symbol, scope::Sight},
+    model::{explain::Dictionary, mail::Status, mail::VisibleMail, scan::Symbol, scope::Sight},
     store::{ingestion::Gap, lines::Lines},
     web::pages::{
         cause::{self, Pill},
@@ -85,8 +85,7 @@ struct Related {
 
 /// The story's view.
 pub fn view<'a>(frame: &'a Frame, dictionary: &Dictionary, input: Input<'_>) -> MailPage<'a> {
-    let story =
-        Story { frame, dictionary, mail: input.mail, gaps: input.gaps, related: input.related };
+    let story = Story { frame, dictionary, mail: input.mail, gaps: input.gaps, related: input.related };
     let (lang, formats, mail) = (frame.lang(), &frame.formats, input.mail);
     let (raw, kept) = input.retention_days;
     let gone = input.lines.gone.then(|| {

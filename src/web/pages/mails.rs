@@ -502,7 +502,8 @@ fn empty(frame: &Frame, query: &Query, chips: &[Chip], input: Input<'_>) -> Empt
     } else {
         frame.lang().tf("mails.none", &[("filters", &filters.join(", "))])
     };
-    let kept_from = now.minus(std::time::Duration::from_secs(86_400 * input.retention_days.max(0).unsigned_abs()));
+    let kept_from =
+        now.minus(std::time::Duration::from_secs(86_400 * input.retention_days.max(0).unsigned_abs()));
     let filter = query.filter(zone, now);
     let too_old = filter.from.or(filter.to).is_some_and(|from| from < kept_from);
     let retention = too_old.then(|| {
@@ -510,7 +511,8 @@ fn empty(frame: &Frame, query: &Query, chips: &[Chip], input: Input<'_>) -> Empt
         frame.lang().tn("mails.retention", input.retention_days, &[("date", &date)])
     });
     let month = now.in_zone(zone).date().saturating_sub(jiff::Span::new().days(29));
-    let narrow = filter.from.is_some_and(|from| from > now.minus(std::time::Duration::from_secs(86_400 * 28)));
+    let narrow =
+        filter.from.is_some_and(|from| from > now.minus(std::time::Duration::from_secs(86_400 * 28)));
     let widen = narrow.then(|| link(frame, &query.without("to", None).with("from", &month.to_string())));
     Empty { text, retention, widen, clear: query.pairs().next().is_some() }
 }

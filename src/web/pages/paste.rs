@@ -19,7 +19,8 @@ const MOST: usize = 12;
 const LONGEST_ID: usize = 250;
 
 /// Headers whose value is a message id: RFC 5322, 3.6.4, and those of delivery reports.
-const MESSAGE_HEADERS: [&str; 4] = ["message-id:", "original-message-id:", "x-original-message-id:", "in-reply-to:"];
+const MESSAGE_HEADERS: [&str; 4] =
+    ["message-id:", "original-message-id:", "x-original-message-id:", "in-reply-to:"];
 /// What stands before a queue id: Postfix's notices, its Received lines and its answers.
 const QUEUE_MARKS: [&str; 6] =
     ["x-postfix-queue-id:", "queued as ", "esmtpsa id ", "esmtps id ", "smtp id ", "queue id "];
@@ -58,7 +59,8 @@ fn unfold(text: &str) -> String {
     for line in text.lines() {
         let bare = line.trim_end().trim_start_matches(['>', '|']);
         // A quote mark is followed by a blank of its own.
-        let line = if bare.len() < line.trim_end().len() { bare.strip_prefix(' ').unwrap_or(bare) } else { bare };
+        let line =
+            if bare.len() < line.trim_end().len() { bare.strip_prefix(' ').unwrap_or(bare) } else { bare };
         if !line.starts_with([' ', '\t']) {
             whole.push('\n');
         }
@@ -109,7 +111,8 @@ fn message_id(word: &str) -> Option<String> {
 /// `enable_long_queue_ids`).
 fn queue_id(word: &str) -> Option<String> {
     let id = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let short = (6..=20).contains(&id.len()) && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    let short =
+        (6..=20).contains(&id.len()) && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
     let long = (10..=24).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() && !b"aeiouAEIOU".contains(&byte));
     (short || long).then(|| id.to_owned())

@@ -98,13 +98,21 @@ pub fn view<'a>(frame: &'a Frame, plain: &Plain) -> PlainPage<'a> {
                 Some(Trouble::NoMailbox) => {
                     page("wait", "person", lang.t("login.no_mailbox"), lang.t("login.refused"))
                 }
-                Some(Trouble::TooLate) => page("wait", "clock", lang.t("login.failed"), lang.t("login.too_late")),
+                Some(Trouble::TooLate) => {
+                    page("wait", "clock", lang.t("login.failed"), lang.t("login.too_late"))
+                }
                 Some(Trouble::Unreachable) => {
                     page("bad", "plug", lang.t("login.failed"), lang.t("error.unreachable"))
                 }
-                Some(Trouble::Refused) => page("wait", "lock", lang.t("login.failed"), lang.t("login.said_no")),
-                Some(Trouble::First) => page("wait", "clock", lang.t("login.ended"), lang.t("error.sign_in_first")),
-                Some(Trouble::LinkSpent) => page("wait", "key", lang.t("login.link_over"), lang.t("login.link_spent")),
+                Some(Trouble::Refused) => {
+                    page("wait", "lock", lang.t("login.failed"), lang.t("login.said_no"))
+                }
+                Some(Trouble::First) => {
+                    page("wait", "clock", lang.t("login.ended"), lang.t("error.sign_in_first"))
+                }
+                Some(Trouble::LinkSpent) => {
+                    page("wait", "key", lang.t("login.link_over"), lang.t("login.link_spent"))
+                }
             };
             PlainPage { action, mailcow: trouble.is_some(), ..page }
         }
@@ -118,18 +126,30 @@ pub fn view<'a>(frame: &'a Frame, plain: &Plain) -> PlainPage<'a> {
             form: Some(lang.t("login.title")),
             ..page("info", "key", &lang.tf("login.link", &[("address", address)]), lang.t("login.link_once"))
         },
-        Plain::TooLarge => page("wait", "slash-circle", lang.t("error.too_large"), lang.t("error.too_large.next")),
+        Plain::TooLarge => {
+            page("wait", "slash-circle", lang.t("error.too_large"), lang.t("error.too_large.next"))
+        }
         Plain::NotFound => {
             page("idle", "question-circle", lang.t("error.not_found"), lang.t("error.not_found.next"))
         }
         Plain::OldForm => page("wait", "clock", lang.t("error.form"), lang.t("error.form.next")),
         Plain::TooMany { wait } => {
             let wait = frame.formats.duration(*wait);
-            page("wait", "pause-circle", &lang.tf("error.too_many", &[("duration", &wait)]), lang.t("error.too_many.next"))
+            page(
+                "wait",
+                "pause-circle",
+                &lang.tf("error.too_many", &[("duration", &wait)]),
+                lang.t("error.too_many.next"),
+            )
         }
         Plain::Broke { id } => PlainPage {
             number: Some(id.clone()),
-            ..page("bad", "exclamation-triangle", lang.t("error.broke"), &lang.tf("error.broke.next", &[("id", id)]))
+            ..page(
+                "bad",
+                "exclamation-triangle",
+                lang.t("error.broke"),
+                &lang.tf("error.broke.next", &[("id", id)]),
+            )
         },
     }
 }

@@ -57,7 +57,8 @@ pub fn view<'a>(frame: &'a Frame, dictionary: &Dictionary, input: Input<'_>, who
         .map(|line| format!("{} {}: {}", formats.iso(line.at), line.program, line.text))
         .collect();
     let decide: Vec<String> = all.iter().filter(|line| whole || decides(line)).cloned().collect();
-    let counts = [("shown", formats.number(decide.len() as i64)), ("count", formats.number(all.len() as i64))];
+    let counts =
+        [("shown", formats.number(decide.len() as i64)), ("count", formats.number(all.len() as i64))];
     let counts: Vec<(&str, &str)> = counts.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let here = frame.url(&format!("/mails/{}", mail.id.0));
     let visitor = frame.visitor.as_ref().map(|badge| badge.address.as_str()).unwrap_or_default();
@@ -85,12 +86,17 @@ pub fn view<'a>(frame: &'a Frame, dictionary: &Dictionary, input: Input<'_>, who
 
 /// Lines that take the mail over, try it or end it.
 fn decides(line: &str) -> bool {
-    [": client=", " status=", "reject: ", " uid=", "hold: ", "discard: "].iter().any(|mark| line.contains(mark))
+    [": client=", " status=", "reject: ", " uid=", "hold: ", "discard: "]
+        .iter()
+        .any(|mark| line.contains(mark))
 }
 
 fn sum(lines: &[String]) -> String {
     let sum = Sha256::digest(lines.join("\n").as_bytes());
-    sum.chunks(4).map(|part| part.iter().map(|byte| format!("{byte:02x}")).collect::<String>()).collect::<Vec<_>>().join(" ")
+    sum.chunks(4)
+        .map(|part| part.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn proof_facts(story: Story<'_>) -> Vec<(&'static str, String, bool)> {
@@ -116,7 +122,11 @@ fn recipient(story: Story<'_>, row: &crate::model::mail::Recipient) -> Row {
     Row {
         address: row.address.clone(),
         look: look::of(row.status, row.local, lang),
-        time: if tried { format!("{}, {}", formats.table_date(row.last_attempt), formats.time_seconds(row.last_attempt)) } else { String::new() },
+        time: if tried {
+            format!("{}, {}", formats.table_date(row.last_attempt), formats.time_seconds(row.last_attempt))
+        } else {
+            String::new()
+        },
         taken_by: if row.local { lang.t("proof.this_server").to_owned() } else { row.relay.clone() },
         code: facts::code(row).unwrap_or_default(),
     }

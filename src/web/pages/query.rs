@@ -12,8 +12,28 @@ use crate::model::{
 
 /// Parameters in the order of links and chips.
 const NAMES: [&str; 22] = [
-    "q", "dir", "status", "from", "to", "sender", "rcpt", "subject", "ip", "queue_id", "message_id", "size_from",
-    "size_to", "attachment", "verdict", "relay", "code", "tls", "domain", "ids", "before", "after",
+    "q",
+    "dir",
+    "status",
+    "from",
+    "to",
+    "sender",
+    "rcpt",
+    "subject",
+    "ip",
+    "queue_id",
+    "message_id",
+    "size_from",
+    "size_to",
+    "attachment",
+    "verdict",
+    "relay",
+    "code",
+    "tls",
+    "domain",
+    "ids",
+    "before",
+    "after",
 ];
 
 /// How many days the list goes back when nothing else is asked for.

@@ -102,7 +102,9 @@ fn show(page: &impl Template) -> Result<Html<String>, WebError> {
 fn whose(visitor: &Visitor) -> Whose {
     match (visitor.role, visitor.scope.as_ref()) {
         (Role::Admin, _) => Whose::All,
-        (Role::DomainAdmin, Scope::Only(holdings)) => Whose::Domains(holdings.domains.iter().cloned().collect()),
+        (Role::DomainAdmin, Scope::Only(holdings)) => {
+            Whose::Domains(holdings.domains.iter().cloned().collect())
+        }
         _ => Whose::Own,
     }
 }
@@ -143,7 +145,8 @@ async fn show_mails(
     let range = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(guest.now));
     let here = format!("/mails{}", query.link());
     let (frame, _, gaps) = around(&state, &guest, &visitor, (Entry::Mails, &here), range).await?;
-    let page = store::mails::search(&state.db, &visitor.scope, &filter, query.place(), mails::PER_PAGE).await?;
+    let page =
+        store::mails::search(&state.db, &visitor.scope, &filter, query.place(), mails::PER_PAGE).await?;
     let whose = whose(&visitor);
     let retention_days = state.settings.retention_days.1;
     let input = mails::Input { page: &page, gaps: &gaps, whose: &whose, retention_days };
@@ -170,7 +173,8 @@ async fn export(
     let name = csv::file_name(&name, &query, &frame.formats);
     let rows = Rows { state, scope: Arc::clone(&visitor.scope), filter, formats: frame.formats };
     let head = stream::iter([Ok::<_, std::io::Error>(csv::HEAD.to_owned())]);
-    let body = futures_util::StreamExt::chain(head, stream::try_unfold(Some((rows, Place::Newest)), Rows::next));
+    let body =
+        futures_util::StreamExt::chain(head, stream::try_unfold(Some((rows, Place::Newest)), Rows::next));
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -256,7 +260,8 @@ async fn show_mail(
 /// The list with its filter, if that is where the visitor came from.
 fn list_before(state: &AppState, headers: &HeaderMap) -> Option<String> {
     let before = url::Url::parse(headers.get(header::REFERER)?.to_str().ok()?).ok()?;
-    let ours = before.origin() == state.settings.public_url.origin() && before.path() == state.settings.at("/mails");
+    let ours =
+        before.origin() == state.settings.public_url.origin() && before.path() == state.settings.at("/mails");
     ours.then(|| state.settings.at("/mails") + &Query::parse(before.query().unwrap_or_default()).link())
 }
 
@@ -307,7 +312,8 @@ async fn show_paste(
             Id::Message(id) => Filter { message_id: Some(id), ..Filter::default() },
             Id::Queue(id) => Filter { queue_id: Some(id), ..Filter::default() },
         };
-        let page = store::mails::search(&state.db, &visitor.scope, &filter, Place::Newest, find::MOST).await?;
+        let page =
+            store::mails::search(&state.db, &visitor.scope, &filter, Place::Newest, find::MOST).await?;
         for mail in page.mails {
             if hits.len() < find::MOST && hits.iter().all(|hit| hit.id != mail.id) {
                 hits.push(mail);

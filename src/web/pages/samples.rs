@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::frame::{Brand, Freshness, Frame, VisitorBadge};
+use super::frame::{Brand, Frame, Freshness, VisitorBadge};
 use crate::{
     model::{
         event::NoticeKind,
@@ -55,10 +55,9 @@ pub fn frame(role: Role, lang: Lang) -> Frame {
 pub fn scope(role: Role) -> Scope {
     match role {
         Role::Admin => Scope::All,
-        Role::DomainAdmin => Scope::Only(Holdings {
-            domains: ["alpha.test".to_owned()].into(),
-            ..Holdings::default()
-        }),
+        Role::DomainAdmin => {
+            Scope::Only(Holdings { domains: ["alpha.test".to_owned()].into(), ..Holdings::default() })
+        }
         Role::User => Scope::mailbox("ann@alpha.test", Millis(0)),
     }
 }
@@ -180,15 +179,16 @@ pub fn delayed() -> Mail {
             Status::Delayed,
             "4.7.1",
             &format!("{host}.delta.example[203.0.113.25]:25"),
-            &format!("host {host}.delta.example[203.0.113.25] said: 451 4.7.1 Greylisted, please try again later (in reply to RCPT TO command)"),
+            &format!(
+                "host {host}.delta.example[203.0.113.25] said: 451 4.7.1 Greylisted, please try again later (in reply to RCPT TO command)"
+            ),
             ago(seconds_ago),
         )
     };
     let rows = [row(1, began - 3, "mx1", "0.4"), row(2, 2674, "mx2", "507"), row(3, 1172, "mx1", "2008")];
     let mut mail = sent_by_ann(3, began, "Minutes of Thursday", vec![rows[2].clone()]);
     mail.steps.pop();
-    mail.steps
-        .extend(rows.map(|row| Step { at: row.last_attempt, kind: StepKind::Attempt(Box::new(row)) }));
+    mail.steps.extend(rows.map(|row| Step { at: row.last_attempt, kind: StepKind::Attempt(Box::new(row)) }));
     mail.size = Some(21 << 10);
     mail
 }
@@ -203,7 +203,14 @@ pub fn bounced() -> Mail {
         "Offer 2026-118",
         vec![
             local("bob@alpha.test", at),
-            remote("hannah@gamma.example", Status::Sent, "2.0.0", relay, "250 2.0.0 Ok: queued as 7F21B0C4", at),
+            remote(
+                "hannah@gamma.example",
+                Status::Sent,
+                "2.0.0",
+                relay,
+                "250 2.0.0 Ok: queued as 7F21B0C4",
+                at,
+            ),
             remote("orders@gamma.example", Status::Bounced, "5.1.1", relay, unknown, at),
         ],
     );
@@ -251,7 +258,10 @@ pub fn rejected() -> Mail {
         size: None,
         status: Status::Rejected,
         verdict: Verdict::None,
-        recipients: vec![Recipient { relay: String::new(), ..remote("ann@alpha.test", Status::Rejected, "5.7.1", "", reply, at) }],
+        recipients: vec![Recipient {
+            relay: String::new(),
+            ..remote("ann@alpha.test", Status::Rejected, "5.7.1", "", reply, at)
+        }],
         refusal: Some(refusal),
         steps: vec![Step { at, kind: StepKind::Refused }],
         removed: None,
@@ -299,7 +309,15 @@ pub fn expired() -> Mail {
 
 /// One mail of each status that the functions above leave out.
 pub fn others() -> Vec<Mail> {
-    let rest = [Status::Queued, Status::Unknown, Status::Discarded, Status::SoftRejected, Status::Quarantined, Status::Held, Status::Virus];
+    let rest = [
+        Status::Queued,
+        Status::Unknown,
+        Status::Discarded,
+        Status::SoftRejected,
+        Status::Quarantined,
+        Status::Held,
+        Status::Virus,
+    ];
     let with = |(number, status): (u64, Status)| {
         let mut mail = mail(20 + number, 20_000 + number * 3000);
         mail.status = status;
@@ -310,7 +328,8 @@ pub fn others() -> Vec<Mail> {
             mail.recipients[0].reply = "450 4.7.1 Greylisted".to_owned();
         }
         if status == Status::Queued {
-            mail.recipients[0] = Recipient { status, address: "ann@alpha.test".to_owned(), ..Recipient::default() };
+            mail.recipients[0] =
+                Recipient { status, address: "ann@alpha.test".to_owned(), ..Recipient::default() };
         }
         mail
     };
@@ -355,24 +374,42 @@ pub fn hostile(payload: &str) -> Mail {
     mail.steps = mail
         .recipients
         .iter()
-        .flat_map(|row| [StepKind::Attempt(Box::new(row.clone())), StepKind::RecipientRefused(Box::new(row.clone()))])
-        .chain([StepKind::Received, StepKind::Checked, StepKind::Queued, StepKind::Held(text()), StepKind::Discarded(text())])
+        .flat_map(|row| {
+            [StepKind::Attempt(Box::new(row.clone())), StepKind::RecipientRefused(Box::new(row.clone()))]
+        })
+        .chain([
+            StepKind::Received,
+            StepKind::Checked,
+            StepKind::Queued,
+            StepKind::Held(text()),
+            StepKind::Discarded(text()),
+        ])
         .map(|kind| Step { at: mail.first_seen, kind })
         .collect();
     mail
 }
 
 pub fn all() -> Vec<Mail> {
-    let second = Mail { sender: Some("billing@zeta.example".to_owned()), check: Some(check("Invoice 40417", 30)), ..mail(8, 14_890) };
-    let third = sent_by_ann(9, 8664, "Re: Keys for the hall", vec![remote(
-        "mila@epsilon.example",
-        Status::Sent,
-        "2.0.0",
-        "mx.epsilon.example[198.51.100.9]:25",
-        "250 2.0.0 Ok: queued as 1A2B3C",
-        ago(8662),
-    )]);
-    let mut mails = vec![mail(1, 245), bounced(), notice(), delayed(), rejected(), third, junk(), second, expired()];
+    let second = Mail {
+        sender: Some("billing@zeta.example".to_owned()),
+        check: Some(check("Invoice 40417", 30)),
+        ..mail(8, 14_890)
+    };
+    let third = sent_by_ann(
+        9,
+        8664,
+        "Re: Keys for the hall",
+        vec![remote(
+            "mila@epsilon.example",
+            Status::Sent,
+            "2.0.0",
+            "mx.epsilon.example[198.51.100.9]:25",
+            "250 2.0.0 Ok: queued as 1A2B3C",
+            ago(8662),
+        )],
+    );
+    let mut mails =
+        vec![mail(1, 245), bounced(), notice(), delayed(), rejected(), third, junk(), second, expired()];
     mails.extend(others());
     mails.sort_by_key(|mail| std::cmp::Reverse(mail.id));
     mails
@@ -448,7 +485,10 @@ pub fn phrases() -> Vec<UnknownPhrase> {
 pub fn hours() -> Vec<HourCount> {
     let counts = [(9, 2, 0), (2, 0, 0), (13, 5, 0), (10, 4, 0), (8, 3, 0), (10, 7, 0), (6, 3, 2)];
     let at = |place: u64| ago((6 - place) * 86_400);
-    (0..).zip(counts).map(|(place, (received, sent, problems))| HourCount { hour: at(place), received, sent, problems }).collect()
+    (0..)
+        .zip(counts)
+        .map(|(place, (received, sent, problems))| HourCount { hour: at(place), received, sent, problems })
+        .collect()
 }
 
 pub fn symbols() -> Vec<Symbol> {
@@ -467,12 +507,21 @@ pub fn symbols() -> Vec<Symbol> {
 
 pub fn lines(mail: &Mail) -> Lines {
     let id = mail.queue_id.clone().unwrap_or_default();
-    let line = |program: &str, text: String| RawLine { at: mail.first_seen, program: program.to_owned(), text };
+    let line =
+        |program: &str, text: String| RawLine { at: mail.first_seen, program: program.to_owned(), text };
     Lines {
         lines: vec![
-            line("postfix/smtps/smtpd", format!("{id}: client=unknown[192.0.2.14], sasl_method=PLAIN, sasl_username=ann@alpha.test")),
+            line(
+                "postfix/smtps/smtpd",
+                format!("{id}: client=unknown[192.0.2.14], sasl_method=PLAIN, sasl_username=ann@alpha.test"),
+            ),
             line("postfix/qmgr", format!("{id}: from=<ann@alpha.test>, size=319488, nrcpt=3 (queue active)")),
-            line("postfix/smtp", format!("{id}: to=<orders@gamma.example>, relay=mx.gamma.example[198.51.100.61]:25, delay=2.1, delays=0.6/0/0.9/0.6, dsn=5.1.1, status=bounced (host mx.gamma.example[198.51.100.61] said: 550 5.1.1 <orders@gamma.example>: Recipient address rejected: User unknown (in reply to RCPT TO command))")),
+            line(
+                "postfix/smtp",
+                format!(
+                    "{id}: to=<orders@gamma.example>, relay=mx.gamma.example[198.51.100.61]:25, delay=2.1, delays=0.6/0/0.9/0.6, dsn=5.1.1, status=bounced (host mx.gamma.example[198.51.100.61] said: 550 5.1.1 <orders@gamma.example>: Recipient address rejected: User unknown (in reply to RCPT TO command))"
+                ),
+            ),
         ],
         gone: false,
     }

@@ -207,8 +207,12 @@ fn answer(
             (words.join(" "), "bad", "exclamation-lg")
         }
         Counts { kept: 1.., .. } => (lang.tn("start.kept", counts.kept, &[]), "junk", "shield-exclamation"),
-        Counts { delayed: 1.., .. } => (lang.tn("start.delayed", counts.delayed, &[]), "wait", "clock-history"),
-        Counts { total: 0, .. } if input.latest.is_empty() => (lang.t("start.none").to_owned(), "idle", "envelope"),
+        Counts { delayed: 1.., .. } => {
+            (lang.tn("start.delayed", counts.delayed, &[]), "wait", "clock-history")
+        }
+        Counts { total: 0, .. } if input.latest.is_empty() => {
+            (lang.t("start.none").to_owned(), "idle", "envelope")
+        }
         _ => {
             let fine = match input.whose {
                 Whose::Domains(domains) => lang.tn("start.domains", domains.len() as i64, &[]),

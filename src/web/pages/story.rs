@@ -13,7 +13,14 @@ use crate::{
         time::Millis,
     },
     store::ingestion::Gap,
-    web::{pages::{cause::{self, Cause, Party}, frame::Frame, look}, text::Lang},
+    web::{
+        pages::{
+            cause::{self, Cause, Party},
+            frame::Frame,
+            look,
+        },
+        text::Lang,
+    },
 };
 
 /// postconf(5) `minimal_backoff_time`, `maximal_backoff_time` and `queue_run_delay`, as Postfix has them.
@@ -61,7 +68,8 @@ impl<'a> Story<'a> {
     /// Gaps of the log that touch the mail's life so far.
     pub fn touching(self) -> impl Iterator<Item = &'a Gap> {
         let open = !self.mail.status.is_final() && self.mail.removed.is_none();
-        let (from, to) = (self.mail.first_seen, if open { self.frame.formats.now } else { self.mail.last_seen });
+        let (from, to) =
+            (self.mail.first_seen, if open { self.frame.formats.now } else { self.mail.last_seen });
         self.gaps.iter().filter(move |gap| gap.to_at >= from && gap.from_at <= to)
     }
 
@@ -128,8 +136,18 @@ pub fn clause(lang: Lang, text: &str) -> String {
 /// Providers whose names begin some of the dictionary's texts.
 fn is_name(word: &str) -> bool {
     const NAMES: [&str; 12] = [
-        "Gmail", "Google", "Microsoft", "Yahoo", "Apple", "Outlook", "Spamhaus", "Barracuda", "Mimecast", "Proofpoint",
-        "Telekom", "Postfix",
+        "Gmail",
+        "Google",
+        "Microsoft",
+        "Yahoo",
+        "Apple",
+        "Outlook",
+        "Spamhaus",
+        "Barracuda",
+        "Mimecast",
+        "Proofpoint",
+        "Telekom",
+        "Postfix",
     ];
     NAMES.iter().any(|name| word.trim_end_matches(['.', ',', '\'']).trim_end_matches("'s") == *name)
 }

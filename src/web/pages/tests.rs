@@ -92,7 +92,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     let page = samples::page(role);
     pages.insert("mails".to_owned(), list(&frame, &Query::default(), &page, &[]));
     pages.insert("mails-gap".to_owned(), list(&frame, &Query::default(), &page, &[samples::gap()]));
-    let query = Query::parse("q=offer&status=delayed&status=bounced&from=2020-01-02&ip=x&size_from=many&relay=mx&dir=out");
+    let query = Query::parse(
+        "q=offer&status=delayed&status=bounced&from=2020-01-02&ip=x&size_from=many&relay=mx&dir=out",
+    );
     pages.insert("mails-filtered".to_owned(), list(&frame, &query, &page, &[]));
     let none = Query::parse("status=delayed&rcpt=info@delta.example");
     pages.insert("mails-none".to_owned(), list(&frame, &none, &Page::default(), &[]));
@@ -102,7 +104,8 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     }
     for one in samples::visible(role, vec![samples::bounced()]) {
         pages.insert("proof".to_owned(), story(&frame, &one, &[], true));
-        let gap = crate::store::ingestion::Gap { from_at: one.first_seen, to_at: one.last_seen, ..samples::gap() };
+        let gap =
+            crate::store::ingestion::Gap { from_at: one.first_seen, to_at: one.last_seen, ..samples::gap() };
         pages.insert("mail-gap".to_owned(), story(&frame, &one, &[gap], false));
     }
 
@@ -143,7 +146,13 @@ fn ingestions(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
         ("ingestion-refused", vec![refused], vec![]),
         ("ingestion-new", vec![fresh], vec![]),
     ] {
-        let input = ingestion::Input { sources: &sources, gaps: &gaps, ledger: &ledger, unknown: &unknown, phrases: &phrases };
+        let input = ingestion::Input {
+            sources: &sources,
+            gaps: &gaps,
+            ledger: &ledger,
+            unknown: &unknown,
+            phrases: &phrases,
+        };
         pages.insert(name.to_owned(), ingestion::view(frame, input).render().unwrap());
     }
 }
@@ -196,7 +205,8 @@ fn unbalanced(text: &str) -> Option<String> {
     let mut open: Vec<&str> = Vec::new();
     for tag in text.split('<').skip(1).filter_map(|part| part.split_once('>').map(|(tag, _)| tag)) {
         let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap();
-        if tag.starts_with('!') || VOID.contains(&name) || name == "br" || name == "hr" || tag.ends_with('/') {
+        if tag.starts_with('!') || VOID.contains(&name) || name == "br" || name == "hr" || tag.ends_with('/')
+        {
             continue;
         }
         if !tag.starts_with('/') {
@@ -246,8 +256,10 @@ fn every_field_has_a_name_and_every_id_is_one() {
         }
         for field in all(&page, "input:not([type=hidden]), select, textarea") {
             let value = field.value();
-            let labelled = value.attr("id").is_some_and(|id| !all(&page, &format!("label[for='{id}']")).is_empty());
-            let inside = field.ancestors().filter_map(ElementRef::wrap).any(|up| up.value().name() == "label");
+            let labelled =
+                value.attr("id").is_some_and(|id| !all(&page, &format!("label[for='{id}']")).is_empty());
+            let inside =
+                field.ancestors().filter_map(ElementRef::wrap).any(|up| up.value().name() == "label");
             assert!(labelled || inside || value.attr("aria-label").is_some(), "{name}: {}", field.html());
         }
         for reference in ["aria-describedby", "aria-labelledby"] {
@@ -257,7 +269,11 @@ fn every_field_has_a_name_and_every_id_is_one() {
         }
         for button in all(&page, "button, a, summary") {
             let words = button.text().collect::<String>();
-            assert!(!words.trim().is_empty() || button.value().attr("aria-label").is_some(), "{name}: {}", button.html());
+            assert!(
+                !words.trim().is_empty() || button.value().attr("aria-label").is_some(),
+                "{name}: {}",
+                button.html()
+            );
         }
     });
 }
@@ -268,14 +284,20 @@ fn no_page_carries_code_or_style_of_its_own() {
         let page = Html::parse_document(text);
         assert!(all(&page, "style, iframe, object, embed, base").is_empty(), "{name}");
         for script in all(&page, "script") {
-            assert!(script.value().attr("src").is_some() && script.text().all(|text| text.trim().is_empty()), "{name}");
+            assert!(
+                script.value().attr("src").is_some() && script.text().all(|text| text.trim().is_empty()),
+                "{name}"
+            );
         }
         for element in all(&page, "*") {
             for (attribute, value) in element.value().attrs() {
                 let code = attribute == "style" || attribute.starts_with("on");
                 assert!(!code, "{name}: {attribute}");
                 let leads = matches!(attribute, "href" | "src" | "action" | "srcset");
-                assert!(!leads || !value.trim_start().to_lowercase().starts_with("javascript:"), "{name}: {value}");
+                assert!(
+                    !leads || !value.trim_start().to_lowercase().starts_with("javascript:"),
+                    "{name}: {value}"
+                );
                 assert!(!value.starts_with("data:"), "{name}: {value}");
             }
         }
@@ -290,15 +312,27 @@ fn hostile_texts_come_out_as_texts() {
             let mails = samples::visible(role, vec![samples::hostile(payload)]);
             let page = Page { mails: mails.clone(), ..Page::default() };
             let mut query = Query::default();
-            for name in ["q", "sender", "rcpt", "subject", "queue_id", "message_id", "relay", "domain", "ip", "from"] {
+            for name in
+                ["q", "sender", "rcpt", "subject", "queue_id", "message_id", "relay", "domain", "ip", "from"]
+            {
                 query.add(name, payload);
             }
             let mut texts = vec![list(&frame, &query, &page, &[]), begin(&frame, &mails, &mails, true)];
-            texts.extend(mails.iter().flat_map(|mail| [story(&frame, mail, &[], false), story(&frame, mail, &[], true)]));
+            texts.extend(
+                mails
+                    .iter()
+                    .flat_map(|mail| [story(&frame, mail, &[], false), story(&frame, mail, &[], true)]),
+            );
             for text in texts {
                 let page = Html::parse_document(&text);
-                assert!(all(&page, "script:not([src]), img[onerror], [onfocus], [autofocus], b > b").is_empty());
-                assert!(all(&page, "*").iter().all(|element| element.value().attrs().all(|(name, _)| !name.starts_with("on"))));
+                assert!(
+                    all(&page, "script:not([src]), img[onerror], [onfocus], [autofocus], b > b").is_empty()
+                );
+                assert!(
+                    all(&page, "*")
+                        .iter()
+                        .all(|element| element.value().attrs().all(|(name, _)| !name.starts_with("on")))
+                );
                 let words: String = page.root_element().text().collect();
                 assert!(words.contains(payload), "{payload} was lost");
             }
@@ -343,7 +377,10 @@ fn templates_never_mark_a_text_as_safe() {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains("|safe") && !text.contains("| safe") && !text.contains("escape none"), "{path:?}");
+        assert!(
+            !text.contains("|safe") && !text.contains("| safe") && !text.contains("escape none"),
+            "{path:?}"
+        );
         seen += 1;
     }
     assert!(seen > 10);
@@ -365,7 +402,13 @@ fn a_full_list_stays_within_its_weight() {
     let frame = samples::frame(Role::Admin, Lang::De);
     let mut mails = Vec::new();
     for number in 0..50 {
-        let mut kinds = [samples::mail(1, 1), samples::bounced(), samples::delayed(), samples::rejected(), samples::junk()];
+        let mut kinds = [
+            samples::mail(1, 1),
+            samples::bounced(),
+            samples::delayed(),
+            samples::rejected(),
+            samples::junk(),
+        ];
         let mut mail = kinds[number % 5].clone();
         kinds[0].status = mail.status;
         mail.id = crate::model::mail::MailId(mail.id.0 - number as i64 * 7_919_777);

@@ -39,7 +39,9 @@ fn every_parameter_reaches_the_filter() {
 
 #[test]
 fn bad_values_are_named_and_the_rest_is_applied() {
-    let query = Query::parse("from=yesterday&to=2026-11-20&ip=here&status=open&size_from=-1&tls=perhaps&before=x&q=ok");
+    let query = Query::parse(
+        "from=yesterday&to=2026-11-20&ip=here&status=open&size_from=-1&tls=perhaps&before=x&q=ok",
+    );
     let names: Vec<_> = query.faults().iter().map(|fault| fault.name).collect();
     assert_eq!(names, ["from", "ip", "status", "size_from", "tls", "before"]);
     assert_eq!(query.value("q"), "ok");
@@ -77,7 +79,9 @@ fn a_changed_filter_begins_at_the_newest_page() {
 
 #[test]
 fn sizes_are_read_in_all_their_writings() {
-    for (text, bytes) in [("0", 0), ("300", 300), ("300 b", 300), ("2k", 2048), ("2 KiB", 2048), ("1G", 1 << 30)] {
+    for (text, bytes) in
+        [("0", 0), ("300", 300), ("300 b", 300), ("2k", 2048), ("2 KiB", 2048), ("1G", 1 << 30)]
+    {
         assert_eq!(size(text), Some(bytes), "{text}");
     }
     for text in ["", "x", "1.5M", "-1", "99999999999999999999", "9999999999999999G"] {

@@ -175,7 +175,8 @@ fn grounds(story: Story<'_>) -> String {
     let tries = story.worst().map_or(0, |row| row.attempts);
     let tried = (mail.status == Status::Delayed && tries > 0)
         .then(|| lang.tn("story.grounds.tried", i64::from(tries), &[]));
-    let next = story.next_try().map(|next| lang.tf("story.grounds.next", &[("next", &formats.sentence(next))]));
+    let next =
+        story.next_try().map(|next| lang.tf("story.grounds.next", &[("next", &formats.sentence(next))]));
     let late: Vec<String> = [Some(ago), tried, next].into_iter().flatten().collect();
     parts.push(late.join(", ") + ".");
     if mail.status == Status::Bounced && mail.recipients.len() > 1 && others_have_it(story) {

@@ -133,7 +133,8 @@ fn recipient(story: Story<'_>, row: &Recipient) -> RecipientRow {
 /// `550 5.1.1`, as far as the reply tells.
 pub fn code(row: &Recipient) -> Option<String> {
     let reply = reply_code(words_of(&row.reply));
-    let parts: Vec<&str> = [reply, Some(row.dsn.as_str()).filter(|dsn| !dsn.is_empty())].into_iter().flatten().collect();
+    let parts: Vec<&str> =
+        [reply, Some(row.dsn.as_str()).filter(|dsn| !dsn.is_empty())].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
@@ -143,7 +144,8 @@ pub fn spans(story: Story<'_>) -> Vec<Span> {
     let Some(row) = story.worst() else { return Vec::new() };
     let Some([before, queue, connect, transmit]) = parts(&row.delays) else { return Vec::new() };
     let first = story.attempts().find(|(_, tried)| tried.address == row.address);
-    let received = first.and_then(|(_, tried)| parts(&tried.delays)).map_or(before, |[first, ..]| first.min(before));
+    let received =
+        first.and_then(|(_, tried)| parts(&tried.delays)).map_or(before, |[first, ..]| first.min(before));
     let (lang, formats) = (story.lang(), &story.frame.formats);
     let lengths = [
         (lang.t("story.time.before"), "info", received),
@@ -167,6 +169,7 @@ pub fn spans(story: Story<'_>) -> Vec<Span> {
 }
 
 fn parts(delays: &str) -> Option<[f64; 4]> {
-    let mut parts = delays.split('/').map(|part| part.parse::<f64>().ok().filter(|s| s.is_finite() && *s >= 0.0));
+    let mut parts =
+        delays.split('/').map(|part| part.parse::<f64>().ok().filter(|s| s.is_finite() && *s >= 0.0));
     Some([parts.next()??, parts.next()??, parts.next()??, parts.next()??])
 }

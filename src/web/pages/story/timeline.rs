@@ -62,7 +62,14 @@ pub fn of(story: Story<'_>, symbols: &[Symbol]) -> Vec<Step> {
         let range = story.frame.formats.range(gap.from_at, gap.to_at);
         let heading = story.lang().tf("story.gap", &[("range", &range)]);
         let text = story.lang().t("story.gap.text").to_owned();
-        Step { moment: gap.from_at, tone: "wait", icon: "exclamation-triangle", heading, text, ..Step::default() }
+        Step {
+            moment: gap.from_at,
+            tone: "wait",
+            icon: "exclamation-triangle",
+            heading,
+            text,
+            ..Step::default()
+        }
     }));
     steps.sort_by_key(|step| step.moment);
     for step in &mut steps {
@@ -160,13 +167,19 @@ impl Teller<'_> {
             StepKind::Held(reason) => plain("wait", "pause-circle", lang.t("story.step.held"), reason),
             StepKind::Released => plain("info", "check-lg", lang.t("story.step.released"), ""),
             StepKind::Discarded(reason) => plain("idle", "trash3", lang.t("story.step.discarded"), reason),
-            StepKind::Expired => {
-                plain("bad", "hourglass-bottom", lang.t("story.step.expired"), lang.t("story.step.expired.text"))
-            }
+            StepKind::Expired => plain(
+                "bad",
+                "hourglass-bottom",
+                lang.t("story.step.expired"),
+                lang.t("story.step.expired.text"),
+            ),
             StepKind::Notice(notice) => self.notice(notice.kind, &notice.queue_id),
-            StepKind::Quarantined => {
-                plain("junk", "shield-exclamation", lang.t("story.step.quarantined"), lang.t("story.step.quarantined.text"))
-            }
+            StepKind::Quarantined => plain(
+                "junk",
+                "shield-exclamation",
+                lang.t("story.step.quarantined"),
+                lang.t("story.step.quarantined.text"),
+            ),
             StepKind::Removed => plain("idle", "check-lg", lang.t("story.step.removed"), ""),
         };
         step.moment = at;
@@ -235,7 +248,10 @@ impl Teller<'_> {
             tone,
             icon,
             heading: match shown {
-                Some(_) => lang.tf("story.step.checked", &[("verdict", lang.t_in("checked", self.story.mail.verdict.code()))]),
+                Some(_) => lang.tf(
+                    "story.step.checked",
+                    &[("verdict", lang.t_in("checked", self.story.mail.verdict.code()))],
+                ),
                 None => lang.t("story.step.checked.plain").to_owned(),
             },
             text: [score, signed].into_iter().flatten().collect::<Vec<_>>().join(" "),
@@ -291,7 +307,8 @@ impl Teller<'_> {
         let host = look::relay_host(&row.relay);
         let server = (!row.local && !host.is_empty()).then(|| host.to_owned());
         let tls = row.tls.as_deref().filter(|_| !row.local).map(|tls| encrypted(lang, tls));
-        let clear_words = !same && !(row.local && row.status == Status::Sent) && !row.reply.is_empty();
+        let at_home = row.local && row.status == Status::Sent;
+        let says_something = !(same || at_home || row.reply.is_empty());
         let through = row.orig_to.as_ref().filter(|orig| **orig != row.address);
         let through = through.map(|orig| lang.tf("story.through", &[("address", orig)]));
         Some(Step {
@@ -299,7 +316,7 @@ impl Teller<'_> {
             icon,
             heading: lang.tf("story.step.try", &[("who", &who), ("outcome", &outcome)]),
             text: sentence([server, tls, through]),
-            quote: clear_words.then(|| words_of(&row.reply).to_owned()),
+            quote: says_something.then(|| words_of(&row.reply).to_owned()),
             ..Step::default()
         })
     }
@@ -362,14 +379,23 @@ impl Teller<'_> {
             NoticeKind::Postmaster => (lang.t("story.step.told_postmaster"), lang.t("story.step.told.copy")),
         };
         let notice = self.story.related.iter().find(|other| other.queue_id.as_deref() == Some(queue_id));
-        let link = notice.map(|other| (mails::story_link(self.story.frame, other.id), lang.t("story.step.notice")));
+        let link =
+            notice.map(|other| (mails::story_link(self.story.frame, other.id), lang.t("story.step.notice")));
         let tone = if kind == NoticeKind::Success { "ok" } else { "info" };
-        Step { tone, icon: "envelope", heading: heading.to_owned(), text: text.to_owned(), link, ..Step::default() }
+        Step {
+            tone,
+            icon: "envelope",
+            heading: heading.to_owned(),
+            text: text.to_owned(),
+            link,
+            ..Step::default()
+        }
     }
 }
 
 fn explained(symbol: &Symbol) -> String {
-    let options: Vec<&str> = symbol.options.iter().map(String::as_str).filter(|option| !option.is_empty()).collect();
+    let options: Vec<&str> =
+        symbol.options.iter().map(String::as_str).filter(|option| !option.is_empty()).collect();
     let description = symbol.description.as_deref().unwrap_or_default();
     match (description, options.join(", ")) {
         (description, options) if options.is_empty() => description.to_owned(),
