@@ -141,7 +141,8 @@ impl App {
             logo_light: web.branding.logo_light.clone(),
             footer_company: web.branding.company.clone(),
             footer_company_url: web.branding.company_url.clone(),
-            retention_days: (days(self.config.retention.lines), days(self.config.retention.mails)),
+            keep_mails: self.config.retention.mails,
+            keep_lines: self.config.retention.lines,
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
@@ -165,10 +166,6 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
         ),
     };
     Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
-}
-
-fn days(length: Duration) -> i64 {
-    i64::try_from(length.as_secs() / 86_400).unwrap_or(i64::MAX)
 }
 
 fn http_settings(config: &Config) -> http::Settings {

@@ -115,12 +115,7 @@ CREATE TABLE unknown_phrase (
 -- What admins corrected in or added to the dictionary of remote answers.
 CREATE TABLE reply_override (
     id         VARCHAR(64) NOT NULL PRIMARY KEY,
-    pattern    VARCHAR(500) NOT NULL,
-    who_acts   VARCHAR(32) NOT NULL,
-    text_en    TEXT NOT NULL,
-    text_de    TEXT NOT NULL,
-    next_en    TEXT NOT NULL,
-    next_de    TEXT NOT NULL,
+    data       TEXT NOT NULL,
     changed_by VARCHAR(320) NOT NULL,
     changed_at BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -115,12 +115,7 @@ CREATE TABLE unknown_phrase (
 -- What admins corrected in or added to the dictionary of remote answers.
 CREATE TABLE reply_override (
     id         TEXT NOT NULL PRIMARY KEY,
-    pattern    TEXT NOT NULL,
-    who_acts   TEXT NOT NULL,
-    text_en    TEXT NOT NULL,
-    text_de    TEXT NOT NULL,
-    next_en    TEXT NOT NULL,
-    next_de    TEXT NOT NULL,
+    data       TEXT NOT NULL,
     changed_by TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 );

@@ -4,12 +4,14 @@
 
 pub mod assets;
 pub mod cron;
+mod desk;
 pub mod errors;
 pub mod format;
 pub mod health;
 pub mod login;
 pub mod pages;
 pub mod preferences;
+mod replies;
 pub mod router;
 pub mod security;
 pub mod session;

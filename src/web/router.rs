@@ -7,15 +7,13 @@ use axum::{
     http::Method,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
-    routing::MethodRouter,
+    routing::{MethodRouter, get},
 };
 
 use super::{
-    assets, cron,
+    assets, cron, desk,
     errors::WebError,
-    health, login,
-    pages::routes,
-    preferences, security,
+    health, login, preferences, replies, security,
     state::AppState,
     visitor::{Caller, recognise},
 };
@@ -61,14 +59,16 @@ const fn page(path: &'static str, access: Access, routes: fn() -> MethodRouter<A
 
 /// All addresses, in the order of the navigation.
 pub const PAGES: &[Page] = &[
-    page("/", Access::SignedIn, routes::start),
-    page("/find", Access::SignedIn, routes::find),
-    page("/mails", Access::SignedIn, routes::mails),
-    page("/mails.csv", Access::SignedIn, routes::mails_csv),
-    page("/mails/{id}", Access::SignedIn, routes::mail),
-    page("/mails/{id}/proof", Access::SignedIn, routes::proof),
-    page("/ingestion", Access::AtLeast(Role::Admin), routes::ingestion),
-    page(assets::ROUTE, Access::Public, assets::files),
+    page("/", Access::SignedIn, desk::start_page),
+    page("/mails", Access::SignedIn, desk::mails_page),
+    page("/mails.csv", Access::SignedIn, desk::mails_csv),
+    page("/mails/{id}", Access::SignedIn, desk::mail_page),
+    page("/mails/{id}/proof", Access::SignedIn, desk::proof_page),
+    page("/find", Access::SignedIn, desk::find_page),
+    page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
+    page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
+    page("/replies", Access::AtLeast(Role::Admin), replies::page),
+    page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/login", Access::Public, login::page),
     page("/login/start", Access::Public, login::start),
     page("/login/link/{token}", Access::Public, login::link),

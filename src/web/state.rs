@@ -8,10 +8,9 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{security::Limiter, text::Lang, visitor::Scopes};
+use super::{replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
 use crate::{
     model::{
-        explain::Dictionary,
         time::{Clock, Millis},
         user::{RoleRules, SessionLimits},
     },
@@ -46,8 +45,10 @@ pub struct WebSettings {
     pub footer_company: Option<String>,
     /// Where that name leads to.
     pub footer_company_url: Option<String>,
-    /// Days for which raw lines, and mails with their stories, are kept.
-    pub retention_days: (i64, i64),
+    /// How long mails and their stories are kept.
+    pub keep_mails: Duration,
+    /// How long raw log lines are kept.
+    pub keep_lines: Duration,
     /// `/readyz` fails when the last successful poll is older than this.
     pub poll_patience: Duration,
 }
@@ -108,12 +109,12 @@ pub struct Parts {
     pub rules: RoleRules,
     /// Poll and prune.
     pub jobs: Arc<dyn Jobs>,
-    /// What the answers of other servers mean.
-    pub dictionary: Arc<Dictionary>,
     /// The present moment.
     pub clock: Clock,
     /// When the process began to serve.
     pub started: Millis,
+    /// What other servers' answers mean, with the admins' corrections.
+    pub(super) replies: Replies,
     /// Scopes worked out a moment ago.
     pub(super) scopes: Scopes,
     /// Who tried to sign in how often.
@@ -136,8 +137,7 @@ impl AppState {
         clock: Clock,
     ) -> Self {
         let started = clock.now();
-        let dictionary = Arc::new(Dictionary::built_in());
-        let (scopes, limiter) = (Scopes::default(), Limiter::default());
+        let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
         Self(Arc::new(Parts {
             db,
             mailcow,
@@ -145,9 +145,9 @@ impl AppState {
             settings,
             rules,
             jobs,
-            dictionary,
             clock,
             started,
+            replies,
             scopes,
             limiter,
         }))

@@ -14,7 +14,6 @@ pub mod paste;
 pub mod plain;
 pub mod proof;
 pub mod query;
-pub mod routes;
 pub mod start;
 mod story;
 

@@ -184,7 +184,8 @@ impl Portal {
             logo_light: None,
             footer_company: None,
             footer_company_url: None,
-            retention_days: (14, 120),
+            keep_mails: Duration::from_secs(120 * 86_400),
+            keep_lines: Duration::from_secs(14 * 86_400),
             poll_patience: Duration::from_secs(900),
         };
         let clock = Clock::by_hand(Arc::clone(&hand));

@@ -1,0 +1,393 @@
+//! The handlers of the pages that people read: take the visitor and the query, ask `store`, build the view, render.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderMap, HeaderValue, Uri, header, request},
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{MethodRouter, get, post},
+};
+use futures_util::stream;
+
+use super::{
+    errors::WebError,
+    pages::{
+        csv,
+        find::{self, Asked, Question},
+        frame::{Entry, Frame, Freshness},
+        ingestion, mail, mails,
+        mails::Whose,
+        paste, proof,
+        query::Query,
+        start,
+    },
+    state::{AppState, JobEnd},
+    visitor::Guest,
+};
+use crate::{
+    model::{
+        explain::Dictionary,
+        filter::{Filter, Place},
+        mail::{MailId, VisibleMail},
+        scope::{Role, Scope},
+        time::Millis,
+        user::Visitor,
+    },
+    parse::postfix,
+    store::{
+        self, Db,
+        ingestion::{Gap, Source},
+        lines, mails as shelf, scans,
+    },
+};
+
+/// Rows of one piece of an export.
+const EXPORT_PIECE: usize = 500;
+/// A pasted text is looked at up to this many bytes.
+const PASTE: usize = 1 << 20;
+/// How long after its last fact a gap may still be part of a mail's story.
+const AFTERMATH: Duration = Duration::from_secs(60);
+
+/// A visitor at work: who asks, in which frame, for what.
+struct Desk {
+    state: AppState,
+    visitor: Visitor,
+    frame: Frame,
+    query: String,
+    /// The list with its filter, if that is where the visitor came from.
+    back: Option<String>,
+}
+
+impl FromRequestParts<AppState> for Desk {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &AppState) -> Result<Self, WebError> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        let guest = Guest::read(state, parts);
+        let here = below_base(state, &parts.uri);
+        let frame = Frame::around(state, &guest, Some(&visitor), &here);
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let back = list_before(state, &parts.headers);
+        Ok(Self { state: state.clone(), visitor, frame, query, back })
+    }
+}
+
+fn list_before(state: &AppState, headers: &HeaderMap) -> Option<String> {
+    let before = url::Url::parse(headers.get(header::REFERER)?.to_str().ok()?).ok()?;
+    let list = state.settings.at("/mails");
+    let ours = before.origin() == state.settings.public_url.origin() && before.path() == list;
+    ours.then(|| list + &Query::parse(before.query().unwrap_or_default()).link())
+}
+
+/// The path and query of a request below the base path.
+fn below_base(state: &AppState, uri: &Uri) -> String {
+    let whole = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = whole.strip_prefix(&state.settings.base_path).unwrap_or(whole);
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+impl Desk {
+    fn db(&self) -> &Db {
+        &self.state.db
+    }
+
+    fn scope(&self) -> &Scope {
+        &self.visitor.scope
+    }
+
+    fn now(&self) -> Millis {
+        self.frame.formats.now
+    }
+
+    fn whose(&self) -> Whose {
+        match (self.visitor.role, self.scope()) {
+            (Role::Admin, _) => Whose::All,
+            (Role::DomainAdmin, Scope::Only(holdings)) => {
+                Whose::Domains(holdings.domains.iter().cloned().collect())
+            }
+            _ => Whose::Own,
+        }
+    }
+
+    /// Notes how fresh the data are, and gives what lies behind: sources, and gaps in the range.
+    async fn freshness(
+        &mut self,
+        entry: Entry,
+        from: Millis,
+        to: Millis,
+    ) -> Result<(Vec<Source>, Vec<Gap>), WebError> {
+        let sources = store::ingestion::sources(self.db()).await?;
+        let gaps = store::ingestion::gaps(self.db(), from, to).await?;
+        self.frame.entry = Some(entry);
+        self.frame.freshness = Some(Freshness::of(&sources, &gaps, self.now()));
+        Ok((sources, gaps))
+    }
+
+    async fn dictionary(&self) -> Result<Arc<Dictionary>, WebError> {
+        Ok(self.state.replies.current(self.db(), self.now()).await?)
+    }
+
+    fn retention_days(&self) -> (i64, i64) {
+        let days = |span: Duration| i64::try_from(span.as_secs() / 86_400).unwrap_or(i64::MAX);
+        (days(self.state.settings.keep_lines), days(self.state.settings.keep_mails))
+    }
+}
+
+fn render(page: &impl Template) -> Result<Response, WebError> {
+    Ok(Html(page.render().map_err(WebError::broken)?).into_response())
+}
+
+/// `/`: is my mail all right?
+pub fn start_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        if let Some(old) = old_address(&desk) {
+            return Ok(old.into_response());
+        }
+        let now = desk.now();
+        let week = start::week_begin(&desk.frame);
+        let (sources, gaps) = desk.freshness(Entry::Start, week, now).await?;
+        let (db, scope) = (desk.db(), desk.scope());
+        let filter = start::trouble_filter(now);
+        let troubles = shelf::search(db, scope, &filter, Place::Newest, start::TROUBLES).await?.mails;
+        let latest = shelf::search(db, scope, &Filter::default(), Place::Newest, start::LATEST).await?.mails;
+        let hours = shelf::hours(db, scope, week, now.plus(Duration::from_secs(1))).await?;
+        let whose = desk.whose();
+        let dictionary = desk.dictionary().await?;
+        let input = start::Input {
+            troubles: &troubles,
+            latest: &latest,
+            hours: &hours,
+            sources: &sources,
+            gaps: &gaps,
+            whose: &whose,
+        };
+        render(&start::view(&desk.frame, &dictionary, input))
+    })
+}
+
+/// Addresses of the PHP app lead on, with their filters.
+fn old_address(desk: &Desk) -> Option<Redirect> {
+    let pairs = || url::form_urlencoded::parse(desk.query.as_bytes());
+    let task = pairs().find(|(name, _)| name == "task")?.1;
+    if task != "monitor" {
+        return Some(Redirect::to(&desk.frame.url("/")));
+    }
+    const STATUSES: [&str; 7] = ["sent", "delayed", "bounced", "", "soft-rejected", "rejected", "junk"];
+    let mut query = Query::default();
+    for (name, value) in pairs() {
+        match &*name {
+            "timestamp" => {
+                query.add("from", &value);
+                query.add("to", &value);
+            }
+            "recipient" => query.add("rcpt", &value),
+            "status" => {
+                let word = value.parse::<usize>().ok().and_then(|code| STATUSES.get(code).copied());
+                query.add("status", word.unwrap_or_default());
+            }
+            "queue_id" | "message_id" | "sender" | "subject" | "ip" | "attachment" => {
+                query.add(&name, &value)
+            }
+            _ => {}
+        }
+    }
+    Some(Redirect::to(&mails::link(&desk.frame, &query)))
+}
+
+/// `/mails`: the list.
+pub fn mails_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        let query = Query::parse(&desk.query);
+        let filter = query.filter(&desk.frame.formats.zone, desk.now());
+        let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(desk.now()));
+        let (_, gaps) = desk.freshness(Entry::Mails, from, to).await?;
+        let page = shelf::search(desk.db(), desk.scope(), &filter, query.place(), mails::PER_PAGE).await?;
+        let whose = desk.whose();
+        let dictionary = desk.dictionary().await?;
+        let input =
+            mails::Input { page: &page, gaps: &gaps, whose: &whose, retention_days: desk.retention_days().1 };
+        render(&mails::view(&desk.frame, &dictionary, &query, input))
+    })
+}
+
+/// `/mails.csv`: what the filter shows, complete, one line a visible recipient.
+pub fn mails_csv() -> MethodRouter<AppState> {
+    get(async |desk: Desk| {
+        let query = Query::parse(&desk.query);
+        let filter = query.filter(&desk.frame.formats.zone, desk.now());
+        let name = csv::file_name(&export_name(&desk), &query, &desk.frame.formats);
+        let disposition = format!("attachment; filename=\"{name}\"");
+        let rows = stream::try_unfold((desk, filter, Some(Place::Newest), true), export_piece);
+        let mut response = Body::from_stream(rows).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+        let disposition = HeaderValue::from_str(&disposition).map_err(WebError::broken)?;
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+        Ok::<_, WebError>(response)
+    })
+}
+
+type Export = (Desk, Filter, Option<Place>, bool);
+
+async fn export_piece(
+    (desk, filter, place, first): Export,
+) -> Result<Option<(String, Export)>, std::io::Error> {
+    let Some(place) = place else { return Ok(None) };
+    let page = shelf::search(desk.db(), desk.scope(), &filter, place, EXPORT_PIECE).await;
+    let page = page.map_err(|error| {
+        tracing::error!(%error, "an export broke off");
+        std::io::Error::other("the export broke off")
+    })?;
+    let mut text = if first { csv::HEAD.to_owned() } else { String::new() };
+    for mail in &page.mails {
+        csv::write(&mut text, mail, &desk.frame.formats);
+    }
+    Ok(Some((text, (desk, filter, page.older.map(Place::Before), false))))
+}
+
+fn export_name(desk: &Desk) -> String {
+    match desk.whose() {
+        Whose::All => "all".to_owned(),
+        Whose::Domains(domains) => domains.join("_"),
+        Whose::Own => desk.visitor.address.clone(),
+    }
+}
+
+/// The parts of a story.
+struct Told {
+    mail: VisibleMail,
+    related: Vec<VisibleMail>,
+    symbols: Vec<crate::model::scan::Symbol>,
+    lines: lines::Lines,
+    gaps: Vec<Gap>,
+}
+
+async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
+    let id = id.parse().map(MailId).map_err(|_| WebError::NotFound)?;
+    let mail = shelf::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)?;
+    let end = if mail.status.is_final() { mail.last_seen.plus(AFTERMATH) } else { desk.now() };
+    let (_, gaps) = desk.freshness(Entry::Mails, mail.first_seen, end).await?;
+    let (db, scope) = (desk.db(), desk.scope());
+    let related = shelf::related(db, scope, &mail).await?;
+    let symbols = scans::symbols(db, scope, &mail).await?;
+    let lines = lines::of_mail(db, scope, &mail, postfix::parse).await?;
+    Ok(Told { mail, related, symbols, lines, gaps })
+}
+
+impl Told {
+    fn input<'a>(&'a self, back: Option<&'a str>, retention_days: (i64, i64)) -> mail::Input<'a> {
+        mail::Input {
+            mail: &self.mail,
+            related: &self.related,
+            symbols: &self.symbols,
+            lines: &self.lines,
+            gaps: &self.gaps,
+            back,
+            retention_days,
+        }
+    }
+}
+
+/// `/mails/{id}`: the story. A foreign, missing or pruned id is not found, all the same.
+pub fn mail_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk, Path(id): Path<String>| {
+        let told = told(&mut desk, &id).await?;
+        let dictionary = desk.dictionary().await?;
+        render(&mail::view(&desk.frame, &dictionary, told.input(desk.back.as_deref(), desk.retention_days())))
+    })
+}
+
+/// `/mails/{id}/proof`: the story on paper.
+pub fn proof_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk, Path(id): Path<String>| {
+        let told = told(&mut desk, &id).await?;
+        let dictionary = desk.dictionary().await?;
+        let whole = url::form_urlencoded::parse(desk.query.as_bytes())
+            .any(|(name, value)| name == "lines" && value == "all");
+        render(&proof::view(&desk.frame, &dictionary, told.input(None, desk.retention_days()), whole))
+    })
+}
+
+/// `/find`: where is my mail?
+pub fn find_page() -> MethodRouter<AppState> {
+    get(async |desk: Desk| {
+        let mut fields = std::collections::HashMap::new();
+        for (name, value) in url::form_urlencoded::parse(desk.query.as_bytes()) {
+            fields.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+        }
+        let field = |name: &str| fields.get(name).map_or("", String::as_str);
+        let question = Question::new(field("way"), field("who"), field("from"));
+        show_find(desk, question.map_or(Asked::Nothing, Asked::Question), Vec::new()).await
+    })
+    .post(async |desk: Desk, body: String| {
+        let pasted = url::form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "text");
+        let pasted = pasted.map(|(_, text)| text.into_owned()).unwrap_or_default();
+        let cut = (0..=pasted.len().min(PASTE)).rev().find(|at| pasted.is_char_boundary(*at));
+        let ids = paste::extract_ids(pasted.get(..cut.unwrap_or(0)).unwrap_or_default());
+        show_find(desk, Asked::Paste, ids).await
+    })
+}
+
+async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<Response, WebError> {
+    let filters: Vec<Filter> = match &asked {
+        Asked::Question(question) => vec![question.filter(&desk.frame)],
+        Asked::Paste => ids.into_iter().map(id_filter).collect(),
+        Asked::Nothing => Vec::new(),
+    };
+    let from = filters.iter().filter_map(|filter| filter.from).min();
+    let from = from.unwrap_or(desk.now().minus(Duration::from_secs(7 * 86_400)));
+    let (_, gaps) = desk.freshness(Entry::Find, from, desk.now()).await?;
+    let mut hits: Vec<VisibleMail> = Vec::new();
+    for filter in &filters {
+        let page = shelf::search(desk.db(), desk.scope(), filter, Place::Newest, find::MOST).await?;
+        hits.extend(page.mails);
+    }
+    hits.sort_by_key(|mail| std::cmp::Reverse(mail.id));
+    hits.dedup_by_key(|mail| mail.id);
+    hits.truncate(find::MOST);
+    let dictionary = desk.dictionary().await?;
+    let input = find::Input { asked: &asked, hits: &hits, gaps: &gaps };
+    render(&find::view(&desk.frame, &dictionary, input))
+}
+
+fn id_filter(id: paste::Id) -> Filter {
+    match id {
+        paste::Id::Message(id) => Filter { message_id: Some(id), ..Filter::default() },
+        paste::Id::Queue(id) => Filter { queue_id: Some(id), ..Filter::default() },
+    }
+}
+
+/// `/ingestion`: is the log complete?
+pub fn ingestion_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        let now = desk.now();
+        let from = now.minus(Duration::from_secs(86_400 * ingestion::DAYS.unsigned_abs()));
+        let (sources, gaps) = desk.freshness(Entry::Ingestion, from, now).await?;
+        let ledger = store::ingestion::ledger(desk.db(), from).await?;
+        let unknown = store::ingestion::unknown(desk.db()).await?;
+        let phrases = store::ingestion::phrases(desk.db()).await?;
+        let input = ingestion::Input {
+            sources: &sources,
+            gaps: &gaps,
+            ledger: &ledger,
+            unknown: &unknown,
+            phrases: &phrases,
+        };
+        render(&ingestion::view(&desk.frame, input))
+    })
+}
+
+/// `/ingestion/read`: read the log now.
+pub fn read_now() -> MethodRouter<AppState> {
+    post(async |State(state): State<AppState>, visitor: Visitor| {
+        tracing::info!(by = visitor.address, "reading the log was asked for");
+        state.mailcow.retry();
+        if let JobEnd::Failed(words) = state.jobs.update().await {
+            tracing::warn!(words, "reading the log failed");
+        }
+        Redirect::to(&state.settings.at("/ingestion"))
+    })
+}
