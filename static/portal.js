@@ -56,13 +56,6 @@
 
   safely("message", () => { const message = document.querySelector("[data-message]"); if (message) message.focus(); });
 
-  safely("filter", () => {
-    for (const button of all("[data-unfold]")) {
-      const part = document.getElementById(button.dataset.unfold);
-      button.addEventListener("click", () => button.setAttribute("aria-expanded", String(part.classList.toggle("open"))));
-    }
-  });
-
   safely("keys", () => {
     if (root.dataset.keys === "off") return;
     document.addEventListener("keydown", (event) => {
