@@ -12,6 +12,7 @@ use crate::{
     ingest::{
         inventory,
         poll::{Polled, Poller},
+        quarantine,
     },
     model::{time::Millis, user::SessionLimits},
     store::{self, Db, audit, ingestion, lease, lines, mails, sessions},
@@ -50,9 +51,12 @@ impl Worker {
     /// Looks at Mailcow's mailboxes, aliases and domain admins.
     pub async fn inventory(&self) -> anyhow::Result<()> {
         let Some(held) = Held::take(&self.poller.db, "inventory", &self.holder).await? else { return Ok(()) };
-        let found = inventory::refresh(&self.poller.db, &self.poller.mailcow, Millis::now()).await;
+        let (db, mailcow, now) = (&self.poller.db, &self.poller.mailcow, Millis::now());
+        let found = inventory::refresh(db, mailcow, now).await;
+        let quarantine = quarantine::refresh(db, mailcow, self.poller.server, now).await;
         held.release().await;
-        found.map(drop).context("the inventory of mailboxes and aliases")
+        found.context("the inventory of mailboxes and aliases")?;
+        quarantine.map(drop).context("the quarantine")
     }
 
     /// Removes what is past its retention; false when somebody else does at present.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Cause, Error,
     http::{self, Http},
-    objects::{Alias, AliasDomain, Domain, DomainAdmin, HostTime, Mailbox, Version, rows},
+    objects::{Alias, AliasDomain, Domain, DomainAdmin, HostTime, Mailbox, Quarantined, Version, rows},
 };
 use crate::model::time::{Clock, Millis};
 
@@ -324,6 +324,11 @@ impl Mailcow {
         let counters: HashMap<String, serde::de::IgnoredAny> =
             self.object(Route::RspamdStats).await.or_else(absent)?;
         Ok(!counters.is_empty())
+    }
+
+    /// What lies in quarantine.
+    pub async fn quarantine(&self) -> Result<Vec<Quarantined>, Error> {
+        self.list(Route::Quarantine).await
     }
 
     /// All mailboxes.

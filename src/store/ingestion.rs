@@ -76,7 +76,6 @@ impl Source {
     pub fn succeed(&mut self, now: Millis) {
         self.polled_at = Some(now);
         self.succeeded_at = Some(now);
-        self.started_at.get_or_insert(now);
         self.error = None;
         self.error_since = None;
         self.refused = false;
