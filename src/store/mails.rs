@@ -240,6 +240,16 @@ fn wanted_states(filter: &Filter) -> Vec<u8> {
 
 /// The next ids in list order.
 async fn next_ids(db: &Db, driver: &Driver, filter: &Filter, at: Place, count: usize) -> Result<Vec<MailId>> {
+    let rows: Vec<(MailId,)> = db.fetch(ids_statement(driver, filter, at, count)).await?;
+    let ids: BTreeSet<MailId> = rows.into_iter().map(|(id,)| id).collect();
+    Ok(if matches!(at, Place::After(_)) {
+        ids.into_iter().take(count).collect()
+    } else {
+        ids.into_iter().rev().take(count).collect()
+    })
+}
+
+fn ids_statement(driver: &Driver, filter: &Filter, at: Place, count: usize) -> Sql<'static> {
     let mut low = filter.from.map_or(MailId(i64::MIN), MailId::floor);
     let mut high = filter.to.map_or(MailId(i64::MAX), |to| MailId::floor(Millis(to.0.saturating_add(999))));
     let ascending = match at {
@@ -263,14 +273,7 @@ async fn next_ids(db: &Db, driver: &Driver, filter: &Filter, at: Place, count: u
         one_range(&mut text, &mut values, *range, driver, (low, high), ascending);
         text.push_str(&format!(" LIMIT {count}) AS r{index}"));
     }
-    let statement = sql(text).bind_all(values);
-    let rows: Vec<(MailId,)> = db.fetch(statement).await?;
-    let ids: BTreeSet<MailId> = rows.into_iter().map(|(id,)| id).collect();
-    Ok(if ascending {
-        ids.into_iter().take(count).collect()
-    } else {
-        ids.into_iter().rev().take(count).collect()
-    })
+    sql(text).bind_all(values)
 }
 
 fn one_range(
@@ -379,25 +382,11 @@ pub struct HourCount {
 /// concerns two of them counts once per address.
 pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<Vec<HourCount>> {
     let (low, high) = (MailId::floor(from), MailId::floor(to));
-    let hour = 3600_i64 << MailId::HASH_BITS;
     let mut counts: BTreeMap<i64, HourCount> = BTreeMap::new();
     for range in scope_ranges(scope) {
-        let (text, key) = match range {
-            Range::Key(key, _) => (
-                "SELECT mail - mail % ? AS h, state, COUNT(*) FROM mail_key WHERE k = ? AND mail >= ? AND mail < ? GROUP BY h, state",
-                Some(key),
-            ),
-            _ => (
-                "SELECT id - id % ? AS h, state, COUNT(*) FROM mail WHERE id >= ? AND id < ? GROUP BY h, state",
-                None,
-            ),
-        };
         let floor = if let Range::Key(_, floor) = range { floor } else { low };
-        let mut statement = sql(text).bind(hour);
-        if let Some(key) = key {
-            statement = statement.bind(key);
-        }
-        let rows: Vec<(i64, i64, i64)> = db.fetch(statement.bind(low.max(floor)).bind(high)).await?;
+        let statement = hours_statement(range).bind(low.max(floor)).bind(high);
+        let rows: Vec<(i64, i64, i64)> = db.fetch(statement).await?;
         for (at, state, count) in rows {
             let at = MailId(at).second();
             let row = counts.entry(at.0).or_insert(HourCount { hour: at, received: 0, sent: 0, problems: 0 });
@@ -405,6 +394,25 @@ pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<V
         }
     }
     Ok(counts.into_values().collect())
+}
+
+/// Counts by hour and state in one range; the lowest id and the end are still to be bound. For all mails, every
+/// state is named: then both engines stay inside the index on (state, id) and read no mail.
+fn hours_statement(range: Range) -> Sql<'static> {
+    let hour = 3600_i64 << MailId::HASH_BITS;
+    if let Range::Key(key, _) = range {
+        let text = "SELECT mail - mail % ? AS h, state, COUNT(*) FROM mail_key \
+                    WHERE k = ? AND mail >= ? AND mail < ? GROUP BY h, state";
+        return sql(text).bind(hour).bind(key);
+    }
+    let states =
+        Status::ALL.iter().flat_map(|status| Direction::ALL.map(|direction| state(*status, direction)));
+    let text = format!(
+        "SELECT id - id % ? AS h, state, COUNT(*) FROM mail WHERE state IN ({}) AND id >= ? AND id < ? \
+         GROUP BY h, state",
+        places(Status::ALL.len() * Direction::ALL.len())
+    );
+    sql(text).bind(hour).bind_all(states)
 }
 
 fn add(row: &mut HourCount, state: i64, count: i64) {
@@ -435,3 +443,6 @@ pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
     super::search::prune(tx, MailId::second(end)).await?;
     Ok(more)
 }
+
+#[cfg(test)]
+mod plans;
