@@ -71,12 +71,7 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        let service = router::build(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
-        let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tokio::select! {
-            ended = server.into_future() => ended.context("the web server failed")?,
-            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {}
-        }
+        router::serve(state, listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
