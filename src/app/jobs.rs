@@ -15,7 +15,7 @@ use crate::{
         quarantine,
     },
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, sessions},
+    store::{self, Db, audit, ingestion, lease, lines, mails, search, sessions},
     web::state::{JobEnd, Jobs},
 };
 
@@ -59,6 +59,24 @@ impl Worker {
         held.release().await;
         found.context("the inventory of mailboxes and aliases")?;
         quarantine.map(drop).context("the quarantine")
+    }
+
+    /// Brings the search index up to date.
+    pub async fn index(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "search", &self.holder).await? else { return Ok(()) };
+        let fed = self.feed_index().await;
+        held.release().await;
+        fed.context("the search index")
+    }
+
+    async fn feed_index(&self) -> store::Result<()> {
+        let db = &self.poller.db;
+        search::shape(db).await?;
+        while search::feed(db).await? {
+            // Between two steps, pollers and visitors get their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Removes what is past its retention; false when somebody else does at present.

@@ -313,7 +313,7 @@ impl ScanPool {
             .collect();
         let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
-        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.clone()));
+        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.without_symbols()));
         let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
         Ok(Self { scans: scans.map(pool_scan).collect(), waited })
     }

@@ -7,5 +7,5 @@ pub mod inventory;
 mod join;
 pub mod poll;
 pub mod quarantine;
-mod sessions;
+pub mod sessions;
 mod shapes;

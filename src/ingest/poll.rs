@@ -226,7 +226,7 @@ impl Poller {
                 note_gap(&mut tx, rspamd, scans.lost).await?;
             }
             let bad = if round == 0 { (lines.bad, scans.bad) } else { (0, 0) };
-            self.take_batch(&mut tx, postfix, rspamd, rows, &batch_scans, bad, now, polled).await?;
+            self.take_batch(&mut tx, postfix, rspamd, rows, batch_scans, bad, now, polled).await?;
             tx.commit().await?;
         }
         Ok(true)
@@ -239,18 +239,19 @@ impl Poller {
         postfix: &mut Source,
         rspamd: &mut Source,
         rows: &[(LineRow<'_>, u64)],
-        scans: &[(Scan, u64)],
+        scans: Vec<(Scan, u64)>,
         bad: (i64, i64),
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
         let log: Vec<LogLine<'_>> = rows.iter().map(|(line, _)| line.as_line()).collect();
-        let scan_list: Vec<Scan> = scans.iter().map(|(scan, _)| scan.clone()).collect();
+        let scan_places: Vec<(Millis, u64)> = scans.iter().map(|(scan, hash)| (scan.at, *hash)).collect();
+        let scans: Vec<Scan> = scans.into_iter().map(|(scan, _)| scan).collect();
         let mut sessions = Sessions::from_json(&postfix.sessions);
         let batch = Batch {
             server: self.server,
             lines: &log,
-            scans: &scan_list,
+            scans: &scans,
             quarantined: &[],
             novelty: Novelty::New,
         };
@@ -264,8 +265,7 @@ impl Poller {
         }
         let places: Vec<(Millis, u64)> = rows.iter().map(|(line, hash)| (line.at, *hash)).collect();
         advance(postfix, &places);
-        let places: Vec<(Millis, u64)> = scans.iter().map(|(scan, hash)| (scan.at, *hash)).collect();
-        advance(rspamd, &places);
+        advance(rspamd, &scan_places);
         ingestion::save_source(tx, postfix).await?;
         ingestion::save_source(tx, rspamd).await?;
 

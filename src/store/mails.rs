@@ -10,6 +10,7 @@ use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, places, sql},
     keys::{Kind, address_key, key, keys_of, state},
+    search::Candidates,
 };
 use crate::model::{
     filter::{Filter, Place, bare_message_id},
@@ -22,6 +23,10 @@ use crate::model::{
 const WORK: usize = 6000;
 /// How many mails are read at once while a filter throws most of them away.
 const STRIDE: usize = 500;
+/// How many ids are asked for first where the search index has a candidate.
+const PROBE: usize = 32;
+/// What a step of a search costs at least, as mails looked at.
+const STEP: usize = 20;
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, Default)]
@@ -60,18 +65,47 @@ struct Driver {
 /// Mails that fit, newest first, `limit` a page.
 pub async fn search(db: &Db, scope: &Scope, filter: &Filter, place: Place, limit: usize) -> Result<Page> {
     let Some(driver) = driver(scope, filter) else { return Ok(Page::default()) };
+    if let Some(mut index) = Candidates::of(db, filter).await? {
+        let page = walk(db, scope, filter, &driver, place, limit, Some(&mut index)).await?;
+        if index.still_stands(db).await? {
+            return Ok(page);
+        }
+    }
+    walk(db, scope, filter, &driver, place, limit, None).await
+}
+
+async fn walk(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    driver: &Driver,
+    place: Place,
+    limit: usize,
+    mut index: Option<&mut Candidates>,
+) -> Result<Page> {
     let backwards = matches!(place, Place::After(_));
     let mut at = place;
     let mut found: Vec<VisibleMail> = Vec::new();
     let mut looked_at = 0;
     let mut stopped = None;
-    let residual = filter_needs_more(filter);
+    let mut stride = match &index {
+        Some(_) => PROBE,
+        None if filter_needs_more(filter) => STRIDE,
+        None => limit + 1,
+    };
     loop {
-        let stride = if residual { STRIDE } else { limit + 1 };
-        let ids = next_ids(db, &driver, filter, at, stride).await?;
+        if let Some(index) = &mut index {
+            let Some(next) = index.leap(db, at).await? else { break };
+            at = next;
+        }
+        let mut ids = next_ids(db, driver, filter, at, stride).await?;
         let exhausted = ids.len() < stride;
         let Some(last) = ids.last().copied() else { break };
-        looked_at += ids.len();
+        if let Some(index) = &mut index {
+            index.retain(db, &mut ids).await?;
+            stride = if ids.is_empty() { STRIDE.min(stride * 2) } else { PROBE };
+        }
+        looked_at += ids.len().max(STEP);
         for mail in read(db, &ids).await? {
             if let Some(mail) = scope.view(mail)
                 && filter.matches(&mail)
@@ -292,7 +326,7 @@ fn one_range(
 }
 
 /// The mails with these ids, in their order.
-async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::mail::Mail>> {
+pub(super) async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::mail::Mail>> {
     let mut mails = BTreeMap::new();
     for ids in ids.chunks(STRIDE) {
         let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
@@ -454,5 +488,6 @@ pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
     let end = rows.last().map(|row| row.id).filter(|_| more).unwrap_or(MailId::floor(before));
     tx.execute(sql("DELETE FROM scan WHERE id < ?").bind(end)).await?;
     tx.execute(sql("DELETE FROM scan_pending WHERE scan < ?").bind(end)).await?;
+    super::search::prune(tx, MailId::second(end)).await?;
     Ok(more)
 }
