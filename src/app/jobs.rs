@@ -20,7 +20,9 @@ use crate::{
 };
 
 /// A lease ends this long after its last renewal: so long a killed run blocks the next.
-const LEASE: Duration = Duration::from_secs(30);
+///
+/// It only saves work: who loses it while polling finds out in the database, and takes nothing twice.
+const LEASE: Duration = Duration::from_secs(5);
 
 /// Runs the jobs of one Mailcow.
 pub struct Worker {
@@ -45,7 +47,7 @@ impl Worker {
         let Some(held) = Held::take(&self.poller.db, "poll", &self.holder).await? else { return Ok(None) };
         let polled = self.poller.poll(Millis::now()).await;
         held.release().await;
-        Ok(Some(polled?))
+        Ok(polled?)
     }
 
     /// Looks at Mailcow's mailboxes, aliases and domain admins.

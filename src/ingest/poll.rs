@@ -109,9 +109,9 @@ impl From<remote::Error> for Fault {
 }
 
 impl Poller {
-    /// Polls both logs once. Fails only when the database does; what Mailcow does wrong is in the result and
-    /// in the state of the sources.
-    pub async fn poll(&self, now: Millis) -> store::Result<Polled> {
+    /// Polls both logs once; `None` when another poll took rows in the meantime, then this one leaves no trace.
+    /// Fails only when the database does; what Mailcow does wrong is in the result and in the state of the sources.
+    pub async fn poll(&self, now: Millis) -> store::Result<Option<Polled>> {
         let mut tx = self.db.begin().await?;
         let mut postfix = ingestion::source(&mut tx, self.server, "postfix").await?;
         let mut rspamd = ingestion::source(&mut tx, self.server, "rspamd").await?;
@@ -153,9 +153,11 @@ impl Poller {
         for source in [&mut postfix, &mut rspamd] {
             source.interval_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         }
-        self.take_all(&mut postfix, &mut rspamd, lines, scan_rows, now, &mut polled).await?;
+        if !self.take_all(&mut postfix, &mut rspamd, lines, scan_rows, now, &mut polled).await? {
+            return Ok(None);
+        }
         polled.pause = pause;
-        Ok(polled)
+        Ok(Some(polled))
     }
 
     async fn fetch_scans(&self, source: &Source) -> Result<Page<Scan>, Fault> {
@@ -193,7 +195,8 @@ impl Poller {
         }
     }
 
-    /// Takes the rows in batches, each with its place in the log in one transaction.
+    /// Takes the rows in batches, each with its place in the log in one transaction. False when another poll
+    /// came first: the lease may run out under a process that was stopped for a while.
     async fn take_all(
         &self,
         postfix: &mut Source,
@@ -202,7 +205,7 @@ impl Poller {
         scans: Page<Scan>,
         now: Millis,
         polled: &mut Polled,
-    ) -> store::Result<()> {
+    ) -> store::Result<bool> {
         let mut scan_rows = scans.fresh.into_iter().peekable();
         let batches = lines.fresh.chunks(BATCH).collect::<Vec<_>>();
         let rounds = batches.len().max(1);
@@ -215,6 +218,9 @@ impl Poller {
                 batch_scans.push(scan);
             }
             let mut tx = self.db.begin().await?;
+            if !(holds_place(&mut tx, postfix).await? && holds_place(&mut tx, rspamd).await?) {
+                return Ok(false);
+            }
             if round == 0 {
                 note_gap(&mut tx, postfix, lines.lost).await?;
                 note_gap(&mut tx, rspamd, scans.lost).await?;
@@ -223,7 +229,7 @@ impl Poller {
             self.take_batch(&mut tx, postfix, rspamd, rows, batch_scans, bad, now, polled).await?;
             tx.commit().await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     #[expect(clippy::too_many_arguments, reason = "both sources advance together, in one transaction")]
@@ -294,6 +300,13 @@ impl Poller {
 
 /// A Postfix line that owns or borrows its parts.
 type LineRow<'a> = api::Line<'a>;
+
+/// Whether the place in the log is still the one from which the rows at hand were found. From here to the end of the
+/// transaction nobody else moves it.
+async fn holds_place(tx: &mut Tx, source: &Source) -> store::Result<bool> {
+    let stored = ingestion::lock_source(tx, source.server, &source.source).await?;
+    Ok(stored.anchor == source.anchor)
+}
 
 /// How many rows to ask for first: everything, while nothing was ever taken.
 fn first_wish(source: &Source, count: u32) -> u32 {

@@ -331,13 +331,15 @@ impl Mailcow {
         self.list(Route::Quarantine).await
     }
 
-    /// All mailboxes.
+    /// All mailboxes. A Mailcow that does not know the short form takes it for the name of a mailbox and finds
+    /// none, or says that there is no such route; then the long form is asked for.
     pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
         match self.list(Route::Mailboxes).await {
-            Err(Error { cause: Cause::Status { status: 404, .. }, .. }) => {
+            Ok(mailboxes) if !mailboxes.is_empty() => Ok(mailboxes),
+            Ok(_) | Err(Error { cause: Cause::Status { status: 404, .. } | Cause::Json(_), .. }) => {
                 self.list(Route::MailboxesInFull).await
             }
-            outcome => outcome,
+            Err(error) => Err(error),
         }
     }
 

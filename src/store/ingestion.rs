@@ -96,25 +96,38 @@ pub async fn source(tx: &mut Tx, server: ServerId, source: &str) -> Result<Sourc
     Ok(tx.fetch_one(statement).await?.unwrap_or_else(|| Source::new(server, source)))
 }
 
+/// One source as it is now; other transactions that lock it wait until this one has ended.
+pub async fn lock_source(tx: &mut Tx, server: ServerId, name: &str) -> Result<Source> {
+    let missing = Source::new(server, name);
+    // Also where the row exists, this locks it on MariaDB; a transaction of SQLite is alone anyway.
+    tx.upsert("log_source", COLUMNS, &["server", "source"], &[], vec![row(&missing)]).await?;
+    source(tx, server, name).await
+}
+
 /// Writes the state of a source.
 pub async fn save_source(tx: &mut Tx, source: &Source) -> Result<()> {
-    const COLUMNS: [&str; 14] = [
-        "server",
-        "source",
-        "anchor",
-        "sessions",
-        "newest_at",
-        "started_at",
-        "polled_at",
-        "succeeded_at",
-        "interval_ms",
-        "ring_size",
-        "ring_peak",
-        "error",
-        "error_since",
-        "refused",
-    ];
-    let row = [
+    tx.upsert("log_source", COLUMNS, &["server", "source"], &COLUMNS[2..], vec![row(source)]).await
+}
+
+const COLUMNS: [&str; 14] = [
+    "server",
+    "source",
+    "anchor",
+    "sessions",
+    "newest_at",
+    "started_at",
+    "polled_at",
+    "succeeded_at",
+    "interval_ms",
+    "ring_size",
+    "ring_peak",
+    "error",
+    "error_since",
+    "refused",
+];
+
+fn row(source: &Source) -> [Value<'_>; 14] {
+    [
         source.server.0.into(),
         Value::from(&source.source),
         Value::from(&source.anchor),
@@ -129,8 +142,7 @@ pub async fn save_source(tx: &mut Tx, source: &Source) -> Result<()> {
         source.error.as_ref().into(),
         source.error_since.into(),
         source.refused.into(),
-    ];
-    tx.upsert("log_source", COLUMNS, &["server", "source"], &COLUMNS[2..], vec![row]).await
+    ]
 }
 
 /// What one batch brought.

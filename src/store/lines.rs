@@ -96,7 +96,7 @@ pub async fn of_mail(
     parse: impl for<'a> Fn(&'a str, &'a str) -> Parsed<'a>,
 ) -> Result<Lines> {
     let Some(queue_id) = mail.queue_id.as_deref() else {
-        return refused_attempt(db, scope, mail, parse).await;
+        return refused_attempt(db, mail, parse).await;
     };
     let mut moments: Vec<Millis> = mail.steps.iter().map(|step| step.at).chain([mail.first_seen]).collect();
     moments.dedup_by_key(|at| at.secs());
@@ -125,9 +125,10 @@ pub async fn of_mail(
     Ok(Lines { lines, gone })
 }
 
+/// The line of an attempt that got no queue id. A client may try several recipients within a second, one line each:
+/// only the one that names the visible recipient is this mail's.
 async fn refused_attempt(
     db: &Db,
-    scope: &Scope,
     mail: &VisibleMail,
     parse: impl for<'a> Fn(&'a str, &'a str) -> Parsed<'a>,
 ) -> Result<Lines> {
@@ -138,9 +139,10 @@ async fn refused_attempt(
             let same = mail.refusal.as_ref().is_some_and(|own| own.reply == refusal.reply)
                 && mail.sender.as_deref() == refusal.from
                 && mail.client_ip.as_deref().unwrap_or_default() == refusal.ip
-                && (*scope == Scope::All
-                    || mail.recipients.iter().any(|row| Some(row.address.as_str()) == refusal.to)
-                    || mail.sight() != Sight::Recipients);
+                && match refusal.to {
+                    Some(to) => mail.recipients.iter().any(|row| row.address == to),
+                    None => mail.recipients.is_empty(),
+                };
             if same && lines.is_empty() {
                 lines.push(line);
             }

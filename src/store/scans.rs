@@ -132,9 +132,9 @@ fn symbol_names(stored: &Stored) -> super::db::Sql<'static> {
 
 /// Symbols that tell how many recipients there are or which.
 fn tells_of_recipients(name: &str) -> bool {
-    ["RCPT_", "TO_", "BCC", "FORGED_RECIPIENTS", "MAILLIST", "DYN_RL"]
-        .iter()
-        .any(|head| name.starts_with(head))
+    const WORDS: [&str; 8] = ["RCPT", "ENVRCPT", "RECIPIENTS", "RECIPS", "TO", "CC", "BCC", "UNDISC"];
+    name.split('_').any(|word| WORDS.contains(&word))
+        || ["BCC", "MAILLIST", "DYN_RL"].iter().any(|head| name.starts_with(head))
 }
 
 /// Symbols whose details concern the sender only.

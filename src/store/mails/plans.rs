@@ -23,7 +23,8 @@ async fn scans(db: &Db, statement: Sql<'static>) -> Vec<String> {
     if let Db::Sqlite { .. } = db {
         let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
         assert!(!steps.is_empty());
-        let scan = |step: &String| step.starts_with("SCAN") && !step.starts_with("SCAN r");
+        let scan =
+            |step: &String| step.starts_with("SCAN") && !step.starts_with("SCAN r") && step != "SCAN own";
         return steps.into_iter().map(|step| step.3).filter(scan).collect();
     }
     let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
@@ -99,12 +100,10 @@ async fn no_list_scans() {
                     assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
                 }
             }
-            for range in scope_ranges(scope) {
-                let statement =
-                    hours_statement(range).bind(1_790_000_100_i64 << 30).bind(1_790_000_200_i64 << 30);
-                let found = scans(&db, statement).await;
-                assert!(found.is_empty(), "{}: counts for {scope:?}: {found:?}", db.engine());
-            }
+            let (sure, _) = ranges_to_count(scope);
+            let (text, values) = hour_counts(&sure, MailId(1_790_000_100 << 30), MailId(1_790_000_200 << 30));
+            let found = scans(&db, sql(text).bind_all(values)).await;
+            assert!(found.is_empty(), "{}: counts for {scope:?}: {found:?}", db.engine());
         }
         let ids: Vec<i64> = (0..50).collect();
         let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
