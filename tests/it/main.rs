@@ -2,6 +2,7 @@
 
 mod access;
 mod auth;
+mod counts;
 mod house;
 mod remote;
 mod search;
