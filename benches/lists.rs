@@ -90,7 +90,8 @@ impl Dice {
 }
 
 fn lines_of(n: usize, at: Millis, dice: &mut Dice, lines: &mut Vec<(Millis, &'static str, String)>) -> Scan {
-    let id = format!("4b{n:08x}zQ");
+    // Long queue ids have no vowels.
+    let id = format!("4b{n:09}zQ");
     let outgoing = dice.below(3) == 0;
     let (from, to) = if outgoing { (dice.local(), dice.remote()) } else { (dice.remote(), dice.local()) };
     let ip = format!("203.0.{}.{}", dice.below(113), dice.below(256));

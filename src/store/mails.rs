@@ -505,4 +505,4 @@ pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod plans;
+mod tests;
