@@ -105,6 +105,12 @@ impl App {
             async move { worker.inventory().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
+        let index = Job::every("search", Duration::from_secs(20));
+        tasks.spawn(run_every(index, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.index().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);

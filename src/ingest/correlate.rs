@@ -38,6 +38,8 @@ pub struct Batch<'a> {
     pub lines: &'a [LogLine<'a>],
     /// Rows of Rspamd's history.
     pub scans: &'a [Scan],
+    /// Queue ids of mails of which a copy is in quarantine, and since when. May be known already.
+    pub quarantined: &'a [(String, Millis)],
     /// Whether the rows may be known.
     pub novelty: Novelty,
 }
@@ -63,16 +65,20 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
     let parsed: Vec<Parsed> =
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
     let protocols = protocols(batch.lines, &parsed, sessions);
-    let facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
+    let mut facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
+    for (queue_id, at) in batch.quarantined {
+        let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
+        facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
+    }
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
 
     let pool = ScanPool::gather(tx, batch.scans, &works).await?;
-    let others = pool.other_mails(tx, batch.server, &works).await?;
+    let others = other_mails(tx, batch.server, &pool, &works).await?;
     for other in &others {
         works.push(Work::known(other)?);
     }
-    let older = pool.claimed_before(tx, &works).await?;
+    let older = claimed_before(tx, &works).await?;
     let (waiting, claimed) = join(&mut works, &pool, &older);
     scans::set_pending(tx, &waiting, &claimed).await?;
 
@@ -231,10 +237,11 @@ fn merge<'a>(
                 outcome.telling.push(*index);
             }
         }
-        if events.len() == before {
-            continue;
+        // What lies in quarantine belongs to a mail that the log knows, or to none of ours.
+        let known = events.iter().any(|event| event.fact != Fact::Quarantined);
+        if events.len() > before && known {
+            works.extend(recut(queue_id, events, old));
         }
-        works.extend(recut(queue_id, events, old));
     }
     Ok(works)
 }
@@ -306,54 +313,49 @@ impl ScanPool {
             .collect();
         let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
-        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.clone()));
+        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.without_symbols()));
         let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
         Ok(Self { scans: scans.map(pool_scan).collect(), waited })
     }
+}
 
-    fn message_ids(&self) -> BTreeSet<&str> {
-        self.scans.iter().filter_map(|pooled| pooled.scan.message_id.as_deref()).collect()
-    }
+/// Stored mails with the message ids at hand that the batch does not touch itself.
+async fn other_mails(
+    tx: &mut Tx,
+    server: ServerId,
+    pool: &ScanPool,
+    works: &[Work<'_>],
+) -> store::Result<Vec<StoredMail>> {
+    let scanned = pool.scans.iter().filter_map(|pooled| pooled.scan.message_id.as_deref());
+    let wanted: BTreeSet<&str> =
+        works.iter().filter_map(|work| message_id(&work.story)).chain(scanned).collect();
+    let at_hand: BTreeSet<MailId> = works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
+    let mails = correlation::by_message_ids(tx, &wanted).await?;
+    let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
+    mails
+        .filter_map(|mail| match mail.story() {
+            Ok(story) => message_id(&story).is_some_and(|id| wanted.contains(id)).then_some(Ok(mail)),
+            Err(error) => Some(Err(error)),
+        })
+        .collect()
+}
 
-    /// Stored mails with the same message ids that the batch does not touch itself.
-    async fn other_mails(
-        &self,
-        tx: &mut Tx,
-        server: ServerId,
-        works: &[Work<'_>],
-    ) -> store::Result<Vec<StoredMail>> {
-        let wanted = self.message_ids();
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let at_hand: BTreeSet<MailId> =
-            works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
-        let mails = correlation::by_message_ids(tx, &wanted).await?;
-        let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
-        mails
-            .filter_map(|mail| match mail.story() {
-                Ok(story) => message_id(&story).is_some_and(|id| wanted.contains(id)).then_some(Ok(mail)),
-                Err(error) => Some(Err(error)),
-            })
-            .collect()
-    }
+/// Scans that these mails have claimed before: they are dealt out anew, so that it does not matter which of mails and
+/// scans came first, and a fact that comes late can still part a mail from a scan that is not its own.
+async fn claimed_before(tx: &mut Tx, works: &[Work<'_>]) -> store::Result<Vec<PoolScan>> {
+    let ids: BTreeSet<i64> = works.iter().flat_map(|work| claims(&work.story)).collect();
+    let ids: Vec<i64> = ids.into_iter().collect();
+    let stored = scans::by_ids(tx, &ids).await?;
+    Ok(stored.into_iter().map(|stored| pool_scan((stored.id, stored.scan))).collect())
+}
 
-    /// Scans that these mails have claimed before: they are dealt out again together with the new ones.
-    async fn claimed_before(&self, tx: &mut Tx, works: &[Work<'_>]) -> store::Result<Vec<PoolScan>> {
-        let wanted = self.message_ids();
-        let ids: BTreeSet<i64> = works
-            .iter()
-            .filter(|work| message_id(&work.story).is_some_and(|id| wanted.contains(id)))
-            .flat_map(|work| &work.story.events)
-            .filter_map(|event| match event.fact {
-                Fact::Checked(checked) => Some(checked.scan),
-                _ => None,
-            })
-            .collect();
-        let ids: Vec<i64> = ids.into_iter().collect();
-        let stored = if ids.is_empty() { Vec::new() } else { scans::by_ids(tx, &ids).await? };
-        Ok(stored.into_iter().map(|stored| pool_scan((stored.id, stored.scan))).collect())
-    }
+/// The scans that a mail has claimed.
+fn claims(story: &Story<'_>) -> Vec<i64> {
+    let scan = |event: &Event<'_>| match event.fact {
+        Fact::Checked(checked) => Some(checked.scan),
+        _ => None,
+    };
+    story.events.iter().filter_map(scan).collect()
 }
 
 fn pool_scan((id, scan): (i64, Scan)) -> PoolScan {
@@ -386,19 +388,24 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a ScanPool, older: &'a [PoolScan]) -
     for (message_id, (mails, scans)) in groups {
         let pairs = match_up(works, &mails, &scans);
         for index in &mails {
-            let events = &mut works[*index].story.events;
-            let before = events.len();
+            let own: Vec<&PoolScan> =
+                scans.iter().copied().filter(|pooled| pairs.get(&pooled.id) == Some(index)).collect();
+            let work = &mut works[*index];
+            if claims(&work.story).iter().eq(own.iter().map(|pooled| &pooled.id)) {
+                continue;
+            }
+            work.changed = true;
+            let events = &mut work.story.events;
             events.retain(|event| !matches!(event.fact, Fact::Checked(_)));
-            works[*index].changed |= events.len() != before;
+            events.extend(own.iter().map(|pooled| {
+                let fact = Fact::Checked(pooled.scan.checked(&pooled.rcpts, pooled.id));
+                Event { at: pooled.scan.at, fact, program: "rspamd" }
+            }));
+            events.sort_unstable();
         }
         for pooled in &scans {
             match pairs.get(&pooled.id) {
-                Some(index) => {
-                    let fact = Fact::Checked(pooled.scan.checked(&pooled.rcpts, pooled.id));
-                    let work = &mut works[*index];
-                    work.story.events.push(Event { at: pooled.scan.at, fact, program: "rspamd" });
-                    work.story.events.sort_unstable();
-                    work.changed = true;
+                Some(_) => {
                     if pool.waited.contains(&pooled.id) {
                         claimed.push((message_id, pooled.id));
                     }

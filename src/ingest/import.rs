@@ -61,15 +61,20 @@ impl Importer {
         }
     }
 
-    /// Takes a line; a full batch is written.
+    /// Takes a line; a full batch is written once its last second has passed.
     pub async fn push(&mut self, line: &LogLine<'_>) -> store::Result<()> {
         self.report.lines += 1;
         if line.at < self.keep_mails {
             self.report.too_old += 1;
             return Ok(());
         }
+        // Equal refusals of one second are counted within a batch: a second is never cut in two.
+        let next_second = self.waiting.last().is_some_and(|(at, ..)| at.secs() != line.at.secs());
+        if self.waiting.len() >= BATCH && next_second {
+            self.flush().await?;
+        }
         self.waiting.push((line.at, line.program.to_owned(), line.text.to_owned()));
-        if self.waiting.len() >= BATCH { self.flush().await } else { Ok(()) }
+        Ok(())
     }
 
     /// Counts a line whose time stamp cannot be read.
@@ -86,7 +91,13 @@ impl Importer {
         }
         let log: Vec<LogLine<'_>> =
             self.waiting.iter().map(|(at, program, text)| LogLine { at: *at, program, text }).collect();
-        let batch = Batch { server: self.server, lines: &log, scans: &[], novelty: Novelty::Perhaps };
+        let batch = Batch {
+            server: self.server,
+            lines: &log,
+            scans: &[],
+            quarantined: &[],
+            novelty: Novelty::Perhaps,
+        };
         let mut tx = self.db.begin().await?;
         let outcome = take(&mut tx, &batch, &mut self.sessions).await?;
         let telling: std::collections::BTreeSet<usize> = outcome.telling.iter().copied().collect();

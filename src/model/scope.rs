@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    mail::{Mail, Recipient, Status, StepKind, VisibleMail},
+    mail::{Direction, Entrance, Mail, Recipient, Status, StepKind, VisibleMail},
     time::Millis,
 };
 
@@ -120,12 +120,24 @@ fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
         StepKind::Notice(_) | StepKind::Removed | StepKind::Expired => false,
         _ => true,
     });
+    mail.direction = own_direction(&mail);
     mail.notices.clear();
     mail.removed = None;
     mail.status = mail.recipients.iter().map(|recipient| recipient.status).max().unwrap_or(Status::Unknown);
     let last = mail.steps.iter().map(|step| step.at).max();
     mail.last_seen = last.unwrap_or(mail.first_seen);
     mail
+}
+
+/// Which way the mail went as far as the recipients at hand tell: that it also left the house would tell of others.
+fn own_direction(mail: &Mail) -> Direction {
+    let mut tried = mail.recipients.iter().filter(|row| row.attempts > 0 && !row.relay.is_empty()).peekable();
+    let all_local = tried.peek().is_some() && tried.all(|row| row.local);
+    match mail.direction {
+        Direction::Out if all_local && mail.entrance == Some(Entrance::System) => Direction::In,
+        Direction::Out if all_local => Direction::Internal,
+        direction => direction,
+    }
 }
 
 /// Hides from a sender what happened inside mailboxes of other people: folder, quarantine and spam score.

@@ -61,11 +61,16 @@ pub async fn append(tx: &mut Tx, server: ServerId, source: &str, lines: &[LogLin
 }
 
 fn pack(lines: &[LogLine<'_>]) -> Vec<u8> {
-    let mut packer = ZlibEncoder::new(Vec::new(), Compression::new(1));
+    // Packed in one go: the packer clears its whole output buffer at each write.
+    let mut plain = Vec::with_capacity(lines.iter().map(|line| line.text.len() + 48).sum());
     for line in lines {
         // Writing into memory cannot fail. A line has no line break: syslog ends it there.
-        let _ = writeln!(packer, "{}\t{}\t{}", line.at.0, line.program, line.text.replace('\n', " "));
+        let _ = write!(plain, "{}\t{}\t", line.at.0, line.program);
+        plain.extend(line.text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+        plain.push(b'\n');
     }
+    let mut packer = ZlibEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::new(1));
+    let _ = packer.write_all(&plain);
     packer.finish().unwrap_or_default()
 }
 
@@ -91,7 +96,7 @@ pub async fn of_mail(
     parse: impl for<'a> Fn(&'a str, &'a str) -> Parsed<'a>,
 ) -> Result<Lines> {
     let Some(queue_id) = mail.queue_id.as_deref() else {
-        return refused_attempt(db, scope, mail, parse).await;
+        return refused_attempt(db, mail, parse).await;
     };
     let mut moments: Vec<Millis> = mail.steps.iter().map(|step| step.at).chain([mail.first_seen]).collect();
     moments.dedup_by_key(|at| at.secs());
@@ -120,9 +125,10 @@ pub async fn of_mail(
     Ok(Lines { lines, gone })
 }
 
+/// The line of an attempt that got no queue id. A client may try several recipients within a second, one line each:
+/// only the one that names the visible recipient is this mail's.
 async fn refused_attempt(
     db: &Db,
-    scope: &Scope,
     mail: &VisibleMail,
     parse: impl for<'a> Fn(&'a str, &'a str) -> Parsed<'a>,
 ) -> Result<Lines> {
@@ -133,9 +139,10 @@ async fn refused_attempt(
             let same = mail.refusal.as_ref().is_some_and(|own| own.reply == refusal.reply)
                 && mail.sender.as_deref() == refusal.from
                 && mail.client_ip.as_deref().unwrap_or_default() == refusal.ip
-                && (*scope == Scope::All
-                    || mail.recipients.iter().any(|row| Some(row.address.as_str()) == refusal.to)
-                    || mail.sight() != Sight::Recipients);
+                && match refusal.to {
+                    Some(to) => mail.recipients.iter().any(|row| row.address == to),
+                    None => mail.recipients.is_empty(),
+                };
             if same && lines.is_empty() {
                 lines.push(line);
             }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, places, sql},
-    keys::{Kind, address_key, key, state},
+    keys::{Kind, address_key, key, keys_of, state},
+    search::Candidates,
 };
 use crate::model::{
     filter::{Filter, Place, bare_message_id},
@@ -22,6 +23,10 @@ use crate::model::{
 const WORK: usize = 6000;
 /// How many mails are read at once while a filter throws most of them away.
 const STRIDE: usize = 500;
+/// How many ids are asked for first where the search index has a candidate.
+const PROBE: usize = 32;
+/// What a step of a search costs at least, as mails looked at.
+const STEP: usize = 20;
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, Default)]
@@ -60,18 +65,47 @@ struct Driver {
 /// Mails that fit, newest first, `limit` a page.
 pub async fn search(db: &Db, scope: &Scope, filter: &Filter, place: Place, limit: usize) -> Result<Page> {
     let Some(driver) = driver(scope, filter) else { return Ok(Page::default()) };
+    if let Some(mut index) = Candidates::of(db, filter).await? {
+        let page = walk(db, scope, filter, &driver, place, limit, Some(&mut index)).await?;
+        if index.still_stands(db).await? {
+            return Ok(page);
+        }
+    }
+    walk(db, scope, filter, &driver, place, limit, None).await
+}
+
+async fn walk(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    driver: &Driver,
+    place: Place,
+    limit: usize,
+    mut index: Option<&mut Candidates>,
+) -> Result<Page> {
     let backwards = matches!(place, Place::After(_));
     let mut at = place;
     let mut found: Vec<VisibleMail> = Vec::new();
     let mut looked_at = 0;
     let mut stopped = None;
-    let residual = filter_needs_more(filter);
+    let mut stride = match &index {
+        Some(_) => PROBE,
+        None if filter_needs_more(filter) => STRIDE,
+        None => limit + 1,
+    };
     loop {
-        let stride = if residual { STRIDE } else { limit + 1 };
-        let ids = next_ids(db, &driver, filter, at, stride).await?;
+        if let Some(index) = &mut index {
+            let Some(next) = index.leap(db, at).await? else { break };
+            at = next;
+        }
+        let mut ids = next_ids(db, driver, filter, at, stride).await?;
         let exhausted = ids.len() < stride;
         let Some(last) = ids.last().copied() else { break };
-        looked_at += ids.len();
+        if let Some(index) = &mut index {
+            index.retain(db, &mut ids).await?;
+            stride = if ids.is_empty() { STRIDE.min(stride * 2) } else { PROBE };
+        }
+        looked_at += ids.len().max(STEP);
         for mail in read(db, &ids).await? {
             if let Some(mail) = scope.view(mail)
                 && filter.matches(&mail)
@@ -139,7 +173,7 @@ fn filter_needs_more(filter: &Filter) -> bool {
 /// The narrowest ranges that hold all mails of scope and filter. `None` when nothing can fit.
 fn driver(scope: &Scope, filter: &Filter) -> Option<Driver> {
     let own = scope_ranges(scope);
-    let states = wanted_states(filter);
+    let states = wanted_states(filter, own == [Range::All]);
     let within = |ranges: Vec<Range>| {
         let within = if own == [Range::All] { Vec::new() } else { own.clone() };
         // The state in a key is what that key's owner sees; another owner's key does not tell ours.
@@ -185,19 +219,24 @@ fn scope_ranges(scope: &Scope) -> Vec<Range> {
     domains.chain(addresses).collect()
 }
 
-/// States that may show as one of the wanted statuses. Junk in somebody else's mailbox shows as sent.
-fn wanted_states(filter: &Filter) -> Vec<u8> {
+/// States that may show as one of the wanted ones. Junk in somebody else's mailbox shows as sent, so that the worst
+/// of the others shows; a mail that also left the house shows as internal to its recipients here.
+fn wanted_states(filter: &Filter, all: bool) -> Vec<u8> {
     if filter.statuses.is_empty() && filter.direction.is_none() {
         return Vec::new();
     }
     let mut statuses: BTreeSet<Status> = filter.statuses.iter().copied().collect();
-    if statuses.contains(&Status::Sent) {
+    if !all && statuses.iter().any(|status| *status < Status::Junk) {
         statuses.insert(Status::Junk);
     }
     if statuses.is_empty() {
         statuses.extend(Status::ALL);
     }
-    let directions = filter.direction.map_or(Direction::ALL.to_vec(), |direction| vec![direction]);
+    let directions = match filter.direction {
+        None => Direction::ALL.to_vec(),
+        Some(direction) if all || direction == Direction::Out => vec![direction],
+        Some(direction) => vec![direction, Direction::Out],
+    };
     statuses
         .into_iter()
         .flat_map(|status| directions.iter().map(move |direction| state(status, *direction)))
@@ -287,7 +326,7 @@ fn one_range(
 }
 
 /// The mails with these ids, in their order.
-async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::mail::Mail>> {
+pub(super) async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::mail::Mail>> {
     let mut mails = BTreeMap::new();
     for ids in ids.chunks(STRIDE) {
         let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
@@ -341,39 +380,90 @@ pub struct HourCount {
     pub problems: i64,
 }
 
-/// Mails per hour in a range, counted inside the index. For a visitor with several addresses, a mail that
-/// concerns two of them counts once per address.
+/// Mails per hour in a range, each once, counted inside the index wherever a key alone tells that its mails may be
+/// seen. A shared alias does not: what others send in its name is not for all who read it.
 pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<Vec<HourCount>> {
     let (low, high) = (MailId::floor(from), MailId::floor(to));
-    let hour = 3600_i64 << MailId::HASH_BITS;
+    let (sure, shared) = ranges_to_count(scope);
     let mut counts: BTreeMap<i64, HourCount> = BTreeMap::new();
-    for range in scope_ranges(scope) {
-        let (text, key) = match range {
-            Range::Key(key, _) => (
-                "SELECT mail - mail % ? AS h, state, COUNT(*) FROM mail_key WHERE k = ? AND mail >= ? AND mail < ? GROUP BY h, state",
-                Some(key),
-            ),
-            _ => (
-                "SELECT id - id % ? AS h, state, COUNT(*) FROM mail WHERE id >= ? AND id < ? GROUP BY h, state",
-                None,
-            ),
-        };
-        let floor = if let Range::Key(_, floor) = range { floor } else { low };
-        let mut statement = sql(text).bind(hour);
-        if let Some(key) = key {
-            statement = statement.bind(key);
-        }
-        let rows: Vec<(i64, i64, i64)> = db.fetch(statement.bind(low.max(floor)).bind(high)).await?;
+    if !sure.is_empty() {
+        let (text, values) = hour_counts(&sure, low, high);
+        let rows: Vec<(i64, i64, i64)> = db.fetch(sql(text).bind_all(values)).await?;
         for (at, state, count) in rows {
-            let at = MailId(at).second();
-            let row = counts.entry(at.0).or_insert(HourCount { hour: at, received: 0, sent: 0, problems: 0 });
-            add(row, state, count);
+            add(&mut counts, MailId(at), state, count);
+        }
+    }
+    let certain = |mail: &crate::model::mail::Mail| {
+        let keys = keys_of(mail);
+        let held = |range: &Range| matches!(range, Range::Key(key, floor) if keys.contains_key(key) && mail.id >= *floor);
+        sure.iter().any(held)
+    };
+    for mail in
+        read(db, &shared_ids(db, &shared, low, high).await?).await?.into_iter().filter(|mail| !certain(mail))
+    {
+        if let Some(mail) = scope.view(mail) {
+            add(&mut counts, mail.id, state(mail.status, mail.direction).into(), 1);
         }
     }
     Ok(counts.into_values().collect())
 }
 
-fn add(row: &mut HourCount, state: i64, count: i64) {
+/// Ranges all of whose mails the scope sees, and those where each mail must be looked at.
+fn ranges_to_count(scope: &Scope) -> (Vec<Range>, Vec<Range>) {
+    let Scope::Only(holdings) = scope else { return (vec![Range::All], Vec::new()) };
+    let shared: BTreeSet<i32> = holdings
+        .addresses
+        .iter()
+        .filter(|(_, holding)| !holding.sends)
+        .filter_map(|(address, _)| address_key(address))
+        .collect();
+    scope_ranges(scope)
+        .into_iter()
+        .partition(|range| !matches!(range, Range::Key(key, _) if shared.contains(key)))
+}
+
+/// Rows of hour, state and count. A mail that stands in several ranges counts once, in its worst state.
+fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Value<'static>>) {
+    let mut values: Vec<Value<'static>> = vec![(3600_i64 << MailId::HASH_BITS).into()];
+    let mut from = String::from("mail_key WHERE ");
+    if ranges == [Range::All] {
+        values.extend([low.into(), high.into()]);
+        let text =
+            "SELECT id - id % ? AS h, state, COUNT(*) FROM mail WHERE id >= ? AND id < ? GROUP BY h, state";
+        return (text.to_owned(), values);
+    }
+    if ranges.len() > 1 {
+        from = String::from("(SELECT mail, MAX(state) AS state FROM mail_key WHERE ");
+    }
+    for (index, range) in ranges.iter().enumerate() {
+        let Range::Key(key, floor) = range else { continue };
+        from.push_str(if index > 0 { " OR " } else { "" });
+        from.push_str("(k = ? AND mail >= ? AND mail < ?)");
+        values.extend([(*key).into(), low.max(*floor).into(), high.into()]);
+    }
+    if ranges.len() > 1 {
+        from.push_str(" GROUP BY mail) AS own");
+    }
+    (format!("SELECT mail - mail % ? AS h, state, COUNT(*) FROM {from} GROUP BY h, state"), values)
+}
+
+async fn shared_ids(db: &Db, ranges: &[Range], low: MailId, high: MailId) -> Result<Vec<MailId>> {
+    let mut ids = BTreeSet::new();
+    for range in ranges {
+        let Range::Key(key, floor) = range else { continue };
+        let text = format!(
+            "SELECT mail FROM mail_key WHERE k = ? AND mail >= ? AND mail < ? ORDER BY mail DESC LIMIT {WORK}"
+        );
+        let rows: Vec<(MailId,)> = db.fetch(sql(text).bind(*key).bind(low.max(*floor)).bind(high)).await?;
+        ids.extend(rows.into_iter().map(|(id,)| id));
+    }
+    Ok(ids.into_iter().collect())
+}
+
+fn add(counts: &mut BTreeMap<i64, HourCount>, id: MailId, state: i64, count: i64) {
+    let hour = id.second();
+    let hour = Millis(hour.0 - hour.0.rem_euclid(3_600_000));
+    let row = counts.entry(hour.0).or_insert(HourCount { hour, received: 0, sent: 0, problems: 0 });
     let status = usize::try_from(state & 15).ok().and_then(|index| Status::ALL.get(index));
     match status {
         Some(Status::Bounced | Status::Expired | Status::Virus | Status::Held | Status::Delayed) => {
@@ -398,5 +488,6 @@ pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
     let end = rows.last().map(|row| row.id).filter(|_| more).unwrap_or(MailId::floor(before));
     tx.execute(sql("DELETE FROM scan WHERE id < ?").bind(end)).await?;
     tx.execute(sql("DELETE FROM scan_pending WHERE scan < ?").bind(end)).await?;
+    super::search::prune(tx, MailId::second(end)).await?;
     Ok(more)
 }

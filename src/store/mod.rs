@@ -17,6 +17,7 @@ pub mod links;
 pub mod mails;
 pub mod replies;
 pub mod scans;
+pub mod search;
 pub mod sessions;
 mod story;
 

@@ -18,6 +18,8 @@ use crate::model::{
 /// Options are details; what is longer is cut, so that one mail cannot fill the database.
 const OPTIONS_KEPT: usize = 8;
 const OPTION_LENGTH: usize = 120;
+/// Claimed scans struck off at once. Few: the engine tries each key with each scan.
+const CLAIMED: usize = 32;
 
 /// A scan in the database.
 pub struct StoredScan {
@@ -27,10 +29,17 @@ pub struct StoredScan {
     pub scan: Scan,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Stored {
     scan: Scan,
     symbols: Vec<(i64, i32, Vec<String>)>,
+}
+
+/// [`Stored`] as it is written. Symbols of the scan itself are left out.
+#[derive(Serialize)]
+struct Storing<'a> {
+    scan: Scan,
+    symbols: Vec<(i64, i32, Vec<&'a str>)>,
 }
 
 /// Stores new rows and gives their ids, in the same order. They wait for a mail to claim them.
@@ -42,8 +51,7 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
             let options = symbol.options.iter().take(OPTIONS_KEPT).map(|option| cut(option)).collect();
             Some((*numbers.get(symbol.name.as_str())?, symbol.score, options))
         });
-        let stored =
-            Stored { symbols: symbols.collect(), scan: Scan { symbols: Vec::new(), ..scan.clone() } };
+        let stored = Storing { symbols: symbols.collect(), scan: scan.without_symbols() };
         [Value::Int(*id), postcard::to_stdvec(&stored).unwrap_or_default().into()]
     });
     let rows: Vec<_> = rows.collect();
@@ -55,9 +63,12 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
 pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str, i64)]) -> Result<()> {
     let rows = waiting.iter().map(|(message_id, id)| [key(Kind::Message, message_id).into(), (*id).into()]);
     tx.upsert("scan_pending", ["k", "scan"], &["k", "scan"], &[], rows.collect()).await?;
-    for (message_id, id) in claimed {
-        let statement = sql("DELETE FROM scan_pending WHERE k = ? AND scan = ?");
-        tx.execute(statement.bind(key(Kind::Message, message_id)).bind(*id)).await?;
+    for claimed in claimed.chunks(CLAIMED) {
+        // A scan waits under one key, so that the two lists name no other pairs.
+        let list = super::db::places(claimed.len());
+        let text = format!("DELETE FROM scan_pending WHERE k IN ({list}) AND scan IN ({list})");
+        let statement = sql(text).bind_all(claimed.iter().map(|(id, _)| key(Kind::Message, id)));
+        tx.execute(statement.bind_all(claimed.iter().map(|(_, id)| *id))).await?;
     }
     Ok(())
 }
@@ -121,9 +132,9 @@ fn symbol_names(stored: &Stored) -> super::db::Sql<'static> {
 
 /// Symbols that tell how many recipients there are or which.
 fn tells_of_recipients(name: &str) -> bool {
-    ["RCPT_", "TO_", "BCC", "FORGED_RECIPIENTS", "MAILLIST", "DYN_RL"]
-        .iter()
-        .any(|head| name.starts_with(head))
+    const WORDS: [&str; 8] = ["RCPT", "ENVRCPT", "RECIPIENTS", "RECIPS", "TO", "CC", "BCC", "UNDISC"];
+    name.split('_').any(|word| WORDS.contains(&word))
+        || ["BCC", "MAILLIST", "DYN_RL"].iter().any(|head| name.starts_with(head))
 }
 
 /// Symbols whose details concern the sender only.
@@ -196,6 +207,7 @@ fn read((id, data): (i64, Vec<u8>)) -> Result<StoredScan> {
     Ok(StoredScan { id, scan: stored.scan })
 }
 
-fn cut(option: &str) -> String {
-    option.chars().take(OPTION_LENGTH).collect()
+fn cut(option: &str) -> &str {
+    let end = option.char_indices().nth(OPTION_LENGTH).map_or(option.len(), |(end, _)| end);
+    option.get(..end).unwrap_or(option)
 }

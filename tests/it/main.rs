@@ -4,4 +4,5 @@ mod access;
 mod auth;
 mod house;
 mod remote;
+mod search;
 mod support;
