@@ -182,6 +182,16 @@ impl<'a> Sql<'a> {
     }
 }
 
+#[cfg(test)]
+impl Sql<'_> {
+    /// The statement that asks the engine how it would run this one.
+    pub fn explained(mut self, db: &Db) -> Self {
+        let word = if matches!(db, Db::Sqlite { .. }) { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+        self.text = format!("{word} {}", self.text).into();
+        self
+    }
+}
+
 /// `?, ?, ?` for `count` values.
 pub fn places(count: usize) -> String {
     let mut text = "?, ".repeat(count);

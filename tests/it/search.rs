@@ -143,7 +143,7 @@ fn wishes(dice: &mut Dice, count: usize) -> Vec<Filter> {
 async fn found(db: &Db, scope: &Scope, filter: &Filter, begin: Place) -> Vec<MailId> {
     let (mut ids, mut at) = (Vec::new(), begin);
     for _ in 0..1000 {
-        let page = mails::search(db, scope, filter, at, 25).await.unwrap();
+        let page = mails::search(db, scope, filter, at, 120).await.unwrap();
         let next = match begin {
             Place::After(_) => {
                 ids.extend(page.mails.iter().rev().map(|mail| mail.id));
@@ -168,7 +168,7 @@ async fn compare(plain: &Db, indexed: &Db, seed: u64, state: &str) -> usize {
         Scope::mailbox("nobody@alpha.test", Millis(0)),
     ];
     let mut total = 0;
-    for filter in wishes(&mut Dice(seed), 25) {
+    for filter in wishes(&mut Dice(seed), 8) {
         for scope in &scopes {
             for begin in [Place::Newest, Place::After(MailId(0))] {
                 let wanted = found(plain, scope, &filter, begin).await;
