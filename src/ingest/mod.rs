@@ -6,5 +6,5 @@ pub mod import;
 pub mod inventory;
 mod join;
 pub mod poll;
-mod sessions;
+pub mod sessions;
 mod shapes;

@@ -2,6 +2,10 @@
 
 mod access;
 mod auth;
+mod browser;
 mod house;
+mod ingest;
+mod kill;
 mod remote;
+mod scope;
 mod support;
