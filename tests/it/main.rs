@@ -2,7 +2,11 @@
 
 mod access;
 mod auth;
+mod browser;
 mod house;
+mod ingest;
+mod kill;
 mod remote;
+mod scope;
 mod search;
 mod support;
