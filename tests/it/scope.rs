@@ -120,7 +120,7 @@ fn mail(rng: &mut Rng, number: usize, at: Millis) -> (Truth, Vec<(String, String
         let status = *["sent", "sent", "sent", "deferred", "bounced"].get(rng.below(5) as usize).unwrap();
         rows.push(Row { address, orig_to, status, local, token: format!("tok{number}x{place}y") });
     }
-    let queue_id = if refused { String::new() } else { format!("4Z{number:06}bc") };
+    let queue_id = if refused { String::new() } else { format!("A{number:09}") };
     let truth = Truth { at, queue_id: queue_id.clone(), sender: sender.clone(), login: login.clone(), rows };
     if refused {
         let row = &truth.rows[0];
@@ -165,7 +165,7 @@ fn mail(rng: &mut Rng, number: usize, at: Millis) -> (Truth, Vec<(String, String
         );
     }
     if truth.rows.iter().any(|row| row.status == "bounced") {
-        say("postfix/bounce", format!("sender non-delivery notification: 4N{number:06}bc"));
+        say("postfix/bounce", format!("sender non-delivery notification: B{number:09}"));
     }
     if truth.rows.iter().all(|row| row.status != "deferred") {
         say("postfix/qmgr", "removed".to_owned());
