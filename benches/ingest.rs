@@ -4,9 +4,13 @@
 //! databases may be made) that, too. `MAILCOW_STATUS_BENCH_LOGS` names a folder with `postfix.jsonl` and
 //! `rspamd.jsonl`, oldest first, to be served instead of the built-in demo world.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use axum::{Router, extract::State, routing::get};
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
 use mailcow_status::{
     ingest::poll::Poller,
     model::{
@@ -22,28 +26,49 @@ use mailcow_status::{
 };
 
 struct Logs {
-    postfix: String,
-    rspamd: String,
-    lines: usize,
+    postfix: Log,
+    rspamd: Log,
 }
 
-fn newest_first(path: &Path) -> (String, usize) {
-    let text = std::fs::read_to_string(path).expect("a log to serve");
-    let rows: Vec<serde_json::Value> =
-        text.lines().rev().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let count = rows.len();
-    (serde_json::to_string_pretty(&rows).expect("JSON").replace('/', "\\/"), count)
+/// A log as Mailcow answers it, newest first: the text, and where each row ends.
+struct Log {
+    body: String,
+    ends: Vec<usize>,
+}
+
+impl Log {
+    fn read(path: &std::path::Path) -> Self {
+        let text = std::fs::read_to_string(path).expect("a log to serve");
+        let mut log = Self { body: "[".to_owned(), ends: Vec::new() };
+        for line in text.lines().rev() {
+            let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            log.body.push_str(if log.ends.is_empty() { "\n" } else { ",\n" });
+            log.body.push_str(&serde_json::to_string_pretty(&row).expect("JSON").replace('/', "\\/"));
+            log.ends.push(log.body.len());
+        }
+        log
+    }
+
+    /// The answer to a wish for `count` rows.
+    fn newest(&self, count: usize) -> String {
+        let rows = count.min(self.ends.len());
+        let end = rows.checked_sub(1).map_or(1, |last| self.ends[last]);
+        let mut body = String::with_capacity(end + 2);
+        body.push_str(&self.body[..end]);
+        body.push_str("\n]");
+        body
+    }
 }
 
 async fn serve(logs: Arc<Logs>) -> reqwest::Url {
     let app = Router::new()
         .route(
             "/api/v1/get/logs/postfix/{n}",
-            get(|State(logs): State<Arc<Logs>>| async move { logs.postfix.clone() }),
+            get(|State(logs): State<Arc<Logs>>, Path(n): Path<usize>| async move { logs.postfix.newest(n) }),
         )
         .route(
             "/api/v1/get/logs/rspamd-history/{n}",
-            get(|State(logs): State<Arc<Logs>>| async move { logs.rspamd.clone() }),
+            get(|State(logs): State<Arc<Logs>>, Path(n): Path<usize>| async move { logs.rspamd.newest(n) }),
         )
         .with_state(logs);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -52,12 +77,12 @@ async fn serve(logs: Arc<Logs>) -> reqwest::Url {
     format!("http://{address}").parse().expect("an address")
 }
 
-async fn places() -> Vec<(&'static str, Place)> {
+async fn places(name: &str) -> Vec<(&'static str, Place)> {
     let dir = std::env::temp_dir().join(format!("mailcow-status-bench-{}", std::process::id()));
     let _ = std::fs::create_dir_all(&dir);
-    let mut places = vec![("SQLite", Place::Sqlite(dir.join(format!("{}.sqlite", Millis::now().0))))];
+    let mut places = vec![("SQLite", Place::Sqlite(dir.join(format!("{name}_{}.sqlite", Millis::now().0))))];
     if let Ok(url) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
-        let name = format!("bench_{}", Millis::now().0);
+        let name = format!("bench_{name}_{}", Millis::now().0);
         let admin = sqlx::MySqlPool::connect(&url).await.expect("MariaDB");
         sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .execute(&admin)
@@ -119,20 +144,23 @@ fn main() {
         .expect("a runtime");
     runtime.block_on(async {
         let dir = std::env::var("MAILCOW_STATUS_BENCH_LOGS").expect("MAILCOW_STATUS_BENCH_LOGS");
-        let (postfix, lines) = newest_first(&Path::new(&dir).join("postfix.jsonl"));
-        let (rspamd, _) = newest_first(&Path::new(&dir).join("rspamd.jsonl"));
-        let logs = Arc::new(Logs { postfix, rspamd, lines });
+        let dir = std::path::Path::new(&dir);
+        let logs = Arc::new(Logs {
+            postfix: Log::read(&dir.join("postfix.jsonl")),
+            rspamd: Log::read(&dir.join("rspamd.jsonl")),
+        });
+        let lines = logs.postfix.ends.len() as i64;
         let base = serve(logs.clone()).await;
         for round in 0..3 {
-            let bare = places().await;
-            for ((engine, place), (_, bare)) in places().await.into_iter().zip(bare) {
+            let bare = places("bare").await;
+            for ((engine, place), (_, bare)) in places("full").await.into_iter().zip(bare) {
                 let db = Db::open(&place).await.expect("a database");
                 let settings = mailcow::Settings { base: base.clone(), key: "AAAAAA-BBBBBB".to_owned().into(), http: http::Settings::default() };
                 let poller = Poller {
                     db: db.clone(),
                     mailcow: Arc::new(mailcow::Mailcow::new(&settings, Clock::system()).expect("a client")),
                     server: ServerId(1),
-                    counts: (1_000_000, 1_000_000),
+                    counts: (1000, 100),
                     longest: std::time::Duration::from_secs(60),
                     dictionary: Arc::new(Dictionary::built_in()),
                 };
@@ -142,7 +170,7 @@ fn main() {
                 let began = Instant::now();
                 let again = poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
                 let nothing = began.elapsed().as_secs_f64();
-                assert_eq!((polled.lines, again.lines), (logs.lines as i64, 0), "{:?} {:?}", polled.faults, again.faults);
+                assert_eq!((polled.lines, again.lines), (lines, 0), "{:?} {:?}", polled.faults, again.faults);
                 let empty = Db::open(&bare).await.expect("a database");
                 let bare = bare_loop(&db, &empty).await;
                 println!(

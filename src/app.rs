@@ -71,12 +71,7 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        let service = router::build(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
-        let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tokio::select! {
-            ended = server.into_future() => ended.context("the web server failed")?,
-            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {}
-        }
+        router::serve(state, listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
@@ -108,6 +103,12 @@ impl App {
         tasks.spawn(run_every(inventory, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
             async move { worker.inventory().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let index = Job::every("search", Duration::from_secs(20));
+        tasks.spawn(run_every(index, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.index().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));

@@ -8,17 +8,6 @@
 
   root.classList.add("scripted");
 
-  safely("times", () => {
-    const words = new Intl.RelativeTimeFormat(root.lang, { numeric: "always" });
-    const tick = () => {
-      for (const time of all("time[data-ago]")) {
-        const seconds = Math.max(1, Math.round((Date.now() - Date.parse(time.dateTime)) / 1000));
-        if (seconds < 3600) time.textContent = seconds < 60 ? words.format(-seconds, "second") : words.format(-Math.floor(seconds / 60), "minute");
-      }
-    };
-    setInterval(() => { if (!document.hidden) tick(); }, 10000);
-  });
-
   safely("copy", () => {
     for (const button of all("[data-copy]")) {
       button.addEventListener("click", async () => {
@@ -55,13 +44,6 @@
   });
 
   safely("message", () => { const message = document.querySelector("[data-message]"); if (message) message.focus(); });
-
-  safely("filter", () => {
-    for (const button of all("[data-unfold]")) {
-      const part = document.getElementById(button.dataset.unfold);
-      button.addEventListener("click", () => button.setAttribute("aria-expanded", String(part.classList.toggle("open"))));
-    }
-  });
 
   safely("keys", () => {
     if (root.dataset.keys === "off") return;

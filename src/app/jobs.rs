@@ -12,9 +12,10 @@ use crate::{
     ingest::{
         inventory,
         poll::{Polled, Poller},
+        quarantine,
     },
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, sessions},
+    store::{self, Db, audit, ingestion, lease, lines, mails, search, sessions},
     web::state::{JobEnd, Jobs},
 };
 
@@ -52,9 +53,30 @@ impl Worker {
     /// Looks at Mailcow's mailboxes, aliases and domain admins.
     pub async fn inventory(&self) -> anyhow::Result<()> {
         let Some(held) = Held::take(&self.poller.db, "inventory", &self.holder).await? else { return Ok(()) };
-        let found = inventory::refresh(&self.poller.db, &self.poller.mailcow, Millis::now()).await;
+        let (db, mailcow, now) = (&self.poller.db, &self.poller.mailcow, Millis::now());
+        let found = inventory::refresh(db, mailcow, now).await;
+        let quarantine = quarantine::refresh(db, mailcow, self.poller.server, now).await;
         held.release().await;
-        found.map(drop).context("the inventory of mailboxes and aliases")
+        found.context("the inventory of mailboxes and aliases")?;
+        quarantine.map(drop).context("the quarantine")
+    }
+
+    /// Brings the search index up to date.
+    pub async fn index(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "search", &self.holder).await? else { return Ok(()) };
+        let fed = self.feed_index().await;
+        held.release().await;
+        fed.context("the search index")
+    }
+
+    async fn feed_index(&self) -> store::Result<()> {
+        let db = &self.poller.db;
+        search::shape(db).await?;
+        while search::feed(db).await? {
+            // Between two steps, pollers and visitors get their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Removes what is past its retention; false when somebody else does at present.

@@ -1,5 +1,7 @@
 //! `mailcow-status serve`: the portal beside a real Mailcow.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +45,8 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 pub fn start_log(settings: LogSettings) {
     // Statements hold people's addresses: the database library keeps quiet whatever the level.
     let filter = EnvFilter::new(format!("{},sqlx=warn,hyper=warn,rustls=warn,h2=warn", settings.level));
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log =
+        fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let started = match settings.format {
         LogFormat::Text => log.finish().try_init(),
         LogFormat::Json => log.json().finish().try_init(),

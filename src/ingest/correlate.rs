@@ -38,6 +38,8 @@ pub struct Batch<'a> {
     pub lines: &'a [LogLine<'a>],
     /// Rows of Rspamd's history.
     pub scans: &'a [Scan],
+    /// Queue ids of mails of which a copy is in quarantine, and since when. May be known already.
+    pub quarantined: &'a [(String, Millis)],
     /// Whether the rows may be known.
     pub novelty: Novelty,
 }
@@ -63,7 +65,11 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
     let parsed: Vec<Parsed> =
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
     let protocols = protocols(batch.lines, &parsed, sessions);
-    let facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
+    let mut facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
+    for (queue_id, at) in batch.quarantined {
+        let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
+        facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
+    }
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
 
@@ -231,10 +237,11 @@ fn merge<'a>(
                 outcome.telling.push(*index);
             }
         }
-        if events.len() == before {
-            continue;
+        // What lies in quarantine belongs to a mail that the log knows, or to none of ours.
+        let known = events.iter().any(|event| event.fact != Fact::Quarantined);
+        if events.len() > before && known {
+            works.extend(recut(queue_id, events, old));
         }
-        works.extend(recut(queue_id, events, old));
     }
     Ok(works)
 }
@@ -306,7 +313,7 @@ impl ScanPool {
             .collect();
         let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
-        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.clone()));
+        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.without_symbols()));
         let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
         Ok(Self { scans: scans.map(pool_scan).collect(), waited })
     }

@@ -91,7 +91,13 @@ impl Importer {
         }
         let log: Vec<LogLine<'_>> =
             self.waiting.iter().map(|(at, program, text)| LogLine { at: *at, program, text }).collect();
-        let batch = Batch { server: self.server, lines: &log, scans: &[], novelty: Novelty::Perhaps };
+        let batch = Batch {
+            server: self.server,
+            lines: &log,
+            scans: &[],
+            quarantined: &[],
+            novelty: Novelty::Perhaps,
+        };
         let mut tx = self.db.begin().await?;
         let outcome = take(&mut tx, &batch, &mut self.sessions).await?;
         let telling: std::collections::BTreeSet<usize> = outcome.telling.iter().copied().collect();

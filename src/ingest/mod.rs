@@ -6,5 +6,6 @@ pub mod import;
 pub mod inventory;
 mod join;
 pub mod poll;
+pub mod quarantine;
 pub mod sessions;
 mod shapes;

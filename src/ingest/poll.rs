@@ -83,6 +83,8 @@ pub struct Polled {
 struct Page<T> {
     /// All rows that stand behind the place already read.
     fresh: Vec<(T, u64)>,
+    /// Moment of the oldest row in the answer.
+    oldest: Option<Millis>,
     /// Rows in the ring, as far as seen.
     ring: Option<i64>,
     /// A part of the log is lost: moment of the oldest row that is there.
@@ -144,12 +146,17 @@ impl Poller {
             polled.faults.extend(source.error.as_ref().map(|error| format!("{}: {error}", source.source)));
             polled.refused |= source.refused;
         }
+        // Both logs are read together, so the busier one sets the pace.
+        let wished = postfix.interval_ms.min(rspamd.interval_ms);
+        let pause = Duration::from_millis(u64::try_from(wished).unwrap_or(0));
+        let pause = pause.clamp(SHORTEST.min(self.longest), self.longest);
+        for source in [&mut postfix, &mut rspamd] {
+            source.interval_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        }
         if !self.take_all(&mut postfix, &mut rspamd, lines, scan_rows, now, &mut polled).await? {
             return Ok(None);
         }
-        polled.pause =
-            Duration::from_millis(u64::try_from(postfix.interval_ms.min(rspamd.interval_ms)).unwrap_or(0))
-                .clamp(SHORTEST.min(self.longest), self.longest);
+        polled.pause = pause;
         Ok(Some(polled))
     }
 
@@ -184,7 +191,7 @@ impl Poller {
             let oldest = fresh.first().map(|(scan, _)| scan.at);
             let (start, lost) = place(&anchor, found, oldest);
             fresh.drain(..start);
-            return Ok(Page { fresh, ring, lost, bad, empty, traffic });
+            return Ok(Page { fresh, oldest, ring, lost, bad, empty, traffic });
         }
     }
 
@@ -219,7 +226,7 @@ impl Poller {
                 note_gap(&mut tx, rspamd, scans.lost).await?;
             }
             let bad = if round == 0 { (lines.bad, scans.bad) } else { (0, 0) };
-            self.take_batch(&mut tx, postfix, rspamd, rows, &batch_scans, bad, now, polled).await?;
+            self.take_batch(&mut tx, postfix, rspamd, rows, batch_scans, bad, now, polled).await?;
             tx.commit().await?;
         }
         Ok(true)
@@ -232,15 +239,22 @@ impl Poller {
         postfix: &mut Source,
         rspamd: &mut Source,
         rows: &[(LineRow<'_>, u64)],
-        scans: &[(Scan, u64)],
+        scans: Vec<(Scan, u64)>,
         bad: (i64, i64),
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
         let log: Vec<LogLine<'_>> = rows.iter().map(|(line, _)| line.as_line()).collect();
-        let scan_list: Vec<Scan> = scans.iter().map(|(scan, _)| scan.clone()).collect();
+        let scan_places: Vec<(Millis, u64)> = scans.iter().map(|(scan, hash)| (scan.at, *hash)).collect();
+        let scans: Vec<Scan> = scans.into_iter().map(|(scan, _)| scan).collect();
         let mut sessions = Sessions::from_json(&postfix.sessions);
-        let batch = Batch { server: self.server, lines: &log, scans: &scan_list, novelty: Novelty::New };
+        let batch = Batch {
+            server: self.server,
+            lines: &log,
+            scans: &scans,
+            quarantined: &[],
+            novelty: Novelty::New,
+        };
         let outcome = take(tx, &batch, &mut sessions).await?;
         lines::append(tx, self.server, "postfix", &log).await?;
         self.collect_phrases(tx, &outcome).await?;
@@ -251,8 +265,7 @@ impl Poller {
         }
         let places: Vec<(Millis, u64)> = rows.iter().map(|(line, hash)| (line.at, *hash)).collect();
         advance(postfix, &places);
-        let places: Vec<(Millis, u64)> = scans.iter().map(|(scan, hash)| (scan.at, *hash)).collect();
-        advance(rspamd, &places);
+        advance(rspamd, &scan_places);
         ingestion::save_source(tx, postfix).await?;
         ingestion::save_source(tx, rspamd).await?;
 
@@ -318,11 +331,20 @@ fn line_page<'a>(body: &'a [u8], source: &Source, wanted: u32) -> Result<Option<
         return Ok(None);
     }
     let traffic = fresh.iter().any(|(line, _)| line.program.ends_with("/cleanup"));
-    let (start, lost) = place(&anchor, found, fresh.first().map(|(line, _)| line.at));
+    let oldest = fresh.first().map(|(line, _)| line.at);
+    let (start, lost) = place(&anchor, found, oldest);
     fresh.drain(..start);
     let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
     let ring = whole.then(|| count(rows));
-    Ok(Some(Page { fresh, ring, lost, bad: count(answer.bad.len()), empty: answer.empty_object, traffic }))
+    Ok(Some(Page {
+        fresh,
+        oldest,
+        ring,
+        lost,
+        bad: count(answer.bad.len()),
+        empty: answer.empty_object,
+        traffic,
+    }))
 }
 
 /// Where the fresh rows begin, and whether a part before them is lost.
@@ -355,12 +377,22 @@ fn settle<T>(source: &mut Source, page: Result<Page<T>, Fault>, now: Millis) -> 
     match page {
         Ok(page) => {
             source.succeed(now);
+            // The log is complete from the oldest row on that was there at the first reading.
+            source.started_at.get_or_insert(page.oldest.unwrap_or(now));
             adapt(source, &page);
             page
         }
         Err(fault) => {
             source.fail(now, &fault.text, fault.refused);
-            Page { fresh: Vec::new(), ring: None, lost: None, bad: 0, empty: false, traffic: false }
+            Page {
+                fresh: Vec::new(),
+                oldest: None,
+                ring: None,
+                lost: None,
+                bad: 0,
+                empty: false,
+                traffic: false,
+            }
         }
     }
 }

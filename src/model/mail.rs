@@ -32,7 +32,7 @@ impl MailId {
 pub struct ServerId(pub i16);
 
 /// What became of a mail for one recipient; for the whole mail the worst that may be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum Status {
     /// The next server, or the mailbox here, took it.
@@ -40,6 +40,7 @@ pub enum Status {
     /// Taken; the first try is still to come.
     Queued = 1,
     /// We cannot tell.
+    #[default]
     Unknown = 2,
     /// Dropped on purpose by a rule.
     Discarded = 3,
@@ -349,12 +350,6 @@ pub struct Recipient {
     pub attempts: u32,
     /// Moment of the last attempt.
     pub last_attempt: Millis,
-}
-
-impl Default for Status {
-    fn default() -> Self {
-        Self::Unknown
-    }
 }
 
 /// The refusal of a whole mail or of one recipient.

@@ -57,6 +57,29 @@ pub struct Symbol {
 }
 
 impl Scan {
+    /// A copy without its symbols.
+    pub fn without_symbols(&self) -> Self {
+        Self {
+            at: self.at,
+            message_id: self.message_id.clone(),
+            subject: self.subject.clone(),
+            subject_hidden: self.subject_hidden,
+            size: self.size,
+            ip: self.ip.clone(),
+            user: self.user.clone(),
+            sender: self.sender.clone(),
+            rcpts: self.rcpts.clone(),
+            action: self.action.clone(),
+            score: self.score,
+            limit: self.limit,
+            junk_limit: self.junk_limit,
+            forced_by: self.forced_by.clone(),
+            virus: self.virus,
+            signed_for: self.signed_for.clone(),
+            symbols: Vec::new(),
+        }
+    }
+
     /// The fact for the mail's story. `rcpts` are [`Scan::rcpts`] joined by line breaks; `id` is the stored scan's.
     pub fn checked<'a>(&'a self, rcpts: &'a str, id: i64) -> Checked<'a> {
         Checked {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Cause, Error,
     http::{self, Http},
-    objects::{Alias, AliasDomain, Domain, DomainAdmin, HostTime, Mailbox, Version, rows},
+    objects::{Alias, AliasDomain, Domain, DomainAdmin, HostTime, Mailbox, Quarantined, Version, rows},
 };
 use crate::model::time::{Clock, Millis};
 
@@ -326,13 +326,20 @@ impl Mailcow {
         Ok(!counters.is_empty())
     }
 
-    /// All mailboxes.
+    /// What lies in quarantine.
+    pub async fn quarantine(&self) -> Result<Vec<Quarantined>, Error> {
+        self.list(Route::Quarantine).await
+    }
+
+    /// All mailboxes. A Mailcow that does not know the short form takes it for the name of a mailbox and finds
+    /// none, or says that there is no such route; then the long form is asked for.
     pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
         match self.list(Route::Mailboxes).await {
-            Err(Error { cause: Cause::Status { status: 404, .. }, .. }) => {
+            Ok(mailboxes) if !mailboxes.is_empty() => Ok(mailboxes),
+            Ok(_) | Err(Error { cause: Cause::Status { status: 404, .. } | Cause::Json(_), .. }) => {
                 self.list(Route::MailboxesInFull).await
             }
-            outcome => outcome,
+            Err(error) => Err(error),
         }
     }
 

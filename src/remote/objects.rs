@@ -22,6 +22,17 @@ pub struct Mailbox {
     pub created: String,
 }
 
+/// A mail that Mailcow keeps in quarantine; one entry per final mailbox.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Quarantined {
+    /// Postfix queue id.
+    #[serde(default, deserialize_with = "text")]
+    pub qid: String,
+    /// When it was put there, Unix seconds.
+    #[serde(default, deserialize_with = "number")]
+    pub created: i64,
+}
+
 /// A mail domain.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Domain {

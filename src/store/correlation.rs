@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     db::{Record, Result, Sql, Tx, Value, places, sql},
     keys::{Kind, key, keys_of, state},
+    pack::{Unpacked, pack},
+    search,
     story::Story,
 };
 use crate::model::mail::{Mail, MailId, ServerId};
 
-/// How many values one IN list takes.
-const LIST: usize = 900;
+/// How many values one IN list takes at most; a power of two, see [`fetch_in`].
+const LIST: usize = 1024;
 
 /// A mail as it lies in the database.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -20,7 +22,8 @@ pub struct StoredMail {
     /// Whose log.
     pub server: ServerId,
     /// [`Story`] bytes.
-    pub story: Vec<u8>,
+    #[sqlx(try_from = "Vec<u8>")]
+    pub story: Unpacked,
 }
 
 /// A mail to be written.
@@ -71,25 +74,28 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
     let rows = mails.iter().map(|write| {
         let mail = &write.mail;
         let state = state(mail.status, mail.direction);
-        [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), Value::from(&write.story)]
+        [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), pack(&write.story).into()]
     });
     tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
         .await?;
+    search::note(tx, mails.iter().map(|write| write.mail.id)).await?;
     let mut keys = Vec::new();
     let mut dead = Vec::new();
     for write in mails {
         let now = keys_of(&write.mail);
         let fresh = now.iter().filter(|(key, state)| write.known_keys.get(key) != Some(state));
         keys.extend(fresh.map(|(key, state)| (*key, write.mail.id, *state)));
-        let gone = write.known_keys.keys().filter(|key| !now.contains_key(key));
-        dead.extend(gone.map(|key| (*key, write.mail.id)));
+        let gone: Vec<i32> = write.known_keys.keys().filter(|key| !now.contains_key(key)).copied().collect();
+        if !gone.is_empty() {
+            dead.push((write.mail.id, gone));
+        }
     }
     // In order of the key, so that neighbours land on one page of the index.
     keys.sort_unstable();
     let rows = keys.into_iter().map(|(key, mail, state)| [key.into(), mail.into(), state.into()]);
     tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await?;
-    for (key, mail) in dead {
-        tx.execute(sql("DELETE FROM mail_key WHERE k = ? AND mail = ?").bind(key).bind(mail)).await?;
+    for (mail, keys) in dead {
+        remove_keys(tx, mail, &keys).await?;
     }
     Ok(())
 }
@@ -97,23 +103,35 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
 /// Removes mails that turned out to be others: an earlier line came in, so their first moment moved.
 pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
     for mail in mails {
-        for key in keys_of(mail).into_keys() {
-            tx.execute(sql("DELETE FROM mail_key WHERE k = ? AND mail = ?").bind(key).bind(mail.id)).await?;
-        }
-        tx.execute(sql("DELETE FROM mail WHERE id = ?").bind(mail.id)).await?;
+        remove_keys(tx, mail.id, &keys_of(mail).into_keys().collect::<Vec<_>>()).await?;
+    }
+    for mails in mails.chunks(LIST) {
+        let text = format!("DELETE FROM mail WHERE id IN ({})", places(mails.len()));
+        tx.execute(sql(text).bind_all(mails.iter().map(|mail| mail.id))).await?;
     }
     Ok(())
 }
 
-/// Fetches rows for many values in bounded IN lists. `statement` gets the list's place holders.
+async fn remove_keys(tx: &mut Tx, mail: MailId, keys: &[i32]) -> Result<()> {
+    for keys in keys.chunks(LIST) {
+        let text = format!("DELETE FROM mail_key WHERE mail = ? AND k IN ({})", places(keys.len()));
+        tx.execute(sql(text).bind(mail).bind_all(keys.iter().copied())).await?;
+    }
+    Ok(())
+}
+
+/// Fetches rows for many values in bounded IN lists. `statement` gets the list's place holders. A list is filled
+/// up to a power of two with its last value, so that the statements have few lengths and stay prepared.
 pub(super) async fn fetch_in<T: Record, V: Into<Value<'static>> + Copy>(
     tx: &mut Tx,
     values: &[V],
-    statement: fn(&str) -> String,
+    statement: impl Fn(&str) -> String,
 ) -> Result<Vec<T>> {
     let mut found = Vec::new();
     for values in values.chunks(LIST) {
-        let sql: Sql<'_> = sql(statement(&places(values.len()))).bind_all(values.iter().copied());
+        let length = values.len().next_power_of_two();
+        let filling = values.last().into_iter().cycle().take(length - values.len());
+        let sql: Sql<'_> = sql(statement(&places(length))).bind_all(values.iter().chain(filling).copied());
         found.extend(tx.fetch(sql).await?);
     }
     Ok(found)
@@ -122,7 +140,7 @@ pub(super) async fn fetch_in<T: Record, V: Into<Value<'static>> + Copy>(
 impl StoredMail {
     /// The facts; borrows from the bytes.
     pub fn story(&self) -> Result<Story<'_>> {
-        Story::decode(&self.story)
+        Story::decode(&self.story.0)
     }
 
     /// The mail.

@@ -20,6 +20,8 @@ static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql");
 
 /// Values in one statement; both engines take more, but longer statements win nothing.
 const VALUES_PER_STATEMENT: usize = 4000;
+/// Statements with more values than this are not kept prepared: a long one takes a megabyte, and comes in many lengths.
+const VALUES_KEPT: usize = 300;
 
 /// Where the data are kept.
 #[derive(Clone)]
@@ -180,6 +182,16 @@ impl<'a> Sql<'a> {
     }
 }
 
+#[cfg(test)]
+impl Sql<'_> {
+    /// The statement that asks the engine how it would run this one.
+    pub fn explained(mut self, db: &Db) -> Self {
+        let word = if matches!(db, Db::Sqlite { .. }) { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+        self.text = format!("{word} {}", self.text).into();
+        self
+    }
+}
+
 /// `?, ?, ?` for `count` values.
 pub fn places(count: usize) -> String {
     let mut text = "?, ".repeat(count);
@@ -189,7 +201,7 @@ pub fn places(count: usize) -> String {
 
 macro_rules! bound {
     ($query:expr, $values:expr) => {{
-        let mut query = $query;
+        let mut query = $query.persistent($values.len() <= VALUES_KEPT);
         for value in $values {
             query = match value {
                 Value::Null => query.bind(None::<i64>),
@@ -374,7 +386,20 @@ impl Tx {
         update: &[&'static str],
         rows: Vec<[Value<'v>; N]>,
     ) -> Result<()> {
-        let tail = self.conflict_clause(keys, update);
+        self.upsert_adding(table, columns, keys, update, &[], rows).await
+    }
+
+    /// As [`Tx::upsert`], but the numbers in the `add` columns are added to those that are there.
+    pub async fn upsert_adding<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        keys: &[&'static str],
+        update: &[&'static str],
+        add: &[&'static str],
+        rows: Vec<[Value<'v>; N]>,
+    ) -> Result<()> {
+        let tail = self.conflict_clause(table, keys, update, add);
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
         let one_row = format!("({})", places(N));
         let most = (VALUES_PER_STATEMENT / N).max(1);
@@ -400,20 +425,22 @@ impl Tx {
         Ok(())
     }
 
-    fn conflict_clause(&self, keys: &[&str], update: &[&str]) -> String {
-        let set = |form: fn(&str) -> String| update.iter().map(|c| form(c)).collect::<Vec<_>>().join(", ");
+    fn conflict_clause(&self, table: &str, keys: &[&str], update: &[&str], add: &[&str]) -> String {
+        let fresh = |column: &str| match self {
+            Self::Sqlite(_) => format!("excluded.{column}"),
+            Self::Mysql(_) => format!("VALUES({column})"),
+        };
+        let set = update.iter().map(|column| format!("{column} = {}", fresh(column)));
+        let sums = add.iter().map(|column| format!("{column} = {table}.{column} + {}", fresh(column)));
+        let set = set.chain(sums).collect::<Vec<_>>().join(", ");
         match self {
-            Self::Sqlite(_) if update.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
-            Self::Sqlite(_) => format!(
-                " ON CONFLICT ({}) DO UPDATE SET {}",
-                keys.join(", "),
-                set(|c| format!("{c} = excluded.{c}"))
-            ),
+            Self::Sqlite(_) if set.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
+            Self::Sqlite(_) => format!(" ON CONFLICT ({}) DO UPDATE SET {set}", keys.join(", ")),
             // Setting a key to itself is MySQL's "do nothing".
-            Self::Mysql(_) if update.is_empty() => {
+            Self::Mysql(_) if set.is_empty() => {
                 format!(" ON DUPLICATE KEY UPDATE {0} = {0}", keys.first().copied().unwrap_or("id"))
             }
-            Self::Mysql(_) => format!(" ON DUPLICATE KEY UPDATE {}", set(|c| format!("{c} = VALUES({c})"))),
+            Self::Mysql(_) => format!(" ON DUPLICATE KEY UPDATE {set}"),
         }
     }
 }

@@ -76,7 +76,6 @@ impl Source {
     pub fn succeed(&mut self, now: Millis) {
         self.polled_at = Some(now);
         self.succeeded_at = Some(now);
-        self.started_at.get_or_insert(now);
         self.error = None;
         self.error_since = None;
         self.refused = false;
@@ -166,23 +165,10 @@ pub async fn count(tx: &mut Tx, server: ServerId, source: &str, now: Millis, tal
     }
     let day = now.0 - now.0.rem_euclid(DAY);
     let columns = ["server", "source", "day", "line_count", "mail_count", "unknown_count", "bad_count"];
-    let zero = || Value::Int(0);
-    let row = [server.0.into(), source.into(), day.into(), zero(), zero(), zero(), zero()];
-    tx.upsert("log_ledger", columns, &columns[..3], &[], vec![row]).await?;
-    tx.execute(
-        sql("UPDATE log_ledger SET line_count = line_count + ?, mail_count = mail_count + ?, \
-             unknown_count = unknown_count + ?, bad_count = bad_count + ? \
-             WHERE server = ? AND source = ? AND day = ?")
-        .bind(tally.lines)
-        .bind(tally.mails)
-        .bind(tally.unknown)
-        .bind(tally.bad)
-        .bind(server.0)
-        .bind(source)
-        .bind(day),
-    )
-    .await?;
-    Ok(())
+    let counts = [tally.lines, tally.mails, tally.unknown, tally.bad].map(Value::Int);
+    let [lines, mails, unknown, bad] = counts;
+    let row = [server.0.into(), source.into(), day.into(), lines, mails, unknown, bad];
+    tx.upsert_adding("log_ledger", columns, &columns[..3], &[], &columns[3..], vec![row]).await
 }
 
 /// One day of one source.
@@ -282,27 +268,19 @@ pub async fn add_unknown(
     server: ServerId,
     lines: &BTreeMap<(String, String), (i64, String, Millis)>,
 ) -> Result<()> {
-    for ((program, shape), (count, example, at)) in lines {
-        let columns = ["server", "program", "shape", "line_count", "example", "last_at"];
-        let row = [
+    let columns = ["server", "program", "shape", "line_count", "example", "last_at"];
+    let rows = lines.iter().map(|((program, shape), (count, example, at))| {
+        [
             server.0.into(),
             Value::from(program),
             Value::from(shape),
-            Value::Int(0),
+            Value::Int(*count),
             Value::from(example),
             (*at).into(),
-        ];
-        tx.upsert("unknown_line", columns, &columns[..3], &["example", "last_at"], vec![row]).await?;
-        tx.execute(
-            sql("UPDATE unknown_line SET line_count = line_count + ? WHERE server = ? AND program = ? AND shape = ?")
-                .bind(*count)
-                .bind(server.0)
-                .bind(program)
-                .bind(shape),
-        )
-        .await?;
-    }
-    Ok(())
+        ]
+    });
+    let (update, add) = (["example", "last_at"], ["line_count"]);
+    tx.upsert_adding("unknown_line", columns, &columns[..3], &update, &add, rows.collect()).await
 }
 
 /// The most frequent unknown shapes.
@@ -328,18 +306,12 @@ pub struct UnknownPhrase {
 
 /// Counts answers that the dictionary does not know. Keys are phrases.
 pub async fn add_phrases(tx: &mut Tx, phrases: &BTreeMap<String, (i64, String, Millis)>) -> Result<()> {
-    for (phrase, (count, example, at)) in phrases {
-        let columns = ["phrase", "phrase_count", "example", "last_at"];
-        let row = [Value::from(phrase), Value::Int(0), Value::from(example), (*at).into()];
-        tx.upsert("unknown_phrase", columns, &["phrase"], &["example", "last_at"], vec![row]).await?;
-        tx.execute(
-            sql("UPDATE unknown_phrase SET phrase_count = phrase_count + ? WHERE phrase = ?")
-                .bind(*count)
-                .bind(phrase),
-        )
-        .await?;
-    }
-    Ok(())
+    let columns = ["phrase", "phrase_count", "example", "last_at"];
+    let rows = phrases.iter().map(|(phrase, (count, example, at))| {
+        [Value::from(phrase), Value::Int(*count), Value::from(example), (*at).into()]
+    });
+    let (update, add) = (["example", "last_at"], ["phrase_count"]);
+    tx.upsert_adding("unknown_phrase", columns, &columns[..1], &update, &add, rows.collect()).await
 }
 
 /// The most frequent unknown answers.

@@ -61,11 +61,16 @@ pub async fn append(tx: &mut Tx, server: ServerId, source: &str, lines: &[LogLin
 }
 
 fn pack(lines: &[LogLine<'_>]) -> Vec<u8> {
-    let mut packer = ZlibEncoder::new(Vec::new(), Compression::new(1));
+    // Packed in one go: the packer clears its whole output buffer at each write.
+    let mut plain = Vec::with_capacity(lines.iter().map(|line| line.text.len() + 48).sum());
     for line in lines {
         // Writing into memory cannot fail. A line has no line break: syslog ends it there.
-        let _ = writeln!(packer, "{}\t{}\t{}", line.at.0, line.program, line.text.replace('\n', " "));
+        let _ = write!(plain, "{}\t{}\t", line.at.0, line.program);
+        plain.extend(line.text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+        plain.push(b'\n');
     }
+    let mut packer = ZlibEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::new(1));
+    let _ = packer.write_all(&plain);
     packer.finish().unwrap_or_default()
 }
 

@@ -15,8 +15,10 @@ pub mod lease;
 pub mod lines;
 pub mod links;
 pub mod mails;
+mod pack;
 pub mod replies;
 pub mod scans;
+pub mod search;
 pub mod sessions;
 mod story;
 

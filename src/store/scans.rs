@@ -8,6 +8,7 @@ use super::{
     correlation::fetch_in,
     db::{Db, Error, Result, Tx, Value, sql},
     keys::{Kind, key},
+    pack::{Unpacked, pack},
 };
 use crate::model::{
     mail::{MailId, VisibleMail},
@@ -18,6 +19,8 @@ use crate::model::{
 /// Options are details; what is longer is cut, so that one mail cannot fill the database.
 const OPTIONS_KEPT: usize = 8;
 const OPTION_LENGTH: usize = 120;
+/// Claimed scans struck off at once. Few: the engine tries each key with each scan.
+const CLAIMED: usize = 32;
 
 /// A scan in the database.
 pub struct StoredScan {
@@ -27,10 +30,17 @@ pub struct StoredScan {
     pub scan: Scan,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Stored {
     scan: Scan,
     symbols: Vec<(i64, i32, Vec<String>)>,
+}
+
+/// [`Stored`] as it is written. Symbols of the scan itself are left out.
+#[derive(Serialize)]
+struct Storing<'a> {
+    scan: Scan,
+    symbols: Vec<(i64, i32, Vec<&'a str>)>,
 }
 
 /// Stores new rows and gives their ids, in the same order. They wait for a mail to claim them.
@@ -42,9 +52,8 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
             let options = symbol.options.iter().take(OPTIONS_KEPT).map(|option| cut(option)).collect();
             Some((*numbers.get(symbol.name.as_str())?, symbol.score, options))
         });
-        let stored =
-            Stored { symbols: symbols.collect(), scan: Scan { symbols: Vec::new(), ..scan.clone() } };
-        [Value::Int(*id), postcard::to_stdvec(&stored).unwrap_or_default().into()]
+        let stored = Storing { symbols: symbols.collect(), scan: scan.without_symbols() };
+        [Value::Int(*id), pack(&postcard::to_stdvec(&stored).unwrap_or_default()).into()]
     });
     let rows: Vec<_> = rows.collect();
     tx.upsert("scan", ["id", "data"], &["id"], &[], rows).await?;
@@ -55,9 +64,12 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
 pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str, i64)]) -> Result<()> {
     let rows = waiting.iter().map(|(message_id, id)| [key(Kind::Message, message_id).into(), (*id).into()]);
     tx.upsert("scan_pending", ["k", "scan"], &["k", "scan"], &[], rows.collect()).await?;
-    for (message_id, id) in claimed {
-        let statement = sql("DELETE FROM scan_pending WHERE k = ? AND scan = ?");
-        tx.execute(statement.bind(key(Kind::Message, message_id)).bind(*id)).await?;
+    for claimed in claimed.chunks(CLAIMED) {
+        // A scan waits under one key, so that the two lists name no other pairs.
+        let list = super::db::places(claimed.len());
+        let text = format!("DELETE FROM scan_pending WHERE k IN ({list}) AND scan IN ({list})");
+        let statement = sql(text).bind_all(claimed.iter().map(|(id, _)| key(Kind::Message, id)));
+        tx.execute(statement.bind_all(claimed.iter().map(|(_, id)| *id))).await?;
     }
     Ok(())
 }
@@ -92,8 +104,8 @@ pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<S
     let sight = if *scope == Scope::All { Sight::Full } else { mail.sight() };
     let row: Option<(Vec<u8>,)> = db.fetch_one(sql("SELECT data FROM scan WHERE id = ?").bind(scan)).await?;
     let Some((data,)) = row else { return Ok(Vec::new()) };
-    let stored: Stored =
-        postcard::from_bytes(&data).map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    let stored: Stored = postcard::from_bytes(&Unpacked::try_from(data)?.0)
+        .map_err(|_| Error::Damaged("a scan that cannot be read"))?;
     let names: Vec<(i64, String, Option<String>)> = db.fetch(symbol_names(&stored)).await?;
     let names: BTreeMap<i64, (String, Option<String>)> =
         names.into_iter().map(|(id, name, description)| (id, (name, description))).collect();
@@ -191,11 +203,12 @@ fn wished_id(scan: &Scan) -> i64 {
 }
 
 fn read((id, data): (i64, Vec<u8>)) -> Result<StoredScan> {
-    let stored: Stored =
-        postcard::from_bytes(&data).map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    let stored: Stored = postcard::from_bytes(&Unpacked::try_from(data)?.0)
+        .map_err(|_| Error::Damaged("a scan that cannot be read"))?;
     Ok(StoredScan { id, scan: stored.scan })
 }
 
-fn cut(option: &str) -> String {
-    option.chars().take(OPTION_LENGTH).collect()
+fn cut(option: &str) -> &str {
+    let end = option.char_indices().nth(OPTION_LENGTH).map_or(option.len(), |(end, _)| end);
+    option.get(..end).unwrap_or(option)
 }

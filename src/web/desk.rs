@@ -339,7 +339,8 @@ async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<
     };
     let from = filters.iter().filter_map(|filter| filter.from).min();
     let from = from.unwrap_or(desk.now().minus(Duration::from_secs(7 * 86_400)));
-    let (_, gaps) = desk.freshness(Entry::Find, from, desk.now()).await?;
+    let (sources, mut gaps) = desk.freshness(Entry::Find, from, desk.now()).await?;
+    gaps.extend(before_the_log(&sources, from));
     let mut hits: Vec<VisibleMail> = Vec::new();
     for filter in &filters {
         let page = shelf::search(desk.db(), desk.scope(), filter, Place::Newest, find::MOST).await?;
@@ -351,6 +352,21 @@ async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<
     let dictionary = desk.dictionary().await?;
     let input = find::Input { asked: &asked, hits: &hits, gaps: &gaps };
     render(&find::view(&desk.frame, &dictionary, input))
+}
+
+/// The time before the log began is as unknown as any gap.
+fn before_the_log(sources: &[Source], from: Millis) -> Option<Gap> {
+    let source = sources.iter().find(|source| source.source == "postfix")?;
+    let began = source.started_at.filter(|began| *began > from)?;
+    Some(Gap {
+        id: 0,
+        server: source.server,
+        source: source.source.clone(),
+        from_at: from,
+        to_at: began,
+        at_least: 0,
+        cause: "not-yet".to_owned(),
+    })
 }
 
 fn id_filter(id: paste::Id) -> Filter {

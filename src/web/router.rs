@@ -1,6 +1,8 @@
 //! Every address of the portal, declared once: the routes, the navigation and the access test follow from
 //! [`PAGES`]. Deny by default: a page is served to whom its entry names, and to nobody else.
 
+use std::{future::IntoFuture, net::SocketAddr, time::Duration};
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -9,6 +11,8 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, get},
 };
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     assets, cron, desk,
@@ -95,6 +99,21 @@ pub fn navigation(role: Role) -> impl Iterator<Item = &'static Page> {
 /// The whole portal: every page behind its guard, below the base path, within the common layers.
 pub fn build(state: AppState) -> Router {
     assemble(state, PAGES)
+}
+
+/// Serves the portal until `stop`; requests under way then have `grace` to finish. Fails when the listener does.
+pub async fn serve(
+    state: AppState,
+    listener: TcpListener,
+    stop: CancellationToken,
+    grace: Duration,
+) -> std::io::Result<()> {
+    let service = build(state).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        ended = server.into_future() => ended,
+        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => Ok(()),
+    }
 }
 
 /// The portal with these pages; tests add their own.

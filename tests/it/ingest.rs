@@ -38,7 +38,7 @@ async fn take_batch(
     sessions: &mut Sessions,
 ) {
     let mut tx = db.begin().await.unwrap();
-    let batch = Batch { server: SERVER, lines, scans, novelty };
+    let batch = Batch { server: SERVER, lines, scans, quarantined: &[], novelty };
     let outcome = take(&mut tx, &batch, sessions).await.unwrap();
     match novelty {
         Novelty::New => lines::append(&mut tx, SERVER, "postfix", lines).await.unwrap(),

@@ -8,4 +8,5 @@ mod ingest;
 mod kill;
 mod remote;
 mod scope;
+mod search;
 mod support;

@@ -162,6 +162,9 @@ fn told(
     by_us: bool,
 ) -> Cause {
     let (lang, entry) = (frame.lang(), &explanation.entry);
+    // The dictionary knows the answer only; the log knows that we do not go on.
+    let over = matches!(status, Status::Bounced | Status::Expired);
+    let waits = entry.who_acts == WhoActs::NobodyWait || status == Status::Expired;
     let from_outside = by_us && mail.direction == Direction::In;
     let party = match entry.who_acts {
         WhoActs::Sender => Some(Party::Sender),
@@ -170,9 +173,8 @@ fn told(
         WhoActs::SenderAdmin => Some(Party::Admin),
         WhoActs::RecipientAdmin if by_us => Some(Party::Admin),
         WhoActs::RecipientAdmin => Some(Party::TheirServer),
-        WhoActs::NobodyWait => {
-            (!status.is_final() || status == Status::SoftRejected).then_some(Party::TheirServer)
-        }
+        WhoActs::NobodyWait if over => Some(Party::Sender),
+        WhoActs::NobodyWait => Some(Party::TheirServer),
     };
     let hint = lang.pick(&entry.admin_hint);
     let link = entry.link.as_deref().filter(|link| link.starts_with("https://")).map(str::to_owned);
@@ -184,7 +186,7 @@ fn told(
             class => lang.pick(&short_cause(class)).to_owned(),
         },
         text: lang.pick(&entry.text).to_owned(),
-        next: lang.pick(&entry.next).to_owned(),
+        next: if over && waits { lang.t("why.over.next") } else { lang.pick(&entry.next) }.to_owned(),
         class: entry.class.to_string(),
         known: explanation.matched,
         hint: (frame.is_admin() && !hint.is_empty()).then(|| (hint.to_owned(), link)),

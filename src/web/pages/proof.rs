@@ -106,7 +106,7 @@ fn proof_facts(story: Story<'_>) -> Vec<(&'static str, String, bool)> {
     let taken = format!("{}, {} ({} UTC)", formats.full_date(at), formats.time_seconds(at), utc(at));
     let facts = [
         (lang.t("fact.from"), Some(look::sender(mail, lang)), false),
-        (lang.t("fact.login"), mail.login.clone(), false),
+        (lang.t("fact.login"), mail.login.clone().filter(|login| mail.sender.as_ref() != Some(login)), false),
         (lang.t("fact.subject"), Some(look::subject(mail, lang).0), false),
         (lang.t("proof.taken"), Some(taken), false),
         (lang.t("fact.message_id"), mail.message_id.clone(), true),

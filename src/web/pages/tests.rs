@@ -368,6 +368,15 @@ fn one_recipient_learns_nothing_of_the_others() {
 }
 
 #[test]
+fn what_was_given_up_is_not_said_to_go_on() {
+    let frame = samples::frame(Role::User, Lang::En);
+    let mails = samples::visible(Role::User, vec![samples::expired()]);
+    let text = story(&frame, &mails[0], &[], false);
+    assert!(text.contains("We do not try again.") && !text.contains("keeps trying"));
+    assert!(text.contains("37 more tries with the same answer"));
+}
+
+#[test]
 fn templates_never_mark_a_text_as_safe() {
     let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")];
     let mut seen = 0;
@@ -423,7 +432,7 @@ fn a_full_list_stays_within_its_weight() {
     let bytes = packer.finish().unwrap().len();
     let elements = all(&Html::parse_document(&text), "*").len();
     assert!(bytes <= 20_000, "{bytes} bytes");
-    assert!(elements < 1500 + 200, "{elements} elements");
+    assert!(elements < 1500, "{elements} elements");
     println!("{bytes} bytes, {elements} elements");
 }
 

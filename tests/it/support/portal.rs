@@ -255,7 +255,8 @@ impl Portal {
     }
 }
 
-fn place(url: &str) -> Place {
+/// The place of a database address.
+pub fn place(url: &str) -> Place {
     match url.strip_prefix("sqlite:") {
         Some(path) => Place::Sqlite(path.into()),
         None => Place::mysql_url(url).unwrap(),

@@ -307,7 +307,8 @@ impl Teller<'_> {
         let host = look::relay_host(&row.relay);
         let server = (!row.local && !host.is_empty()).then(|| host.to_owned());
         let tls = row.tls.as_deref().filter(|_| !row.local).map(|tls| encrypted(lang, tls));
-        let clear_words = !same && !(row.local && row.status == Status::Sent) && !row.reply.is_empty();
+        let at_home = row.local && row.status == Status::Sent;
+        let says_something = !(same || at_home || row.reply.is_empty());
         let through = row.orig_to.as_ref().filter(|orig| **orig != row.address);
         let through = through.map(|orig| lang.tf("story.through", &[("address", orig)]));
         Some(Step {
@@ -315,7 +316,7 @@ impl Teller<'_> {
             icon,
             heading: lang.tf("story.step.try", &[("who", &who), ("outcome", &outcome)]),
             text: sentence([server, tls, through]),
-            quote: clear_words.then(|| words_of(&row.reply).to_owned()),
+            quote: says_something.then(|| words_of(&row.reply).to_owned()),
             ..Step::default()
         })
     }

@@ -1,0 +1,112 @@
+//! Lists never scan: how each engine would run their statements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{Connection, Executor};
+
+use super::*;
+use crate::{
+    model::scope::{Holding, Holdings},
+    store::db::Place as At,
+};
+
+#[derive(sqlx::FromRow)]
+struct MysqlStep {
+    table: Option<String>,
+    #[sqlx(rename = "type")]
+    kind: Option<String>,
+}
+
+/// The steps of a plan that read a whole table or index.
+async fn scans(db: &Db, statement: Sql<'static>) -> Vec<String> {
+    let statement = statement.explained(db);
+    if let Db::Sqlite { .. } = db {
+        let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
+        assert!(!steps.is_empty());
+        let scan =
+            |step: &String| step.starts_with("SCAN") && !step.starts_with("SCAN r") && step != "SCAN own";
+        return steps.into_iter().map(|step| step.3).filter(scan).collect();
+    }
+    let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
+    assert!(!steps.is_empty());
+    let steps = steps.into_iter().filter_map(|step| Some((step.table?, step.kind?)));
+    // `<derived2>` is what another step has found already.
+    let scan = |(table, kind): &(String, String)| {
+        !table.starts_with('<') && matches!(kind.as_str(), "ALL" | "index")
+    };
+    steps.filter(scan).map(|(table, kind)| format!("{kind} {table}")).collect()
+}
+
+/// A database with some mails and keys, so that the engines have a choice.
+async fn filled(place: &At) -> Db {
+    let db = Db::open(place).await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    let id = |n: i64| MailId((1_790_000_000 + n) << MailId::HASH_BITS);
+    let mails = (0..5000).map(|n| [id(n).into(), 1.into(), (n % 3).into(), vec![0_u8; 300].into()]);
+    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &[], mails.collect()).await.unwrap();
+    let keys = (0..20_000).map(|n| [(n / 4 % 50 + n % 4).into(), id(n / 4).into(), (n % 3).into()]);
+    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &[], keys.collect()).await.unwrap();
+    tx.commit().await.unwrap();
+    db
+}
+
+async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
+    let mut all = vec![filled(&At::Sqlite(dir.path().join("plans.sqlite"))).await];
+    if let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
+        let name = format!("test_{:016x}", getrandom::u64().unwrap());
+        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        let url = format!("{}/{name}", server.trim_end_matches('/'));
+        let db = filled(&At::mysql_url(&url).unwrap()).await;
+        let mut tx = db.begin().await.unwrap();
+        tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail, mail_key")).await.unwrap();
+        tx.commit().await.unwrap();
+        all.push(db);
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_list_scans() {
+    let holding = Holding { since: Millis(5), sends: true };
+    let addresses = ["ann@alpha.test", "info@alpha.test"].map(|address| (address.to_owned(), holding));
+    let scopes = [
+        Scope::All,
+        Scope::Only(Holdings {
+            domains: BTreeSet::from(["alpha.test".to_owned()]),
+            addresses: BTreeMap::from(addresses),
+        }),
+        Scope::mailbox("ann@alpha.test", Millis(0)),
+    ];
+    let text = |text: &str| Some(text.to_owned());
+    let filters = [
+        Filter::default(),
+        Filter { statuses: vec![Status::Bounced], ..Filter::default() },
+        Filter { direction: Some(Direction::In), from: Some(Millis(1)), ..Filter::default() },
+        Filter { sender: text("ann@alpha.test"), ..Filter::default() },
+        Filter { rcpt: text("@alpha.test"), ..Filter::default() },
+        Filter { domain: text("alpha.test"), ..Filter::default() },
+        Filter { queue_id: text("4ABC"), ..Filter::default() },
+        Filter { message_id: text("<1@alpha.test>"), ..Filter::default() },
+        Filter { q: text("words"), to: Some(Millis(9)), ..Filter::default() },
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        for scope in &scopes {
+            for filter in &filters {
+                let driver = driver(scope, filter).unwrap();
+                for at in [Place::Newest, Place::Before(MailId(1 << 60)), Place::After(MailId(7))] {
+                    let found = scans(&db, ids_statement(&driver, filter, at, 51)).await;
+                    assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
+                }
+            }
+            let (sure, _) = ranges_to_count(scope);
+            let (text, values) = hour_counts(&sure, MailId(1_790_000_100 << 30), MailId(1_790_000_200 << 30));
+            let found = scans(&db, sql(text).bind_all(values)).await;
+            assert!(found.is_empty(), "{}: counts for {scope:?}: {found:?}", db.engine());
+        }
+        let ids: Vec<i64> = (0..50).collect();
+        let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
+        assert!(scans(&db, sql(text).bind_all(ids)).await.is_empty(), "{}: reading a page", db.engine());
+    }
+}

@@ -1,0 +1,275 @@
+//! The search index: makes searches for a part of a text skip the mails that cannot match.
+//!
+//! A block is a span of time, some mails long; for each gram (three bytes of lower-case text) the index knows
+//! the blocks in which it occurs. A block that holds all grams of a wish is a candidate, no more: the mails are
+//! read, the scope cuts them and the filter decides. The index only grows between prunes, may be behind or
+//! missing, and widens nobody's sight: what it has not seen yet counts as a candidate.
+//!
+//! It is fed behind the ingestion: whoever writes mails notes their ids in the same transaction, a worker
+//! reads those mails again and adds their grams. Where a mail stands follows from its id alone, so that feeding
+//! twice changes nothing.
+
+mod blocks;
+mod feed;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::db::{Db, Result, Tx, Value, places, sql};
+use crate::model::{
+    filter::{Filter, Place, bare_message_id},
+    mail::{Mail, MailId},
+    time::Millis,
+};
+use blocks::Blocks;
+pub use feed::{feed, shape};
+
+/// Blocks of one segment.
+const BLOCKS: i64 = 4096;
+/// Segments read at once: a search begins with the newest and often ends there.
+const TOGETHER: i64 = 16;
+/// More grams of one wish narrow no further.
+const GRAMS: usize = 32;
+/// With more unfed batches than this, the index is left aside until its worker has caught up.
+const UNFED: usize = 256;
+
+/// How the index is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+struct Shape {
+    /// A block lasts `2^width` seconds.
+    width: i64,
+    /// Mails below this id are still to be fed.
+    rest: MailId,
+    /// Mails there were when this shape was chosen.
+    mails: i64,
+    /// Mails fed since.
+    fed: i64,
+}
+
+impl Shape {
+    fn shift(&self) -> u32 {
+        MailId::HASH_BITS + u32::try_from(self.width.clamp(0, 24)).unwrap_or_default()
+    }
+
+    /// The block of a mail, counted from the epoch.
+    fn block(&self, id: MailId) -> i64 {
+        id.0 >> self.shift()
+    }
+
+    /// The lowest id of a block.
+    fn begin(&self, block: i64) -> MailId {
+        MailId(block.saturating_mul(1 << self.shift()))
+    }
+}
+
+async fn stored_shape(db: &Db) -> Result<Option<Shape>> {
+    db.fetch_one(sql("SELECT width, rest, mails, fed FROM search_shape WHERE id = 1")).await
+}
+
+/// The grams that every mail has which fits the filter; empty when the index cannot help.
+pub(super) fn wanted(filter: &Filter) -> Vec<i32> {
+    let mut grams = BTreeSet::new();
+    add_grams(&mut grams, filter.q.as_deref().map(|q| bare_message_id(q.trim())).unwrap_or_default());
+    for part in [&filter.subject, &filter.ip].into_iter().flatten() {
+        add_grams(&mut grams, part.trim());
+    }
+    // With an `@`, the keys do better.
+    for part in [&filter.sender, &filter.rcpt].into_iter().flatten().filter(|part| !part.contains('@')) {
+        add_grams(&mut grams, part.trim());
+    }
+    grams.into_iter().take(GRAMS).collect()
+}
+
+/// The grams of a mail: of everything in which `Filter` looks for parts, as it compares them.
+fn grams_of(mail: &Mail) -> BTreeSet<i32> {
+    let mut grams = BTreeSet::new();
+    let texts = [&mail.queue_id, &mail.message_id, &mail.client_ip, &mail.sender, &mail.login];
+    texts.into_iter().flatten().for_each(|text| add_grams(&mut grams, text));
+    for row in &mail.recipients {
+        add_grams(&mut grams, &row.address);
+        row.orig_to.iter().for_each(|orig_to| add_grams(&mut grams, orig_to));
+    }
+    let subject = mail.check.as_ref().and_then(|check| check.subject.as_deref());
+    add_grams(&mut grams, subject.unwrap_or_default());
+    grams
+}
+
+fn add_grams(grams: &mut BTreeSet<i32>, text: &str) {
+    let lower = text.to_lowercase();
+    grams.extend(
+        lower
+            .as_bytes()
+            .windows(3)
+            .map(|bytes| bytes.iter().fold(0, |gram, byte| gram << 8 | i32::from(*byte))),
+    );
+}
+
+/// Notes mails as written and not yet fed, in the transaction that wrote them.
+pub(super) async fn note(tx: &mut Tx, ids: impl Iterator<Item = MailId>) -> Result<()> {
+    let bytes: Vec<u8> = ids.flat_map(|id| id.0.to_le_bytes()).collect();
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    tx.insert("search_todo", ["mails"], [bytes.into()]).await
+}
+
+/// The ids of some [`note`].
+fn noted(bytes: &[u8]) -> impl Iterator<Item = MailId> {
+    bytes.as_chunks::<8>().0.iter().map(|chunk| MailId(i64::from_le_bytes(*chunk)))
+}
+
+/// Forgets what lies wholly before a moment.
+pub(super) async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
+    let shape: Option<Shape> =
+        tx.fetch_one(sql("SELECT width, rest, mails, fed FROM search_shape WHERE id = 1")).await?;
+    if let Some(shape) = shape {
+        let segment = shape.block(MailId::floor(before)).div_euclid(BLOCKS);
+        tx.execute(sql("DELETE FROM search_gram WHERE segment < ?").bind(segment)).await?;
+    }
+    Ok(())
+}
+
+/// The blocks in which mails may lie that have all wanted grams.
+pub(super) struct Candidates {
+    shape: Shape,
+    grams: Vec<i32>,
+    /// Blocks with mails that are not fed yet.
+    unfed: BTreeSet<i64>,
+    /// The first and the last segment there is.
+    ends: (i64, i64),
+    /// Candidates of the segments looked at; a segment without any is missing.
+    known: BTreeMap<i64, Blocks>,
+    /// Groups of segments looked at.
+    looked_at: BTreeSet<i64>,
+}
+
+impl Candidates {
+    /// `None` when the index cannot help with this filter, or not now.
+    pub async fn of(db: &Db, filter: &Filter) -> Result<Option<Self>> {
+        let grams = wanted(filter);
+        if grams.is_empty() {
+            return Ok(None);
+        }
+        // Unfed mails first: what is fed in between is then known twice, and never missed.
+        let text = format!("SELECT mails FROM search_todo ORDER BY id LIMIT {}", UNFED + 1);
+        let todo: Vec<(Vec<u8>,)> = db.fetch(sql(text)).await?;
+        let Some(shape) = stored_shape(db).await?.filter(|_| todo.len() <= UNFED) else { return Ok(None) };
+        let unfed = todo.iter().flat_map(|(ids,)| noted(ids)).map(|id| shape.block(id)).collect();
+        let ends: Vec<(Option<i64>, Option<i64>)> = db
+            .fetch(sql(
+                "SELECT (SELECT MIN(segment) FROM search_gram), (SELECT MAX(segment) FROM search_gram)",
+            ))
+            .await?;
+        let ends = ends.first().and_then(|(low, high)| Some(((*low)?, (*high)?))).unwrap_or((0, -1));
+        let (known, looked_at) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Some(Self { shape, grams, unfed, ends, known, looked_at }))
+    }
+
+    /// Whether the index was not cut anew while it was read.
+    pub async fn still_stands(&self, db: &Db) -> Result<bool> {
+        let now = stored_shape(db).await?;
+        Ok(now.is_some_and(|now| now.width == self.shape.width && now.rest <= self.shape.rest))
+    }
+
+    /// The place from which the next candidate stands in the list, on from `at`; `None` when there is none.
+    pub async fn leap(&mut self, db: &Db, at: Place) -> Result<Option<Place>> {
+        Ok(match at {
+            Place::Newest => self.below(db, MailId(i64::MAX)).await?.map(Place::Before),
+            Place::Before(id) => self.below(db, id).await?.map(Place::Before),
+            Place::After(id) => self.above(db, id).await?.map(Place::After),
+        })
+    }
+
+    /// Keeps the ids that lie in candidates.
+    pub async fn retain(&mut self, db: &Db, ids: &mut Vec<MailId>) -> Result<()> {
+        for id in ids.iter() {
+            self.look_at(db, self.shape.block(*id).div_euclid(BLOCKS)).await?;
+        }
+        ids.retain(|id| {
+            let block = self.shape.block(*id);
+            *id < self.shape.rest
+                || self.unfed.contains(&block)
+                || self
+                    .known
+                    .get(&block.div_euclid(BLOCKS))
+                    .is_some_and(|known| known.has(block.rem_euclid(BLOCKS)))
+        });
+        Ok(())
+    }
+
+    /// The highest id, plus one, below `id` that lies in a candidate.
+    async fn below(&mut self, db: &Db, id: MailId) -> Result<Option<MailId>> {
+        if id <= self.shape.rest {
+            return Ok(Some(id));
+        }
+        let top = self.shape.block(MailId(id.0.saturating_sub(1)));
+        let mut best = self.unfed.range(..=top).next_back().copied();
+        let mut segment = top.div_euclid(BLOCKS).min(self.ends.1);
+        while segment >= self.ends.0 && best.is_none_or(|best| best.div_euclid(BLOCKS) <= segment) {
+            self.look_at(db, segment).await?;
+            let limit = (top - segment * BLOCKS).min(BLOCKS - 1);
+            if let Some(block) = self.known.get(&segment).and_then(|known| known.last_up_to(limit)) {
+                best = best.max(Some(segment * BLOCKS + block));
+                break;
+            }
+            segment -= 1;
+        }
+        let found = best.map(|block| self.shape.begin(block + 1).min(id));
+        // Below `rest` everything is a candidate.
+        let rest = Some(self.shape.rest).filter(|rest| rest.0 > 0);
+        Ok(found.max(rest))
+    }
+
+    /// The id after which the first candidate above `id` stands.
+    async fn above(&mut self, db: &Db, id: MailId) -> Result<Option<MailId>> {
+        if id.0 < self.shape.rest.0.saturating_sub(1) {
+            return Ok(Some(id));
+        }
+        let bottom = self.shape.block(MailId(id.0.saturating_add(1)));
+        let mut best = self.unfed.range(bottom..).next().copied();
+        let mut segment = bottom.div_euclid(BLOCKS).max(self.ends.0);
+        while segment <= self.ends.1 && best.is_none_or(|best| best.div_euclid(BLOCKS) >= segment) {
+            self.look_at(db, segment).await?;
+            let limit = (bottom - segment * BLOCKS).max(0);
+            if let Some(block) = self.known.get(&segment).and_then(|known| known.first_from(limit)) {
+                let block = segment * BLOCKS + block;
+                best = Some(best.map_or(block, |best| best.min(block)));
+                break;
+            }
+            segment += 1;
+        }
+        Ok(best.map(|block| MailId(self.shape.begin(block).0.saturating_sub(1)).max(id)))
+    }
+
+    /// Reads the wanted grams of a segment and its neighbours, once.
+    async fn look_at(&mut self, db: &Db, segment: i64) -> Result<()> {
+        let group = segment.div_euclid(TOGETHER);
+        let (low, high) =
+            ((group * TOGETHER).max(self.ends.0), (group * TOGETHER + TOGETHER - 1).min(self.ends.1));
+        if low > high || !self.looked_at.insert(group) {
+            return Ok(());
+        }
+        let segments: Vec<i64> = (low..=high).collect();
+        let text = format!(
+            "SELECT segment, blocks FROM search_gram WHERE segment IN ({}) AND gram IN ({}) ORDER BY segment",
+            places(segments.len()),
+            places(self.grams.len())
+        );
+        let statement = sql(text).bind_all(segments).bind_all(self.grams.iter().copied());
+        let rows: Vec<(i64, Vec<u8>)> = db.fetch(statement).await?;
+        for rows in rows.chunk_by(|(a, _), (b, _)| a == b) {
+            // A gram without a row is in no block.
+            let Some((segment, _)) = rows.first().filter(|_| rows.len() == self.grams.len()) else {
+                continue;
+            };
+            let mut common = Blocks::all();
+            rows.iter().for_each(|(_, blocks)| common.intersect(&Blocks::unpack(blocks)));
+            self.known.insert(*segment, common);
+        }
+        Ok(())
+    }
+}
+
+/// Values of one row of `search_gram`.
+fn row(segment: i64, gram: i32, blocks: &Blocks) -> [Value<'static>; 3] {
+    [segment.into(), gram.into(), blocks.pack().into()]
+}

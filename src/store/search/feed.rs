@@ -1,0 +1,152 @@
+//! Feeding the search index: what was written since, and everything once when the index is new or cut anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{BLOCKS, Blocks, Shape, grams_of, noted, row, stored_shape};
+use crate::{
+    model::mail::{Mail, MailId},
+    store::{
+        correlation::fetch_in,
+        db::{Db, Result, Tx, places, sql},
+        mails::read,
+    },
+};
+
+/// Mails of one step: bounds memory and the length of its transaction.
+const STEP: usize = 2000;
+/// Mails that a block should hold: fewer make the index larger, more make candidates worse.
+const PER_BLOCK: i64 = 8;
+/// The width before anything is known of the traffic: a minute.
+const FIRST_WIDTH: i64 = 6;
+
+/// Chooses how the index is cut, and anew when the traffic has become quite another since: then all mails are
+/// fed again. Cheap while there is nothing to do. One worker at a time calls this and [`feed`].
+pub async fn shape(db: &Db) -> Result<()> {
+    let shape = stored_shape(db).await?;
+    if shape.is_some_and(|shape| shape.fed < shape.mails.saturating_mul(2) + 1000) {
+        return Ok(());
+    }
+    let counts: Option<(i64, Option<MailId>, Option<MailId>)> =
+        db.fetch_one(sql("SELECT COUNT(*), MIN(id), MAX(id) FROM mail")).await?;
+    let (mails, first, last) = counts.unwrap_or((0, None, None));
+    let (first, last) = (first.unwrap_or(MailId(0)), last.unwrap_or(MailId(0)));
+    let wished = if mails < PER_BLOCK { FIRST_WIDTH } else { width(mails, first, last) };
+    let kept = shape.filter(|shape| (shape.width - wished).abs() < 2);
+    let next = match kept {
+        Some(shape) => Shape { mails, fed: 0, ..shape },
+        None => Shape { width: wished, rest: MailId(i64::MAX), mails, fed: 0 },
+    };
+    let mut tx = db.begin().await?;
+    let columns = ["id", "width", "rest", "mails", "fed"];
+    let values = [1.into(), next.width.into(), next.rest.into(), next.mails.into(), next.fed.into()];
+    tx.upsert("search_shape", columns, &columns[..1], &columns[1..], vec![values]).await?;
+    if kept.is_none() {
+        tx.execute(sql("DELETE FROM search_gram")).await?;
+    }
+    tx.commit().await
+}
+
+/// The width at which a block holds about [`PER_BLOCK`] mails.
+fn width(mails: i64, first: MailId, last: MailId) -> i64 {
+    let seconds = (last.second().secs() - first.second().secs()).max(1);
+    (seconds.saturating_mul(PER_BLOCK) / mails.max(1)).max(1).ilog2().min(16).into()
+}
+
+/// Feeds some of what is to be fed; true when there may be more.
+pub async fn feed(db: &Db) -> Result<bool> {
+    let Some(shape) = stored_shape(db).await? else { return Ok(false) };
+    let todo: Vec<(i64, Vec<u8>)> =
+        db.fetch(sql("SELECT id, mails FROM search_todo ORDER BY id LIMIT 64")).await?;
+    if !todo.is_empty() {
+        return feed_written(db, shape, todo).await;
+    }
+    if shape.rest.0 <= 0 {
+        return Ok(false);
+    }
+    let text = format!("SELECT id FROM mail WHERE id < ? ORDER BY id DESC LIMIT {STEP}");
+    let ids: Vec<(MailId,)> = db.fetch(sql(text).bind(shape.rest)).await?;
+    let ids: Vec<MailId> = ids.into_iter().map(|(id,)| id).collect();
+    let rest = ids.last().copied().unwrap_or(MailId(0));
+    let mails = read(db, &ids).await?;
+    let mut tx = db.begin().await?;
+    if add(&mut tx, shape, &mails, Some(rest)).await? {
+        tx.commit().await?;
+    }
+    Ok(true)
+}
+
+async fn feed_written(db: &Db, shape: Shape, todo: Vec<(i64, Vec<u8>)>) -> Result<bool> {
+    let (mut numbers, mut ids) = (Vec::new(), BTreeSet::new());
+    for (number, bytes) in todo {
+        numbers.push(number);
+        ids.extend(noted(&bytes));
+        if ids.len() >= STEP {
+            break;
+        }
+    }
+    let ids: Vec<MailId> = ids.into_iter().collect();
+    // Mails of a large batch are fed in several steps; its note goes with the last one.
+    let steps = ids.chunks(STEP).collect::<Vec<_>>();
+    for (index, ids) in steps.iter().enumerate() {
+        let mails = read(db, ids).await?;
+        let mut tx = db.begin().await?;
+        if !add(&mut tx, shape, &mails, None).await? {
+            return Ok(true);
+        }
+        if index + 1 == steps.len() {
+            let text = format!("DELETE FROM search_todo WHERE id IN ({})", places(numbers.len()));
+            tx.execute(sql(text).bind_all(numbers.iter().copied())).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(true)
+}
+
+/// Adds mails to the index. False when it was cut anew in the meantime: then nothing must be written.
+async fn add(tx: &mut Tx, shape: Shape, mails: &[Mail], rest: Option<MailId>) -> Result<bool> {
+    // Takes the row's lock: on MariaDB, a second feeder waits here, and reads what the first has written.
+    let locked = tx
+        .execute(
+            sql(
+                "UPDATE search_shape SET fed = fed + 1 + ?, rest = ? WHERE id = 1 AND width = ? AND rest = ?",
+            )
+            .bind(i64::try_from(mails.len()).unwrap_or(i64::MAX))
+            .bind(rest.unwrap_or(shape.rest))
+            .bind(shape.width)
+            .bind(shape.rest),
+        )
+        .await?;
+    if locked == 0 {
+        return Ok(false);
+    }
+    let mut fresh: BTreeMap<(i64, i32), BTreeSet<i64>> = BTreeMap::new();
+    for mail in mails {
+        let block = shape.block(mail.id);
+        let (segment, block) = (block.div_euclid(BLOCKS), block.rem_euclid(BLOCKS));
+        for gram in grams_of(mail) {
+            fresh.entry((segment, gram)).or_default().insert(block);
+        }
+    }
+    let mut known: BTreeMap<(i64, i32), Blocks> = BTreeMap::new();
+    let segments: BTreeSet<i64> = fresh.keys().map(|(segment, _)| *segment).collect();
+    for segment in segments {
+        let grams: Vec<i32> =
+            fresh.range((segment, i32::MIN)..=(segment, i32::MAX)).map(|((_, gram), _)| *gram).collect();
+        let rows: Vec<(i32, Vec<u8>)> = fetch_in(tx, &grams, |places| {
+            format!("SELECT gram, blocks FROM search_gram WHERE segment = {segment} AND gram IN ({places})")
+        })
+        .await?;
+        known.extend(rows.into_iter().map(|(gram, blocks)| ((segment, gram), Blocks::unpack(&blocks))));
+    }
+    let mut rows = Vec::new();
+    for ((segment, gram), fresh) in fresh {
+        let mut blocks = known.remove(&(segment, gram)).unwrap_or_else(Blocks::none);
+        let added = fresh.into_iter().filter(|block| blocks.add(*block)).count();
+        if added > 0 {
+            rows.push(row(segment, gram, &blocks));
+        }
+    }
+    let columns = ["segment", "gram", "blocks"];
+    tx.upsert("search_gram", columns, &columns[..2], &columns[2..], rows).await?;
+    Ok(true)
+}
