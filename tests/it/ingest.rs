@@ -156,7 +156,8 @@ async fn polls_at_any_moment_give_what_one_poll_gives() {
             source.poller(&db).poll(source.now()).await.unwrap().unwrap();
             let again = source.poller(&db).poll(source.now()).await.unwrap().unwrap();
             assert_eq!((again.lines, again.scans, again.new_mails), (0, 0, 0));
-            let once = open(&sqlite()).await;
+            let other = sqlite();
+            let once = open(&other).await;
             source.poller(&once).poll(source.now()).await.unwrap().unwrap();
             let what = format!("seed {seed}, {}", db.engine());
             Picture::of(&db).await.must_equal(&Picture::of(&once).await, &what);
@@ -275,7 +276,8 @@ async fn whatever_mailcow_answers_nothing_is_lost_afterwards() {
             }
         }
         assert!(ingestion::gaps(&db, Millis(0), Millis(i64::MAX)).await.unwrap().is_empty());
-        let once = open(&sqlite()).await;
+        let other = sqlite();
+        let once = open(&other).await;
         source.poller(&once).poll(source.now()).await.unwrap().unwrap();
         Picture::of(&db).await.must_equal(&Picture::of(&once).await, db.engine());
     }
@@ -284,7 +286,8 @@ async fn whatever_mailcow_answers_nothing_is_lost_afterwards() {
 #[tokio::test]
 async fn a_refused_key_is_not_tried_again_and_again() {
     let source = Source::start(roomy(4, 5)).await;
-    let db = open(&sqlite()).await;
+    let fresh = sqlite();
+    let db = open(&fresh).await;
     let poller = source.poller(&db);
     source.mailcow.fail("", Fault::Unauthorized);
     for _ in 0..12 {
@@ -328,7 +331,8 @@ async fn several_polls_at_once_take_each_row_once() {
         let history = source.mailcow.history();
         let there = (history.lines.len() as i64, history.rows.len() as i64);
         assert_eq!(ledger(&first).await, there, "{}", first.engine());
-        let once = open(&sqlite()).await;
+        let other = sqlite();
+        let once = open(&other).await;
         source.poller(&once).poll(source.now()).await.unwrap().unwrap();
         Picture::of(&first).await.must_equal(&Picture::of(&once).await, first.engine());
     }
@@ -347,7 +351,8 @@ fn subject(mail: &VisibleMail) -> Option<&str> {
 async fn a_verdict_belongs_to_the_mail_that_was_looked_at() {
     for seed in 0..8 {
         let source = Source::start(roomy(100 + seed, 0)).await;
-        let db = open(&sqlite()).await;
+        let fresh = sqlite();
+        let db = open(&fresh).await;
         let mut rng = Rng::new(seed);
         let mut posted = Vec::new();
         let people =
@@ -392,7 +397,8 @@ async fn a_verdict_belongs_to_the_mail_that_was_looked_at() {
 
 #[tokio::test]
 async fn a_late_fact_parts_a_mail_from_a_verdict_that_is_not_its_own() {
-    let db = open(&sqlite()).await;
+    let fresh = sqlite();
+    let db = open(&fresh).await;
     let at = Millis::from_secs(1_795_000_000);
     let scan = Scan {
         at,
@@ -408,15 +414,15 @@ async fn a_late_fact_parts_a_mail_from_a_verdict_that_is_not_its_own() {
     let line = |program, text| LogLine { at, program, text };
     take_batch(&db, &[], &[scan], Novelty::New, &mut sessions).await;
     let begin = [
-        line("postfix/smtpd", "4Zabc12345: client=mx.x.example[192.0.2.5]"),
-        line("postfix/cleanup", "4Zabc12345: message-id=<m@x.example>"),
+        line("postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
+        line("postfix/cleanup", "A0B1C2D3E4: message-id=<m@x.example>"),
     ];
     take_batch(&db, &begin, &[], Novelty::New, &mut sessions).await;
     let rest = [
-        line("postfix/qmgr", "4Zabc12345: from=<list@x.example>, size=900, nrcpt=1 (queue active)"),
+        line("postfix/qmgr", "A0B1C2D3E4: from=<list@x.example>, size=900, nrcpt=1 (queue active)"),
         line(
             "postfix/lmtp",
-            "4Zabc12345: to=<bob@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
+            "A0B1C2D3E4: to=<bob@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
              dsn=2.0.0, status=sent (250 2.0.0 <bob@alpha.test> Saved)",
         ),
     ];
@@ -476,7 +482,8 @@ async fn a_queue_id_that_comes_back_is_another_mail() {
 #[tokio::test]
 async fn a_mail_that_is_delivered_after_all_is_not_delayed_for_ever() {
     let source = Source::start(roomy(6, 0)).await;
-    let db = open(&sqlite()).await;
+    let fresh = sqlite();
+    let db = open(&fresh).await;
     let trouble =
         Trouble { dsn: "4.2.0".into(), reach: Reach::Answered, text: "450 4.2.0 Greylisted".into() };
     let mut letter = Letter::outgoing("ann@alpha.test", &["x@kunde-gmbh.example"], "Hello");
