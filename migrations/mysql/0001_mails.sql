@@ -1,17 +1,17 @@
 -- Mails, the keys by which they are found, the log itself, and how far it was read.
 
 -- One mail. id: see model::mail::MailId (orders by time). state: status + 16 * direction.
-CREATE TABLE mail (
+CREATE TABLE IF NOT EXISTS mail (
     id     BIGINT PRIMARY KEY,
     server SMALLINT NOT NULL,
     state  TINYINT NOT NULL,
-    story  MEDIUMBLOB NOT NULL
+    story  MEDIUMBLOB NOT NULL,
+    INDEX mail_state (state, id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-CREATE INDEX mail_state ON mail (state, id);
 
 -- Where a mail is listed: hashes of addresses, domains, queue and message ids (store::keys).
 -- A hash only narrows; what it finds is compared exactly before it is shown.
-CREATE TABLE mail_key (
+CREATE TABLE IF NOT EXISTS mail_key (
     k     INT NOT NULL,
     mail  BIGINT NOT NULL,
     state TINYINT NOT NULL,
@@ -19,39 +19,39 @@ CREATE TABLE mail_key (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- A row of Rspamd's history, with its symbols.
-CREATE TABLE scan (
+CREATE TABLE IF NOT EXISTS scan (
     id   BIGINT PRIMARY KEY,
     data MEDIUMBLOB NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Scans that no mail has claimed yet, by hash of the message id.
-CREATE TABLE scan_pending (
+CREATE TABLE IF NOT EXISTS scan_pending (
     k    INT NOT NULL,
     scan BIGINT NOT NULL,
     PRIMARY KEY (k, scan)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Names of Rspamd's symbols, so that a scan needs only their numbers.
-CREATE TABLE symbol (
+CREATE TABLE IF NOT EXISTS symbol (
     id          BIGINT AUTO_INCREMENT PRIMARY KEY,
     name        VARCHAR(191) NOT NULL UNIQUE,
     description TEXT
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The log lines themselves, compressed, in order of arrival.
-CREATE TABLE line_chunk (
+CREATE TABLE IF NOT EXISTS line_chunk (
     id         BIGINT AUTO_INCREMENT PRIMARY KEY,
     server     SMALLINT NOT NULL,
     source     VARCHAR(16) NOT NULL,
     first_at   BIGINT NOT NULL,
     last_at    BIGINT NOT NULL,
     line_count BIGINT NOT NULL,
-    data       MEDIUMBLOB NOT NULL
+    data       MEDIUMBLOB NOT NULL,
+    INDEX line_chunk_time (last_at, first_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-CREATE INDEX line_chunk_time ON line_chunk (last_at, first_at);
 
 -- How far each log was read, and how that went.
-CREATE TABLE log_source (
+CREATE TABLE IF NOT EXISTS log_source (
     server        SMALLINT NOT NULL,
     source        VARCHAR(16) NOT NULL,
     anchor        MEDIUMBLOB NOT NULL,
@@ -70,7 +70,7 @@ CREATE TABLE log_source (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What came in per day (UTC).
-CREATE TABLE log_ledger (
+CREATE TABLE IF NOT EXISTS log_ledger (
     server        SMALLINT NOT NULL,
     source        VARCHAR(16) NOT NULL,
     day           BIGINT NOT NULL,
@@ -82,19 +82,19 @@ CREATE TABLE log_ledger (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Parts of a log that passed unread.
-CREATE TABLE log_gap (
+CREATE TABLE IF NOT EXISTS log_gap (
     id       BIGINT AUTO_INCREMENT PRIMARY KEY,
     server   SMALLINT NOT NULL,
     source   VARCHAR(16) NOT NULL,
     from_at  BIGINT NOT NULL,
     to_at    BIGINT NOT NULL,
     at_least BIGINT NOT NULL,
-    cause    TEXT NOT NULL
+    cause    TEXT NOT NULL,
+    INDEX log_gap_time (to_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-CREATE INDEX log_gap_time ON log_gap (to_at);
 
 -- Lines that no rule knows, by shape.
-CREATE TABLE unknown_line (
+CREATE TABLE IF NOT EXISTS unknown_line (
     server     SMALLINT NOT NULL,
     shape      VARCHAR(191) NOT NULL,
     program    VARCHAR(64) NOT NULL,
@@ -105,7 +105,7 @@ CREATE TABLE unknown_line (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Remote answers that the dictionary does not know, by phrase.
-CREATE TABLE unknown_phrase (
+CREATE TABLE IF NOT EXISTS unknown_phrase (
     phrase       VARCHAR(191) NOT NULL PRIMARY KEY,
     phrase_count BIGINT NOT NULL,
     example      TEXT NOT NULL,
@@ -113,7 +113,7 @@ CREATE TABLE unknown_phrase (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What admins corrected in or added to the dictionary of remote answers.
-CREATE TABLE reply_override (
+CREATE TABLE IF NOT EXISTS reply_override (
     id         VARCHAR(64) NOT NULL PRIMARY KEY,
     data       TEXT NOT NULL,
     changed_by VARCHAR(320) NOT NULL,
@@ -121,7 +121,7 @@ CREATE TABLE reply_override (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Who runs a job at present; a lease that has expired is free.
-CREATE TABLE lease (
+CREATE TABLE IF NOT EXISTS lease (
     name       VARCHAR(64) NOT NULL PRIMARY KEY,
     holder     VARCHAR(64) NOT NULL,
     expires_at BIGINT NOT NULL

@@ -428,14 +428,14 @@ fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan]) -> BTreeMa
         let alone = mails.len() == 1 && scans.len() == 1;
         for pooled in scans {
             if let Some(fit) = super::join::fit(&mail, &pooled.scan, alone) {
-                candidates.push((fit, pooled.id, mail.first_seen, *index));
+                candidates.push((fit, pooled.id, mail.first_seen, works[*index].story.queue_id, *index));
             }
         }
     }
     candidates.sort_unstable();
     let mut pairs = BTreeMap::new();
     let mut taken = BTreeSet::new();
-    for (_, scan, _, index) in candidates {
+    for (_, scan, .., index) in candidates {
         if !pairs.contains_key(&scan) && taken.insert(index) {
             pairs.insert(scan, index);
         }

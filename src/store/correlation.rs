@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     db::{Record, Result, Sql, Tx, Value, places, sql},
     keys::{Kind, key, keys_of, state},
+    pack::{Unpacked, pack},
     search,
     story::Story,
 };
@@ -21,7 +22,8 @@ pub struct StoredMail {
     /// Whose log.
     pub server: ServerId,
     /// [`Story`] bytes.
-    pub story: Vec<u8>,
+    #[sqlx(try_from = "Vec<u8>")]
+    pub story: Unpacked,
 }
 
 /// A mail to be written.
@@ -72,7 +74,7 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
     let rows = mails.iter().map(|write| {
         let mail = &write.mail;
         let state = state(mail.status, mail.direction);
-        [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), Value::from(&write.story)]
+        [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), pack(&write.story).into()]
     });
     tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
         .await?;
@@ -138,7 +140,7 @@ pub(super) async fn fetch_in<T: Record, V: Into<Value<'static>> + Copy>(
 impl StoredMail {
     /// The facts; borrows from the bytes.
     pub fn story(&self) -> Result<Story<'_>> {
-        Story::decode(&self.story)
+        Story::decode(&self.story.0)
     }
 
     /// The mail.

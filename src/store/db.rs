@@ -268,7 +268,15 @@ impl Db {
     async fn migrate(&self) -> Result<()> {
         let outcome = match self {
             Self::Sqlite { write, .. } => SQLITE_MIGRATIONS.run(write).await,
-            Self::Mysql(pool) => MYSQL_MIGRATIONS.run(pool).await,
+            Self::Mysql(pool) => match MYSQL_MIGRATIONS.run(pool).await {
+                // MariaDB commits each table by itself: a process that was killed between two of them left a step
+                // half done. Its statements can be repeated.
+                Err(sqlx::migrate::MigrateError::Dirty(_)) => {
+                    sqlx::query("DELETE FROM _sqlx_migrations WHERE success = FALSE").execute(pool).await?;
+                    MYSQL_MIGRATIONS.run(pool).await
+                }
+                outcome => outcome,
+            },
         };
         outcome.map_err(|error| match error {
             sqlx::migrate::MigrateError::VersionMissing(version) => Error::NewerSchema(version),

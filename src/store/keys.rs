@@ -48,20 +48,32 @@ pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
     if let Some(id) = &mail.message_id {
         add(key(Kind::Message, id), Status::Sent);
     }
-    let mut add_address = |address: &str, status: Status| {
-        let Some(address) = normalise_address(address) else { return };
-        add(key(Kind::Address, &untagged(&address)), status);
-        if let Some(domain) = domain_of(&address) {
+    let mut add_domain = |address: &str, status: Status| {
+        if let Some(address) = normalise_address(address)
+            && let Some(domain) = domain_of(&address)
+        {
             add(key(Kind::Domain, domain), status);
         }
     };
     for sender in mail.sender.iter().chain(&mail.login) {
-        add_address(sender, mail.status);
+        add_domain(sender, mail.status);
     }
     for row in &mail.recipients {
-        add_address(&row.address, row.status);
-        if let Some(orig_to) = &row.orig_to {
-            add_address(orig_to, row.status);
+        for address in [Some(&row.address), row.orig_to.as_ref()].into_iter().flatten() {
+            add_domain(address, row.status);
+        }
+    }
+    let senders = mail.sender.iter().chain(&mail.login).map(|sender| (sender, mail.status));
+    let finals = mail.recipients.iter().map(|row| (&row.address, row.status));
+    for (address, status) in senders.chain(finals) {
+        if let Some(key) = address_key(address) {
+            add(key, status);
+        }
+    }
+    // Who holds the address before aliases sees the rows that ended with them, and those have the say.
+    for row in &mail.recipients {
+        if let Some(key) = row.orig_to.as_deref().and_then(address_key) {
+            keys.entry(key).or_insert(row.status);
         }
     }
     keys.into_iter().map(|(key, status)| (key, state(status, mail.direction))).collect()

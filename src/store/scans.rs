@@ -8,6 +8,7 @@ use super::{
     correlation::fetch_in,
     db::{Db, Error, Result, Tx, Value, sql},
     keys::{Kind, key},
+    pack::{Unpacked, pack},
 };
 use crate::model::{
     mail::{MailId, VisibleMail},
@@ -52,7 +53,7 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
             Some((*numbers.get(symbol.name.as_str())?, symbol.score, options))
         });
         let stored = Storing { symbols: symbols.collect(), scan: scan.without_symbols() };
-        [Value::Int(*id), postcard::to_stdvec(&stored).unwrap_or_default().into()]
+        [Value::Int(*id), pack(&postcard::to_stdvec(&stored).unwrap_or_default()).into()]
     });
     let rows: Vec<_> = rows.collect();
     tx.upsert("scan", ["id", "data"], &["id"], &[], rows).await?;
@@ -103,8 +104,8 @@ pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<S
     let sight = if *scope == Scope::All { Sight::Full } else { mail.sight() };
     let row: Option<(Vec<u8>,)> = db.fetch_one(sql("SELECT data FROM scan WHERE id = ?").bind(scan)).await?;
     let Some((data,)) = row else { return Ok(Vec::new()) };
-    let stored: Stored =
-        postcard::from_bytes(&data).map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    let stored: Stored = postcard::from_bytes(&Unpacked::try_from(data)?.0)
+        .map_err(|_| Error::Damaged("a scan that cannot be read"))?;
     let names: Vec<(i64, String, Option<String>)> = db.fetch(symbol_names(&stored)).await?;
     let names: BTreeMap<i64, (String, Option<String>)> =
         names.into_iter().map(|(id, name, description)| (id, (name, description))).collect();
@@ -202,8 +203,8 @@ fn wished_id(scan: &Scan) -> i64 {
 }
 
 fn read((id, data): (i64, Vec<u8>)) -> Result<StoredScan> {
-    let stored: Stored =
-        postcard::from_bytes(&data).map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    let stored: Stored = postcard::from_bytes(&Unpacked::try_from(data)?.0)
+        .map_err(|_| Error::Damaged("a scan that cannot be read"))?;
     Ok(StoredScan { id, scan: stored.scan })
 }
 

@@ -169,3 +169,72 @@ async fn every_answer_keeps_its_bounds() {
         assert_eq!(header("strict-transport-security"), "", "plain http: {path}");
     }
 }
+
+/// Whatever somebody sends, it is their fault, never ours.
+#[tokio::test]
+async fn garbage_is_no_reason_to_break() {
+    let portal = Portal::start(Wishes::default()).await;
+    let long = "x".repeat(20_000);
+    let queries = [
+        "q=%00",
+        "q=%FF%FE",
+        "q=%",
+        "q=%zz",
+        "&&&===",
+        "from=99999-99-99&to=0000-00-00",
+        "from=2026-02-30",
+        "before=9223372036854775807",
+        "after=-9223372036854775808",
+        "before=99999999999999999999",
+        "after=x",
+        "status=%27%20OR%201=1",
+        "direction=[]&direction=x",
+        "size_from=-1&size_to=99999999999999999999",
+        "sender=@&rcpt=@@&domain=%25",
+        "queue_id=%00&message_id=%3C%3E",
+        "code=%F0%9F%90%84",
+        "tls=maybe",
+        "q=%F0%9F%90%84&subject=%E2%80%AE",
+        "way=x&who=%00&from=9",
+        "task=monitor&status=99",
+        "lines=all&lines=%00",
+        &long,
+    ];
+    // Both sign in first: who asks for so many sign-ins as this test has to wait.
+    let visitors = [portal.signed_in("admin@alpha.test").await, portal.signed_in("ann@alpha.test").await];
+    for browser in visitors {
+        for page in PAGES {
+            for path in addresses(page.path).iter().take(3) {
+                // A log out on the way would end the test.
+                if path.starts_with("/logout") || path.starts_with("/signed-out") {
+                    continue;
+                }
+                for query in queries {
+                    let answer = browser.clone().get(&format!("{path}?{query}")).await;
+                    assert!(
+                        answer.status < 500 || answer.status == 503,
+                        "{path}?{query:.40}: {}",
+                        answer.status
+                    );
+                }
+                let mut heavy = browser.clone();
+                heavy.headers.push((
+                    "cookie".to_owned(),
+                    format!("zone={}; lang=%FF; theme=\u{7f}", "z".repeat(100_000)).replace('\u{7f}', ""),
+                ));
+                let answer = heavy.get(path).await;
+                assert!(
+                    answer.status < 500 || answer.status == 503,
+                    "{path} with a heavy cookie: {}",
+                    answer.status
+                );
+                for body in ["text=%00%FF", "lang=%00&theme=%FF&zone=../../etc&next=//evil.example", &*long] {
+                    let form = [("text", body), ("next", body), ("lang", body), ("zone", body)];
+                    let answer = browser.clone().post(path, &form).await;
+                    assert!(answer.status < 500 || answer.status == 503, "POST {path}: {}", answer.status);
+                    assert!(!answer.location.contains("evil"), "{path} leads to {}", answer.location);
+                }
+            }
+        }
+    }
+}

@@ -2,8 +2,12 @@
 
 mod access;
 mod auth;
+mod browser;
 mod counts;
 mod house;
+mod ingest;
+mod kill;
 mod remote;
+mod scope;
 mod search;
 mod support;

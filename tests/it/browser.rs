@@ -1,0 +1,198 @@
+//! Journeys in a real browser: each role signs in, finds a mail, reads its story, changes language and theme, signs out.
+
+use mailcow_status::{
+    demo::{Fate, Letter, Reach, Trouble},
+    ingest::poll::Poller,
+    model::{
+        explain::Dictionary,
+        filter::{Filter, Place},
+        scope::Scope,
+    },
+    store::mails,
+};
+use serde_json::json;
+
+use super::support::{
+    browser::Browser,
+    portal::{Portal, Wishes},
+    rig::SERVER,
+};
+
+const TAB: &str = "\u{E004}";
+const ENTER: &str = "\u{E007}";
+
+/// A portal with a few mails of known fate.
+async fn portal() -> Portal {
+    let portal = Portal::start(Wishes::default()).await;
+    let push = |letter: &Letter| drop(portal.mailcow.push(letter));
+    push(&Letter::incoming("lena@bigmail.example", &["ann@alpha.test"], "Greetings to Ann"));
+    push(&Letter::incoming("lena@bigmail.example", &["carla@beta.test"], "Greetings to Carla"));
+    let gone = Trouble { dsn: "5.1.1".into(), reach: Reach::Answered, text: "550 5.1.1 User unknown".into() };
+    let mut lost = Letter::outgoing("ann@alpha.test", &["nobody@kunde-gmbh.example"], "A lost letter");
+    lost.targets[0].fate = Fate::Bounce(gone);
+    push(&lost);
+    portal.mailcow.bustle(25);
+    portal.advance(600);
+    let state = &portal.state;
+    let poller = Poller {
+        db: state.db.clone(),
+        mailcow: std::sync::Arc::clone(&state.mailcow),
+        server: SERVER,
+        counts: (1000, 1000),
+        longest: std::time::Duration::from_secs(60),
+        dictionary: std::sync::Arc::new(Dictionary::built_in()),
+    };
+    poller.poll(portal.now()).await.unwrap().unwrap();
+    portal
+}
+
+async fn sign_in(browser: &Browser, portal: &Portal, address: &str) {
+    browser.goto(&format!("{}/login/start", portal.url)).await;
+    browser.wait_for("input[name=login_user]").await.type_text(address).await;
+    browser.find("input[name=pass_user]").await.type_text("demo").await;
+    browser.find("button").await.click().await;
+    if browser.find_all("button[name=authorized]").await.is_empty() {
+        browser.goto(&format!("{}/login/start", portal.url)).await;
+    }
+    browser.wait_for("button[name=authorized]").await.click().await;
+    browser.wait_for("header.bar nav").await;
+    assert!(browser.url().await.starts_with(&portal.url), "{}", browser.url().await);
+}
+
+/// The page keeps its own rules.
+async fn is_clean(browser: &Browser, whose: &str) {
+    let complaints: Vec<String> = browser.console().await;
+    let serious = |line: &&String| !line.contains("favicon") && !line.contains("404 (Not Found)");
+    let serious: Vec<_> = complaints.iter().filter(serious).collect();
+    assert!(serious.is_empty(), "{whose}: {serious:?}");
+}
+
+#[tokio::test]
+async fn each_role_finds_a_mail_reads_its_story_and_leaves() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    browser.resize(1280, 900).await;
+    for (address, subject) in [
+        ("ann@alpha.test", "A lost letter"),
+        ("postmaster@alpha.test", "Greetings to Ann"),
+        ("admin@alpha.test", "Greetings to Carla"),
+    ] {
+        sign_in(&browser, &portal, address).await;
+        assert!(browser.find("header.bar").await.text().await.contains(address));
+        // Finds it.
+        browser.goto(&format!("{}/mails", portal.url)).await;
+        let field = browser.find("[data-find]").await;
+        field.type_text(subject).await;
+        field.type_text(ENTER).await;
+        browser.wait_for("a.chip").await;
+        let rows = browser.find_all("a[data-row]").await;
+        assert_eq!(rows.len(), 1, "{address}");
+        let export = browser.find("a[download]").await.attribute("href").await.unwrap();
+        assert!(export.contains("/mails.csv?q="), "{export}");
+        // Reads its story.
+        rows[0].click().await;
+        browser.wait_for("a.back").await;
+        let story = browser.find("main").await.text().await;
+        assert!(story.contains(subject), "{address}: {story}");
+        let title = browser.find("h1").await.text().await;
+        // Changes language and theme, and is where they were.
+        let here = browser.url().await;
+        let choose = |css: &'static str, menu: usize| {
+            let browser = &browser;
+            async move {
+                browser.find_all("details.menu.only-wide > summary").await[menu].click().await;
+                browser.find(css).await.click().await;
+                browser.wait_for("a.back").await;
+            }
+        };
+        choose(".only-wide button[name=lang][value=de]", 0).await;
+        assert_eq!(browser.find("html").await.attribute("lang").await.as_deref(), Some("de"));
+        assert_ne!(browser.find("h1").await.text().await, title, "{address}");
+        assert_eq!(browser.url().await, here);
+        choose(".only-wide button[name=theme][value=dark]", 1).await;
+        assert_eq!(browser.find("html").await.attribute("data-bs-theme").await.as_deref(), Some("dark"));
+        choose(".only-wide button[name=lang][value=en]", 0).await;
+        choose(".only-wide button[name=theme][value=system]", 1).await;
+        assert_eq!(browser.find("h1").await.text().await, title);
+        is_clean(&browser, address).await;
+        // Leaves.
+        browser.find_all("details.menu.only-wide > summary").await[2].click().await;
+        browser.find(".only-wide form[action$='/logout'] button").await.click().await;
+        browser.wait_for("main").await;
+        browser.goto(&format!("{}/mails", portal.url)).await;
+        assert!(browser.find_all("a[data-row]").await.is_empty(), "{address} is still signed in");
+        browser.forget_cookies().await;
+        browser.goto(&portal.mailcow_url).await;
+        browser.forget_cookies().await;
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_mail_is_not_found() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    let filter = Filter { subject: Some("Greetings to Carla".to_owned()), ..Filter::default() };
+    let found = mails::search(&portal.state.db, &Scope::All, &filter, Place::Newest, 5).await.unwrap();
+    let id = found.mails[0].id.0;
+    sign_in(&browser, &portal, "ann@alpha.test").await;
+    browser.goto(&format!("{}/mails/{id}", portal.url)).await;
+    let text = browser.find("main").await.text().await;
+    assert!(text.contains("There is nothing here, or it is not yours to see."), "{text}");
+    assert!(!browser.source().await.contains("Carla"));
+}
+
+#[tokio::test]
+async fn a_keyboard_is_enough() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    browser.resize(1280, 900).await;
+    sign_in(&browser, &portal, "ann@alpha.test").await;
+    let focus = async || {
+        browser
+            .run("return document.activeElement.className + '#' + document.activeElement.id", json!([]))
+            .await
+    };
+    browser.goto(&format!("{}/mails", portal.url)).await;
+    browser.find("body").await.type_text(TAB).await;
+    assert_eq!(focus().await, json!("skip#"), "the first stop is the way past the navigation");
+    let box_ = browser.run("const r = document.activeElement.getBoundingClientRect(); return r.top >= 0 && r.left >= 0 && r.width > 20", json!([])).await;
+    assert_eq!(box_, json!(true), "it can be seen");
+    browser.find("body").await.type_text("/").await;
+    assert!(focus().await.as_str().unwrap().ends_with("#q"), "{}", focus().await);
+    assert_eq!(
+        browser.find("#q").await.attribute("value").await.unwrap_or_default(),
+        "",
+        "the key itself is not typed"
+    );
+    browser.run("document.activeElement.blur()", json!([])).await;
+    browser.find("body").await.type_text("j").await;
+    browser.find("a[data-row]").await.type_text(ENTER).await;
+    browser.wait_for("a.back").await;
+    browser.find("body").await.type_text("u").await;
+    browser.wait_for("a[data-row]").await;
+    is_clean(&browser, "the keyboard").await;
+}
+
+#[tokio::test]
+async fn a_phone_shows_each_page_without_sideways_scrolling() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    sign_in(&browser, &portal, "admin@alpha.test").await;
+    browser.resize(390, 844).await;
+    let newest =
+        mails::search(&portal.state.db, &Scope::All, &Filter::default(), Place::Newest, 1).await.unwrap();
+    let story = format!("/mails/{}", newest.mails[0].id.0);
+    let proof = format!("{story}/proof");
+    for lang in ["en", "de"] {
+        browser.run("document.cookie = 'lang=' + arguments[0] + '; path=/status'", json!([lang])).await;
+        for path in ["/", "/mails", &story, &proof, "/find", "/ingestion", "/replies", "/nothing"] {
+            browser.goto(&format!("{}{path}", portal.url)).await;
+            let widths = "return [document.documentElement.scrollWidth, window.innerWidth]";
+            let widths = browser.run(widths, json!([])).await;
+            assert!(widths[0].as_i64() <= widths[1].as_i64(), "{lang} {path}: {widths}");
+            let small = browser.run("return window.innerWidth <= 500", json!([])).await;
+            assert_eq!(small, json!(true), "the window is that of a phone");
+        }
+    }
+    is_clean(&browser, "the phone").await;
+}
