@@ -42,15 +42,18 @@ impl Anchor {
     }
 
     /// Looks for the anchor in a page of row hashes, oldest first.
+    ///
+    /// The whole anchor is looked for from the oldest row on: it either reaches back before its newest second, and
+    /// then stands in one place only, or it is all that was ever taken, and then the first place is the right one.
     pub fn find(&self, page: &[u64]) -> Found {
         let Some(last) = self.0.last() else { return Found::At(0) };
         let mut partly = None;
-        for end in (0..page.len()).rev().filter(|end| page.get(*end) == Some(last)) {
+        for end in (0..page.len()).filter(|end| page.get(*end) == Some(last)) {
             let rows = self.0.len().min(end + 1);
             let same = page.get(end + 1 - rows..=end) == self.0.get(self.0.len() - rows..);
             match (same, rows == self.0.len()) {
                 (true, true) => return Found::At(end + 1),
-                (true, false) if partly.is_none() => partly = Some(end + 1),
+                (true, false) => partly = Some(end + 1),
                 _ => {}
             }
         }
@@ -109,6 +112,12 @@ mod tests {
         assert_eq!(anchor.find(&[198, 199, 200]), Found::Partly(2));
         assert_eq!(anchor.find(&[]), Found::Nowhere);
         assert_eq!(Anchor::default().find(&[5]), Found::At(0));
+    }
+
+    #[test]
+    fn equal_rows_from_the_very_first_second_on_are_counted() {
+        let anchor = anchored(&[(Millis::from_secs(1), 7)]);
+        assert_eq!(anchor.find(&[7, 7, 7]), Found::At(1));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 mod access;
 mod auth;
 mod browser;
+mod counts;
 mod house;
 mod ingest;
 mod kill;

@@ -42,6 +42,8 @@ pub async fn shape(db: &Db) -> Result<()> {
     tx.upsert("search_shape", columns, &columns[..1], &columns[1..], vec![values]).await?;
     if kept.is_none() {
         tx.execute(sql("DELETE FROM search_gram")).await?;
+        // These mails are there and are fed with all the others.
+        tx.execute(sql("DELETE FROM search_todo")).await?;
     }
     tx.commit().await
 }
