@@ -11,6 +11,7 @@ CREATE INDEX mail_state ON mail (state, id);
 
 -- Where a mail is listed: hashes of addresses, domains, queue and message ids (store::keys).
 -- A hash only narrows; what it finds is compared exactly before it is shown.
+-- state: as in mail, 64 more where the address only stands before aliases.
 CREATE TABLE mail_key (
     k     INTEGER NOT NULL,
     mail  INTEGER NOT NULL,

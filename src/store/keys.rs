@@ -36,6 +36,10 @@ pub fn state(status: Status, direction: Direction) -> u8 {
     status as u8 | (direction as u8) << 4
 }
 
+/// Added to the state under an address that only stands before aliases: the mail can be found by it, but whoever
+/// holds it sees the mail only if a row ended with them, which has a key of its own.
+pub const ALIAS_ONLY: u8 = 64;
+
 /// All keys of a mail with the state that the key's owner sees.
 pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
     let mut keys: BTreeMap<i32, Status> = BTreeMap::new();
@@ -70,11 +74,12 @@ pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
             add(key, status);
         }
     }
-    // Who holds the address before aliases sees the rows that ended with them, and those have the say.
+    let mut states: BTreeMap<i32, u8> =
+        keys.into_iter().map(|(key, status)| (key, state(status, mail.direction))).collect();
     for row in &mail.recipients {
         if let Some(key) = row.orig_to.as_deref().and_then(address_key) {
-            keys.entry(key).or_insert(row.status);
+            states.entry(key).or_insert(state(row.status, mail.direction) | ALIAS_ONLY);
         }
     }
-    keys.into_iter().map(|(key, status)| (key, state(status, mail.direction))).collect()
+    states
 }

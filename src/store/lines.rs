@@ -185,9 +185,13 @@ fn visible(scope: &Scope, mail: &VisibleMail, parsed: Parsed) -> Sees {
         let address = normalise_address(address);
         mail.recipients.iter().any(|row| normalise_address(&row.address) == address)
     };
+    // One address may stand on the envelope twice, once by an alias that is not the visitor's.
+    let own_row = |to: &str, orig_to: Option<&str>| {
+        mail.recipients.iter().any(|row| row.address == to && row.orig_to.as_deref() == orig_to)
+    };
     match fact {
         Fact::Client(_) | Fact::Pickup { .. } | Fact::MessageId(_) | Fact::Parent { .. } => Sees::Whole,
-        Fact::Attempt(attempt) if own(attempt.to) => Sees::Whole,
+        Fact::Attempt(attempt) if own_row(attempt.to, attempt.orig_to) => Sees::Whole,
         Fact::Refused(refusal) if refusal.to.is_some_and(own) => Sees::Whole,
         Fact::Queued { .. } => Sees::WithoutCount,
         _ => Sees::Nothing,

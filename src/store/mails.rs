@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, places, sql},
-    keys::{Kind, address_key, key, keys_of, state},
+    keys::{ALIAS_ONLY, Kind, address_key, key, keys_of, state},
     search::Candidates,
 };
 use crate::model::{
@@ -60,6 +60,8 @@ struct Driver {
     within: Vec<Range>,
     /// States that the ranges' owners may see as wanted; empty means any.
     states: Vec<u8>,
+    /// Ranges of shared aliases, to which `states` do not apply: their keys show what the alias as a sender sees.
+    shared: Vec<Range>,
 }
 
 /// Mails that fit, newest first, `limit` a page.
@@ -177,7 +179,7 @@ fn driver(scope: &Scope, filter: &Filter) -> Option<Driver> {
     let within = |ranges: Vec<Range>| {
         let within = if own == [Range::All] { Vec::new() } else { own.clone() };
         // The state in a key is what that key's owner sees; another owner's key does not tell ours.
-        Some(Driver { ranges, within, states: Vec::new() })
+        Some(Driver { ranges, within, states: Vec::new(), shared: Vec::new() })
     };
     let everything = MailId(0);
     if let Some(id) = &filter.queue_id {
@@ -205,9 +207,10 @@ fn driver(scope: &Scope, filter: &Filter) -> Option<Driver> {
     }
     if own == [Range::All] && !states.is_empty() {
         let ranges = states.into_iter().map(Range::State).collect();
-        return Some(Driver { ranges, within: Vec::new(), states: Vec::new() });
+        return Some(Driver { ranges, within: Vec::new(), states: Vec::new(), shared: Vec::new() });
     }
-    Some(Driver { ranges: own, within: Vec::new(), states })
+    let shared = certain_and_shared(scope).1;
+    Some(Driver { ranges: own, within: Vec::new(), states, shared })
 }
 
 fn scope_ranges(scope: &Scope) -> Vec<Range> {
@@ -309,7 +312,7 @@ fn one_range(
     text.push_str(&format!(" AND {column} >= ? AND {column} < ?"));
     values.push(low.max(floor).into());
     values.push(high.into());
-    if !driver.states.is_empty() {
+    if !driver.states.is_empty() && !driver.shared.contains(&range) {
         text.push_str(&format!(" AND x.state IN ({})", places(driver.states.len())));
         values.extend(driver.states.iter().map(|state| Value::from(*state)));
     }
@@ -387,7 +390,7 @@ pub struct HourCount {
 /// seen. A shared alias does not: what others send in its name is not for all who read it.
 pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<Vec<HourCount>> {
     let (low, high) = (MailId::floor(from), MailId::floor(to));
-    let (sure, shared) = ranges_to_count(scope);
+    let (sure, shared) = certain_and_shared(scope);
     let mut counts: BTreeMap<i64, HourCount> = BTreeMap::new();
     if !sure.is_empty() {
         let (text, values) = hour_counts(&sure, low, high);
@@ -398,7 +401,12 @@ pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<V
     }
     let certain = |mail: &crate::model::mail::Mail| {
         let keys = keys_of(mail);
-        let held = |range: &Range| matches!(range, Range::Key(key, floor) if keys.contains_key(key) && mail.id >= *floor);
+        let held = |range: &Range| match range {
+            Range::Key(key, floor) => {
+                mail.id >= *floor && keys.get(key).is_some_and(|state| *state < ALIAS_ONLY)
+            }
+            _ => true,
+        };
         sure.iter().any(held)
     };
     for mail in
@@ -411,8 +419,8 @@ pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<V
     Ok(counts.into_values().collect())
 }
 
-/// Ranges all of whose mails the scope sees, and those where each mail must be looked at.
-fn ranges_to_count(scope: &Scope) -> (Vec<Range>, Vec<Range>) {
+/// Ranges all of whose mails the scope sees, and those of shared aliases, where each mail must be looked at.
+fn certain_and_shared(scope: &Scope) -> (Vec<Range>, Vec<Range>) {
     let Scope::Only(holdings) = scope else { return (vec![Range::All], Vec::new()) };
     let shared: BTreeSet<i32> = holdings
         .addresses
@@ -450,8 +458,8 @@ fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Valu
     for (index, range) in ranges.iter().enumerate() {
         let Range::Key(key, floor) = range else { continue };
         from.push_str(if index > 0 { " OR " } else { "" });
-        from.push_str("(k = ? AND mail >= ? AND mail < ?)");
-        values.extend([(*key).into(), low.max(*floor).into(), high.into()]);
+        from.push_str("(k = ? AND mail >= ? AND mail < ? AND state < ?)");
+        values.extend([(*key).into(), low.max(*floor).into(), high.into(), ALIAS_ONLY.into()]);
     }
     if ranges.len() > 1 {
         from.push_str(" GROUP BY mail) AS own");
