@@ -405,11 +405,8 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a ScanPool, older: &'a [PoolScan]) -
         }
         for pooled in &scans {
             match pairs.get(&pooled.id) {
-                Some(_) => {
-                    if pool.waited.contains(&pooled.id) {
-                        claimed.push((message_id, pooled.id));
-                    }
-                }
+                Some(_) if pool.waited.contains(&pooled.id) => claimed.push((message_id, pooled.id)),
+                Some(_) => {}
                 None if !pool.waited.contains(&pooled.id) => waiting.push((message_id, pooled.id)),
                 None => {}
             }
