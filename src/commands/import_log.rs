@@ -253,6 +253,7 @@ fn recipient_json(row: &Recipient) -> Value {
         "address": row.address,
         "orig_to": row.orig_to,
         "status": log_word(row),
+        "state": row.status.code(),
         "dsn": known(&row.dsn),
         "relay": known(&row.relay),
         "delay": row.delay.parse::<f64>().ok(),
@@ -267,6 +268,8 @@ fn recipient_json(row: &Recipient) -> Value {
 fn log_word(row: &Recipient) -> &str {
     match row.status {
         Status::Delayed => "deferred",
+        // The discard transport says `sent`.
+        Status::Discarded => "sent",
         Status::Unknown if !row.status_word.is_empty() => &row.status_word,
         status => status.code(),
     }
