@@ -1,7 +1,10 @@
 //! The jobs: poll, inventory, prune. Each runs under a lease in the database, so that two processes (or a cron
 //! call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -24,12 +27,19 @@ use crate::{
 /// It only saves work: who loses it while polling finds out in the database, and takes nothing twice.
 const LEASE: Duration = Duration::from_secs(5);
 
+/// The quarantine is read this often at most.
+const QUARANTINE_PAUSE: Duration = Duration::from_secs(60);
+/// A mail may come into sight later than its copy came into quarantine.
+const QUARANTINE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
+
 /// Runs the jobs of one Mailcow.
 pub struct Worker {
     poller: Poller,
     retention: RetentionSettings,
     sessions: SessionLimits,
     holder: String,
+    /// When the quarantine was last read, in milliseconds since the epoch.
+    quarantine_at: AtomicI64,
 }
 
 impl Worker {
@@ -39,15 +49,34 @@ impl Worker {
         // Without randomness, the process id and the moment still tell processes apart.
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
-        Self { poller, retention, sessions, holder }
+        Self { poller, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
     }
 
     /// Polls once; `None` when somebody else does at present.
     pub async fn poll(&self) -> anyhow::Result<Option<Polled>> {
         let Some(held) = Held::take(&self.poller.db, "poll", &self.holder).await? else { return Ok(None) };
         let polled = self.poller.poll(Millis::now()).await;
+        if let Ok(Some(polled)) = &polled
+            && polled.new_mails > 0
+        {
+            self.look_into_quarantine(Millis::now()).await;
+        }
         held.release().await;
         Ok(polled?)
+    }
+
+    /// Marks mails that Mailcow keeps in quarantine, once a minute at most; the first look of a process takes all.
+    /// A failure costs only that mark, so it does not fail the poll.
+    async fn look_into_quarantine(&self, now: Millis) {
+        let last = Millis(self.quarantine_at.load(Ordering::Relaxed));
+        if now.since(last) < QUARANTINE_PAUSE {
+            return;
+        }
+        let (db, mailcow, server) = (&self.poller.db, &self.poller.mailcow, self.poller.server);
+        match quarantine::refresh(db, mailcow, server, last.minus(QUARANTINE_OVERLAP)).await {
+            Ok(_) => self.quarantine_at.store(now.0, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "the quarantine could not be read"),
+        }
     }
 
     /// Looks at Mailcow's mailboxes, aliases and domain admins.
@@ -55,10 +84,8 @@ impl Worker {
         let Some(held) = Held::take(&self.poller.db, "inventory", &self.holder).await? else { return Ok(()) };
         let (db, mailcow, now) = (&self.poller.db, &self.poller.mailcow, Millis::now());
         let found = inventory::refresh(db, mailcow, now).await;
-        let quarantine = quarantine::refresh(db, mailcow, self.poller.server, now).await;
         held.release().await;
-        found.context("the inventory of mailboxes and aliases")?;
-        quarantine.map(drop).context("the quarantine")
+        found.map(drop).context("the inventory of mailboxes and aliases")
     }
 
     /// Brings the search index up to date.

@@ -1,7 +1,5 @@
 //! Mailcow's quarantine: a mail that was refused, of which a copy can be released.
 
-use std::time::Duration;
-
 use super::{
     correlate::{Batch, Novelty, take},
     sessions::Sessions,
@@ -11,9 +9,6 @@ use crate::{
     remote::{self, mailcow::Mailcow},
     store::{self, Db},
 };
-
-/// Entries older than this were seen before; they are not matched again.
-const RECENT: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Why the quarantine could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +21,13 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-/// Marks the mails of which a copy lies in quarantine. Gives how many mails changed.
-pub async fn refresh(db: &Db, mailcow: &Mailcow, server: ServerId, now: Millis) -> Result<usize, Error> {
+/// Marks the mails of which a copy was put into quarantine since `since`. Gives how many mails changed.
+pub async fn refresh(db: &Db, mailcow: &Mailcow, server: ServerId, since: Millis) -> Result<usize, Error> {
     let entries = mailcow.quarantine().await?;
     let recent = entries.into_iter().filter(|entry| !entry.qid.is_empty());
     let mut quarantined: Vec<(String, Millis)> = recent
         .map(|entry| (entry.qid, Millis::from_secs(entry.created)))
-        .filter(|(_, at)| now.since(*at) < RECENT)
+        .filter(|(_, at)| *at >= since)
         .collect();
     // One entry per mailbox: the mail is the same, and so is the fact.
     quarantined.sort();
