@@ -18,10 +18,12 @@ use crate::model::{mail::MailId, time::Millis};
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql");
 
-/// Values in one statement; both engines take more, but longer statements win nothing.
-const VALUES_PER_STATEMENT: usize = 4000;
-/// Statements with more values than this are not kept prepared: a long one takes a megabyte, and comes in many lengths.
-const VALUES_KEPT: usize = 300;
+/// Rows in one statement. Rows go in powers of two, so that few forms of a statement exist and all stay prepared: to
+/// prepare one anew means to close another, and over TCP each such pair of small packets waits for a delayed
+/// acknowledgement of 40 ms, because the driver leaves Nagle's algorithm on.
+const ROWS_PER_STATEMENT: usize = 256;
+/// Statements with more values than this are not kept prepared.
+const VALUES_KEPT: usize = 2048;
 
 /// Where the data are kept.
 #[derive(Clone)]
@@ -410,15 +412,12 @@ impl Tx {
         let tail = self.conflict_clause(table, keys, update, add);
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
         let one_row = format!("({})", places(N));
-        let most = (VALUES_PER_STATEMENT / N).max(1);
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            let mut values = Vec::with_capacity(most * N);
-            let mut count = 0;
-            for row in rows.by_ref().take(most) {
-                values.extend(row);
-                count += 1;
-            }
+        let mut left = rows.len();
+        let mut rows = rows.into_iter();
+        while left > 0 {
+            let count = (1 << left.ilog2()).min(ROWS_PER_STATEMENT);
+            left -= count;
+            let values: Vec<Value<'v>> = rows.by_ref().take(count).flatten().collect();
             let mut text = String::with_capacity(head.len() + (one_row.len() + 1) * count + tail.len());
             text.push_str(&head);
             for index in 0..count {
