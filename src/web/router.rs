@@ -1,4 +1,4 @@
-//! Every address of the portal, declared once: the routes, the navigation and the access test follow from
+//! Every address of the portal, declared once: the routes, their guards and the access test follow from
 //! [`PAGES`]. Deny by default: a page is served to whom its entry names, and to nobody else.
 
 use std::{future::IntoFuture, net::SocketAddr, time::Duration};
@@ -51,17 +51,15 @@ pub struct Page {
     pub path: &'static str,
     /// Who may.
     pub access: Access,
-    /// Key of the entry's text in the main navigation, if it stands there.
-    pub nav: Option<&'static str>,
     /// The handlers by method.
     pub routes: fn() -> MethodRouter<AppState>,
 }
 
 const fn page(path: &'static str, access: Access, routes: fn() -> MethodRouter<AppState>) -> Page {
-    Page { path, access, nav: None, routes }
+    Page { path, access, routes }
 }
 
-/// All addresses, in the order of the navigation.
+/// All addresses.
 pub const PAGES: &[Page] = &[
     page("/", Access::SignedIn, desk::start_page),
     page("/mails", Access::SignedIn, desk::mails_page),
@@ -90,11 +88,6 @@ pub const PAGES: &[Page] = &[
     page("/healthz", Access::Public, health::alive),
     page("/readyz", Access::Public, health::ready),
 ];
-
-/// The entries of the main navigation for a role.
-pub fn navigation(role: Role) -> impl Iterator<Item = &'static Page> {
-    PAGES.iter().filter(move |page| page.nav.is_some() && page.access.admits(role))
-}
 
 /// The whole portal: every page behind its guard, below the base path, within the common layers.
 pub fn build(state: AppState) -> Router {
