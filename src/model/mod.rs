@@ -2,10 +2,12 @@
 
 pub mod event;
 pub mod explain;
+pub mod figures;
 pub mod filter;
 pub mod fold;
 pub mod inventory;
 pub mod mail;
+pub mod report;
 pub mod scan;
 pub mod scope;
 pub mod time;
