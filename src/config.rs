@@ -42,6 +42,8 @@ pub struct Config {
     pub roles: RoleRules,
     /// The longest pause between two polls.
     pub poll_interval: Duration,
+    /// How the names of addresses are found.
+    pub names: NameSettings,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
     /// The log of this program.
@@ -74,6 +76,15 @@ pub struct RetentionSettings {
     pub mails: Duration,
     /// Raw log lines.
     pub lines: Duration,
+}
+
+/// How the names of addresses are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSettings {
+    /// Whether they are looked up at all.
+    pub resolve: bool,
+    /// Name servers; none: those of this machine.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// What visitors' browsers meet.
@@ -167,6 +178,8 @@ impl Config {
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
         let roles = RoleRules::new(admins, domain_admins, prefix.as_deref());
         let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let resolve = reader.take(&s::RESOLVE_NAMES);
+        let servers = reader.take(&s::DNS_RESOLVER).unwrap_or_default();
         let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
         let level = reader.take(&s::LOG_LEVEL);
         let format = reader.take(&s::LOG_FORMAT);
@@ -177,6 +190,7 @@ impl Config {
             web: web?,
             roles,
             poll_interval: poll_interval?,
+            names: NameSettings { resolve: resolve?, servers },
             time_zone,
             log: LogSettings { level: level?, format: format? },
         })

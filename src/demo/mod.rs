@@ -7,6 +7,7 @@
 
 mod api;
 mod book;
+mod dns;
 mod json;
 mod oauth;
 mod objects;
@@ -33,6 +34,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::time::Millis;
+pub use dns::NameServer;
 pub use rng::Rng;
 use state::State;
 pub use state::{Call, Fault, History};

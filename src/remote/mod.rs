@@ -1,6 +1,7 @@
 //! The only room that opens outgoing connections. One file per kind of peer; every failure is typed, because
 //! a failure is also something to show.
 
+pub mod dns;
 pub mod http;
 pub mod mailcow;
 pub mod oauth;
@@ -65,6 +66,9 @@ pub enum Cause {
         /// The begin of the body, as plain text.
         text: String,
     },
+    /// A name server answers, but without an answer; the text is its code (`Server Failure`).
+    #[error("the name server failed ({0})")]
+    Dns(String),
     /// The question cannot be asked: an argument holds characters that no Mailcow object has.
     #[error("the name cannot be asked for")]
     BadName,

@@ -4,6 +4,7 @@ mod access;
 mod auth;
 mod browser;
 mod counts;
+mod dns;
 mod house;
 mod ingest;
 mod kill;
