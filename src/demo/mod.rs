@@ -12,6 +12,7 @@ mod json;
 mod oauth;
 mod objects;
 mod pages;
+pub mod reports;
 mod rng;
 mod session;
 mod state;
