@@ -6,6 +6,8 @@
 mod mail;
 mod odd;
 mod senders;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod writing;
 
@@ -87,7 +89,7 @@ const MODERN: &str = "uni-nord.example";
 const SMALL: &[&str] =
     &["hosting.example", "sportclub.example", "steuerbuero.example", "shop24.example", "bank-online.example"];
 
-/// The mails of the last [`DAYS`] days, up to `now`. The same seed and day give the same bytes.
+/// The mails of the last [`DAYS`] days, up to `now`. The same seed and moment give the same bytes.
 pub fn past(seed: u64, now: Millis) -> impl Iterator<Item = Post> {
     let today = now.secs().div_euclid(DAY);
     let days = (1..=DAYS).rev().flat_map(move |age| of_day(seed, today, age));
