@@ -85,4 +85,9 @@ impl Error {
     pub fn is_outage(&self) -> bool {
         !matches!(self.cause, Cause::Missing | Cause::BadName)
     }
+
+    /// Whether the connection to a mailbox is of no more use: the server did more than answer NO.
+    pub fn ends_session(&self) -> bool {
+        !matches!(self.cause, Cause::Answer(_))
+    }
 }
