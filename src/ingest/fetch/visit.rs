@@ -144,10 +144,10 @@ impl Visit<'_> {
             }
         }
         self.write(&mut batch).await?;
-        end.map_err(Into::into).or_else(|error| match error {
-            Error::Remote(error) if !error.ends_session() => Ok(()),
-            error => Err(error),
-        })
+        match end {
+            Err(error) if error.ends_session() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Mails as far as they come. Of those that are too large only the begin is asked for; these come alone.
