@@ -28,6 +28,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Poll Mailcow's logs once, as `serve` does by itself
     Update,
+    /// Look for reports in the mailboxes once, as `serve` does by itself
+    FetchReports,
     /// Remove what is past its retention, as `serve` does by itself
     Prune,
     /// Read old Postfix logs
@@ -47,6 +49,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve => serve::run(),
         Command::Demo(args) => demo::run(args),
         Command::Update => jobs::update(out),
+        Command::FetchReports => jobs::fetch_reports(out),
         Command::Prune => jobs::prune(out),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
