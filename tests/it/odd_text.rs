@@ -216,9 +216,18 @@ async fn whatever_a_report_says_is_text() {
         ("postmaster@alpha.test", MUST_SEE.to_vec()),
     ] {
         let visitor = portal.signed_in(who).await;
-        let starts = ["/dmarc", "/dmarc/alpha.test", "/dmarc/sources", "/dmarc/reports", "/tls-reports", "/dmarc/unreadable"];
-        let starts: Vec<&str> =
-            starts.into_iter().filter(|path| who.starts_with("admin") || !path.contains("unreadable")).collect();
+        let starts = [
+            "/dmarc",
+            "/dmarc/alpha.test",
+            "/dmarc/sources",
+            "/dmarc/reports",
+            "/tls-reports",
+            "/dmarc/unreadable",
+        ];
+        let starts: Vec<&str> = starts
+            .into_iter()
+            .filter(|path| who.starts_with("admin") || !path.contains("unreadable"))
+            .collect();
         let pages = crawl(&visitor, &starts, &["/dmarc", "/tls-reports"]).await;
         let mut text = String::new();
         for (address, answer) in &pages {

@@ -3,6 +3,7 @@
 //! The world of 60 days: `alpha.test` moves from `p=none` to `p=quarantine` while a newsletter service still fails,
 //! `beta.test` has few reports, the alias domain none, and some mails are not what they say.
 
+mod delivery;
 mod mail;
 mod odd;
 mod senders;
@@ -13,6 +14,7 @@ mod writing;
 
 use std::net::IpAddr;
 
+pub use delivery::{deliver, deliver_past};
 pub use mail::{Checks, Mail, Packing, gzip, zipped};
 pub use writing::{json, xml};
 
@@ -76,10 +78,13 @@ const fn receiver(
     Receiver { org, from, weight, packing, checks }
 }
 
+const BIGMAIL: &str = "noreply-dmarc@bigmail.example";
+const OUTMAIL: &str = "dmarcreport@outmail.example";
+const WEBFREUNDE: &str = "noreply@dmarc.webfreunde.example";
 const RECEIVERS: &[Receiver] = &[
-    receiver("bigmail.example", "noreply-dmarc@bigmail.example", 100, Packing::Zip, Checks::Pass),
-    receiver("Enterprise Outmail", "dmarcreport@outmail.example", 60, Packing::Gzip, Checks::Pass),
-    receiver("WebFreunde GmbH", "noreply@dmarc.webfreunde.example", 35, Packing::Gzip, Checks::Pass),
+    receiver("bigmail.example", BIGMAIL, 100, Packing::Zip, Checks::Pass),
+    receiver("Enterprise Outmail", OUTMAIL, 60, Packing::Gzip, Checks::Pass),
+    receiver("WebFreunde GmbH", WEBFREUNDE, 35, Packing::Gzip, Checks::Pass),
     receiver("uni-nord.example", "postmaster@uni-nord.example", 8, Packing::Unnamed, Checks::Pass),
     receiver("Kunde GmbH", "dmarc@kunde-gmbh.example", 4, Packing::Plain, Checks::None),
 ];
@@ -102,10 +107,10 @@ pub fn fresh(seed: u64, number: u64, now: Millis) -> Post {
     let org = rng.pick(SMALL);
     let seen = Seen { domain: "alpha.test", age: 0, weight: 3, policy: "quarantine", modern: false };
     let end = now.secs() - 60;
-    let mut report = report(&mut rng, org, end - 3_600, &seen, senders::alpha);
+    let from = format!("dmarc@{org}");
+    let mut report = report(&mut rng, (org, &from), end - 3_600, &seen, senders::alpha);
     report.end = Millis::from_secs(end);
     report.records.truncate(4);
-    let from = format!("dmarc@{org}");
     Post { at: now, bytes: mail(&report, now, &from, Packing::Gzip, Checks::Pass).bytes() }
 }
 
@@ -131,13 +136,13 @@ fn of_day(seed: u64, today: i64, age: i64) -> Vec<Post> {
         let policy = if age > STRICTER { "none" } else { "quarantine" };
         let alpha = Seen { domain: "alpha.test", age, weight, policy, modern };
         if weight > 1 {
-            let report = report(&mut rng, org, begin, &alpha, senders::alpha);
+            let report = report(&mut rng, (org, from), begin, &alpha, senders::alpha);
             posts.push(Post { at, bytes: mail(&report, at, from, packing, checks).bytes() });
         }
         let beta = Seen { domain: "beta.test", policy: "reject", ..alpha };
         if age % 9 == 4 && receiver.weight >= 60 {
             let at = Millis(at.0 + 2_000);
-            let report = report(&mut rng, org, begin, &beta, senders::beta);
+            let report = report(&mut rng, (org, from), begin, &beta, senders::beta);
             posts.push(Post { at, bytes: mail(&report, at, from, packing, checks).bytes() });
         }
     }
@@ -148,7 +153,7 @@ fn of_day(seed: u64, today: i64, age: i64) -> Vec<Post> {
 
 fn report(
     rng: &mut Rng,
-    org: &str,
+    (org, from): (&str, &str),
     begin: i64,
     seen: &Seen,
     records: fn(&mut Rng, &Seen) -> Vec<Record>,
@@ -156,7 +161,7 @@ fn report(
     let modern = |word: &str| seen.modern.then(|| word.to_owned());
     Report {
         org: org.to_owned(),
-        email: Some(format!("dmarc-support@{}", org.to_lowercase().replace(' ', "-"))),
+        email: Some(from.to_owned()),
         report_id: format!("{begin}.{}", rng.below(1 << 40)),
         begin: Millis::from_secs(begin),
         end: Millis::from_secs(begin + DAY - 1),

@@ -1,6 +1,6 @@
 //! Mails that are not what they say: a forged report, one about a domain that is not hosted here, one that was cut.
 
-use super::{DAY, Packing, Post, Seen, mail, mail::Checks, report, senders};
+use super::{BIGMAIL, DAY, OUTMAIL, Packing, Post, Seen, WEBFREUNDE, mail, mail::Checks, report, senders};
 use crate::{
     demo::rng::Rng,
     model::{report::Evaluation, time::Millis},
@@ -16,22 +16,25 @@ pub fn of_day(rng: &mut Rng, begin: i64, age: i64) -> Option<Post> {
     let seen = |domain| Seen { domain, age, weight: 60, policy: "none", modern: false };
     let bytes = match age {
         FORGED => {
-            let mut forged = report(rng, "bigmail.example", begin, &seen("alpha.test"), senders::alpha);
+            let mut forged =
+                report(rng, ("bigmail.example", BIGMAIL), begin, &seen("alpha.test"), senders::alpha);
             // It wants the domain's owner to trust a foreign server.
             for record in &mut forged.records {
                 record.source = Some([203, 0, 113, 66].into());
                 record.count = 9_000;
                 (record.dkim, record.spf) = (Evaluation::Pass, Evaluation::Pass);
             }
-            mail(&forged, at, "noreply-dmarc@bigmail.example", Packing::Zip, Checks::Fail).bytes()
+            mail(&forged, at, BIGMAIL, Packing::Zip, Checks::Fail).bytes()
         }
         FOREIGN => {
-            let foreign = report(rng, "Enterprise Outmail", begin, &seen("gamma.example"), senders::beta);
-            mail(&foreign, at, "dmarcreport@outmail.example", Packing::Gzip, Checks::Pass).bytes()
+            let foreign =
+                report(rng, ("Enterprise Outmail", OUTMAIL), begin, &seen("gamma.example"), senders::beta);
+            mail(&foreign, at, OUTMAIL, Packing::Gzip, Checks::Pass).bytes()
         }
         CUT => {
-            let whole = report(rng, "WebFreunde GmbH", begin, &seen("beta.test"), senders::beta);
-            mail(&whole, at, "noreply@dmarc.webfreunde.example", Packing::Gzip, Checks::Pass).cut()
+            let whole =
+                report(rng, ("WebFreunde GmbH", WEBFREUNDE), begin, &seen("beta.test"), senders::beta);
+            mail(&whole, at, WEBFREUNDE, Packing::Gzip, Checks::Pass).cut()
         }
         _ => return None,
     };

@@ -8,5 +8,5 @@ use mailcow_status::{
 
 /// Takes one input; what became of each document in it.
 pub async fn take(db: &Db, arrival: &Arrival, bytes: &[u8]) -> Vec<Taken> {
-    reports::take(db, arrival, bytes).await.unwrap()
+    reports::take(db, arrival, bytes.to_vec()).await.unwrap()
 }
