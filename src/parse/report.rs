@@ -170,6 +170,6 @@ mod tests {
         assert_eq!(read(b"hello"), Err(Fault::Foreign));
         assert_eq!(read(b""), Err(Fault::Foreign));
         assert_eq!(read(b"<html></html>"), Err(Fault::Root("<html>".into())));
-        assert!(matches!(read(b"{"), Err(Fault::Json(_))));
+        assert!(matches!(read(b"{]"), Err(Fault::Json(_))));
     }
 }
