@@ -6,14 +6,24 @@ use std::{
 };
 
 use mailcow_status::{
-    demo::NameServer,
+    demo::{NameServer, reports::xml},
+    ingest::names,
+    model::{
+        figures::Span,
+        report::{Arrival, Evaluation, Policy, Record, Report},
+        scope::Scope,
+        time::Millis,
+    },
     remote::{
         Cause,
         dns::{Dns, Settings},
     },
+    store::{Db, reports},
 };
 use tokio::net::UdpSocket;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::support::{db::fresh_databases, reports::take, rig::open};
 
 const PATIENCE: Duration = Duration::from_millis(800);
 
@@ -133,4 +143,75 @@ async fn many_questions_wait_for_their_turn() {
     assert!((200..=220).contains(&counter.asked()), "{}", counter.asked());
     assert_eq!(dns.name_of(ip("192.0.2.7")).await, Ok(Some("h7.alpha.test".to_owned())));
     assert!(counter.asked() <= 220, "the answer is remembered");
+}
+
+/// A report with one mail from each of these sources.
+async fn report(db: &Db, at: Millis, sources: &[&str]) {
+    let record = |source: &&str| Record {
+        source: Some(ip(source)),
+        source_text: None,
+        count: 1,
+        disposition: "none".to_owned(),
+        dkim: Evaluation::Pass,
+        spf: Evaluation::Pass,
+        reasons: Vec::new(),
+        header_from: "alpha.test".to_owned(),
+        envelope_from: None,
+        envelope_to: None,
+        dkim_results: Vec::new(),
+        spf_results: Vec::new(),
+    };
+    let report = Report {
+        org: "bigmail.example".to_owned(),
+        report_id: "1".to_owned(),
+        begin: at,
+        end: Millis(at.0 + 86_399_000),
+        policy: Policy { domain: "alpha.test".to_owned(), ..Policy::default() },
+        records: sources.iter().map(record).collect(),
+        ..Report::default()
+    };
+    take(db, &Arrival { at, via: "test".to_owned(), ..Arrival::default() }, xml(&report).as_bytes()).await;
+}
+
+async fn known(db: &Db, source: &str) -> Option<String> {
+    let span = Span { from: Millis(0), to: Millis(i64::MAX / 2), domain: None };
+    reports::source(db, &Scope::All, ip(source), &span).await.unwrap().unwrap().source.name
+}
+
+#[tokio::test]
+async fn sources_get_their_names_once_a_week() {
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let now = Millis::from_secs(1_795_000_000);
+        let after = |days: i64| Millis(now.0 + days * 86_400_000);
+        report(&db, Millis(now.0 - 86_400_000), &["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"])
+            .await;
+        let server = NameServer::default()
+            .host(ip("192.0.2.1"), "one.alpha.test")
+            .host(ip("2001:db8::1"), "six.alpha.test")
+            .failing(ip("192.0.2.3"));
+        let counter = server.clone();
+        let (address, running) = serve(server).await;
+        let dns = client(vec![address]);
+        assert_eq!(names::refresh(&db, &dns, now).await.unwrap(), 4);
+        assert_eq!(known(&db, "192.0.2.1").await.as_deref(), Some("one.alpha.test"));
+        assert_eq!(known(&db, "2001:db8::1").await.as_deref(), Some("six.alpha.test"));
+        assert_eq!((known(&db, "192.0.2.2").await, known(&db, "192.0.2.3").await), (None, None));
+        // Nothing is asked twice, but what failed, and that on the next day.
+        let asked = counter.asked();
+        assert_eq!(names::refresh(&db, &dns, now.plus(Duration::from_secs(3_600))).await.unwrap(), 0);
+        assert_eq!(counter.asked(), asked);
+        assert_eq!(names::refresh(&db, &dns, Millis(after(1).0 + 1_000)).await.unwrap(), 1);
+        // An outage is told, and takes no name away.
+        drop(running);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let error = names::refresh(&db, &client(vec![address]), after(8)).await.unwrap_err();
+        assert!(matches!(error, names::Error::Remote(_)), "{error}");
+        assert_eq!(known(&db, "192.0.2.1").await.as_deref(), Some("one.alpha.test"));
+        // After a week, a name is looked up again; who has none by then loses it.
+        let (address, _running) = serve(NameServer::default().host(ip("192.0.2.2"), "two.alpha.test")).await;
+        assert_eq!(names::refresh(&db, &client(vec![address]), after(8)).await.unwrap(), 4);
+        assert_eq!(known(&db, "192.0.2.1").await, None);
+        assert_eq!(known(&db, "192.0.2.2").await.as_deref(), Some("two.alpha.test"));
+    }
 }
