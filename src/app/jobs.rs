@@ -19,7 +19,9 @@ use crate::{
         quarantine,
     },
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, reports, search, sessions, tls_reports, unreadable},
+    store::{
+        self, Db, audit, ingestion, lease, lines, mails, reports, search, sessions, tls_reports, unreadable,
+    },
     web::state::{JobEnd, Jobs},
 };
 

@@ -32,8 +32,11 @@ pub const SECRET: Kind<SecretString> = Kind {
     parse: |text| Ok(text.into()),
 };
 /// PEM certificates. Not secret, but too long to be repeated in a fault.
-pub const CERTIFICATES: Kind<String> =
-    Kind { form: "certificates in PEM form, best as a file, by the same name with _FILE", secret: true, parse: certificates };
+pub const CERTIFICATES: Kind<String> = Kind {
+    form: "certificates in PEM form, best as a file, by the same name with _FILE",
+    secret: true,
+    parse: certificates,
+};
 /// Rows of a log page.
 pub const ROWS: Kind<u32> = open("a number of rows from 1 to 100000", number::<1, 100_000>);
 /// Whole days.

@@ -50,8 +50,7 @@ pub struct ReportSettings {
 impl ReportSettings {
     pub(super) fn take(reader: &mut Reader, mailcow: Option<&Url>) -> Option<Self> {
         let mailcow = mailcow.and_then(Url::host_str);
-        let mailboxes: Vec<Mailbox> =
-            (1..=9).filter_map(|number| mailbox(reader, number, mailcow)).collect();
+        let mailboxes: Vec<Mailbox> = (1..=9).filter_map(|number| mailbox(reader, number, mailcow)).collect();
         let interval = reader.take(&s::REPORT_INTERVAL);
         let authserv = reader.take(&s::REPORT_AUTHSERV);
         let hosts = || mailcow.into_iter().chain(mailboxes.iter().map(|it| it.account.host.as_str()));

@@ -96,7 +96,11 @@ impl Reading {
 
 /// Unpacks and reads an input. Takes its time: not for an async thread.
 pub fn read(arrival: &Arrival, input: &[u8]) -> Reading {
-    let unpacked = unpack(input, Some(&arrival.name).filter(|name| !name.is_empty()).map(String::as_str), &Limits::default());
+    let unpacked = unpack(
+        input,
+        Some(&arrival.name).filter(|name| !name.is_empty()).map(String::as_str),
+        &Limits::default(),
+    );
     let mut reading = Reading { documents: Vec::new(), foreign: unpacked.is_foreign() };
     for document in unpacked.documents {
         match report::read(&document.bytes) {
@@ -122,7 +126,8 @@ pub fn read_begin(arrival: &Arrival, begin: &[u8], size: u64, most: usize) -> Re
     let foreign = unpack(begin, None, &Limits::default()).is_foreign();
     let mut reading = Reading { documents: Vec::new(), foreign };
     if !foreign {
-        let reason = format!("the mail has {size} bytes, and {most} are the most that is taken; this is its begin");
+        let reason =
+            format!("the mail has {size} bytes, and {most} are the most that is taken; this is its begin");
         reading.refuse(arrival, arrival.name.clone(), begin, reason);
     }
     reading

@@ -128,9 +128,8 @@ fn owner(domain: &str) -> &str {
 }
 
 fn is_domain(text: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
-    };
+    let label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
     text.contains('.') && text.split('.').all(label) && !text.ends_with(|c: char| c.is_ascii_digit())
 }
 
@@ -210,7 +209,11 @@ mod tests {
         let google = verdict(&["mail.ours.test; dmarc=pass"], "noreply@google.com");
         assert_eq!(of_report(&google, "google.com", None).proof, Proof::Proven);
         assert_eq!(of_report(&google, "mail.google.com", None).proof, Proof::Proven);
-        assert_eq!(of_report(&google, "Google Inc.", None).proof, Proof::Proven, "no domain: nothing to compare");
+        assert_eq!(
+            of_report(&google, "Google Inc.", None).proof,
+            Proof::Proven,
+            "no domain: nothing to compare"
+        );
         assert_eq!(of_report(&google, "youtube.com", Some("x@google.com")).proof, Proof::Proven);
         let other = of_report(&google, "yahoo.com", Some("x@yahoo.com"));
         assert_eq!(other.proof, Proof::Failed);
@@ -226,9 +229,14 @@ mod tests {
         {
             assert!(same_owner(one, other), "{one} {other}");
         }
-        for (one, other) in
-            [("a.test", "b.test"), ("a.co.uk", "b.co.uk"), ("co.uk", "a.co.uk"), ("a", "a"), ("", ""), ("1.2.3.4", "9.2.3.4")]
-        {
+        for (one, other) in [
+            ("a.test", "b.test"),
+            ("a.co.uk", "b.co.uk"),
+            ("co.uk", "a.co.uk"),
+            ("a", "a"),
+            ("", ""),
+            ("1.2.3.4", "9.2.3.4"),
+        ] {
             assert!(!same_owner(one, other), "{one} {other}");
         }
     }

@@ -139,12 +139,18 @@ mod tests {
         let evil = "a.test; spf=fail (domain of x; dmarc=pass header.from=b.test) smtp.mailfrom=\"a; dmarc=pass b\"@c.test";
         assert_eq!(shapes(evil), [("spf".to_owned(), "fail".to_owned())]);
         assert_eq!(read(evil).results[0].property("smtp.mailfrom"), Some("a; dmarc=pass b@c.test"));
-        assert_eq!(shapes("a.test; spf=fail (one (two) dmarc=pass) \\"), [("spf".to_owned(), "fail".to_owned())]);
+        assert_eq!(
+            shapes("a.test; spf=fail (one (two) dmarc=pass) \\"),
+            [("spf".to_owned(), "fail".to_owned())]
+        );
     }
 
     #[test]
     fn odd_forms_are_read_and_broken_ones_give_nothing() {
-        assert_eq!(shapes("a.test 1; dkim/1 = Pass header.b=Zz1=A reason=\"x\""), [("dkim".into(), "pass".into())]);
+        assert_eq!(
+            shapes("a.test 1; dkim/1 = Pass header.b=Zz1=A reason=\"x\""),
+            [("dkim".into(), "pass".into())]
+        );
         assert_eq!(read("a.test; none").results, []);
         assert_eq!(shapes("a.test; pass dkim=pass"), []);
         assert_eq!(read("").server, "");

@@ -131,7 +131,11 @@ impl Visit<'_> {
                             self.note_failure(&mut batch, Task::new(listed.uid, None), reason);
                         }
                         Err(error) => {
-                            self.note_failure(&mut batch, Task::new(listed.uid, None), error.cause.to_string());
+                            self.note_failure(
+                                &mut batch,
+                                Task::new(listed.uid, None),
+                                error.cause.to_string(),
+                            );
                             self.write(&mut batch).await?;
                             return Err(error.into());
                         }
@@ -281,7 +285,8 @@ impl Visit<'_> {
         );
         let name = format!("UID {}", task.uid);
         let arrival = Arrival { at: self.fetcher.now(), via: self.via(), name, ..Arrival::default() };
-        unreadable::insert(tx, &arrival, &format!("could not be fetched: {reason}"), place.as_bytes()).await?;
+        unreadable::insert(tx, &arrival, &format!("could not be fetched: {reason}"), place.as_bytes())
+            .await?;
         cursor::done(tx, &self.state, &[u32::try_from(task.uid).unwrap_or_default()]).await
     }
 }
