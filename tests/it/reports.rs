@@ -8,10 +8,7 @@ use std::{
 
 use mailcow_status::{
     ingest::fetch::{After, Fetched, Fetcher, Mailbox, Tally},
-    model::{
-        report::Proof,
-        time::{Clock, Millis},
-    },
+    model::{report::Proof, time::Clock},
     remote::imap::{Account, Limits, Security},
     store::{
         Db,
@@ -24,7 +21,7 @@ use mailcow_status::{
 use super::{
     ingest::settings,
     support::{
-        db::{FreshDb, fresh_databases},
+        db::{FreshDb, fresh_databases, sqlite},
         imap::{Act, Dovecot, Scripted, sound},
         rig::open,
     },
@@ -139,7 +136,7 @@ async fn each_mail_is_read_once_whatever_another_program_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_go_only_after_their_reports_are_stored_and_others_never() {
     let Some(dovecot) = Dovecot::find() else { return };
-    let target = || After::Move("Archive/Gelöscht & gelesen".to_owned());
+    let target = || After::Move("Gelöscht & gelesen".to_owned());
     // On 127.0.0.2 the server cannot MOVE.
     let slow = |account: Account| Account {
         host: "127.0.0.2".to_owned(),
@@ -161,7 +158,7 @@ async fn mails_go_only_after_their_reports_are_stored_and_others_never() {
             let fetcher = fetcher(&db, &account, "INBOX", after);
             tally(&fetcher).await;
             assert_eq!(other.count("INBOX").await, 2, "the letter and what could not be read stay");
-            let target = "\"Archive/Gel&APY-scht &- gelesen\"";
+            let target = "\"Gel&APY-scht &- gelesen\"";
             assert_eq!(other.count(target).await, if moved { 3 } else { 0 });
             assert_eq!(tally(&fetcher).await, Tally::default());
         }
@@ -193,7 +190,8 @@ async fn a_folder_that_was_made_anew_is_read_anew_and_nothing_is_double() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_server_with_a_good_certificate_and_the_right_password_is_believed() {
     let Some(dovecot) = Dovecot::find() else { return };
-    let db = open(&fresh_databases().await[0]).await;
+    let fresh = sqlite();
+    let db = open(&fresh).await;
     let good = dovecot.account();
     dovecot.client(&good.user).await.append("INBOX", &[report_mail(1)]).await;
     for (account, told) in [
@@ -287,6 +285,55 @@ async fn kill_9_between_fetching_storing_and_moving_loses_and_doubles_nothing() 
                 assert!(mailbox_cursor::tasks(&db, &state, work).await.unwrap().is_empty());
             }
         }
+    }
+}
+
+/// Runs the program over a database to its end; what it printed, and whether it says that all is well.
+async fn said(fresh: &FreshDb, arguments: &[&str], more: &[(&str, &str)]) -> (String, bool) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailcow-status"));
+    let key = "AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE";
+    command.args(arguments).env_clear().envs(settings(fresh, "http://127.0.0.1:9", key));
+    command.envs(more.iter().copied()).current_dir(std::env::temp_dir());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_are_imported_by_hand_once_and_pruned_when_their_time_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    for id in 1..=5 {
+        std::fs::write(path(&format!("{id}.eml")), report_mail(id)).unwrap();
+    }
+    let mbox: String =
+        (4..=8).map(|id| format!("From x\n{}\n", report_mail(id).replace("\r\n", "\n"))).collect();
+    std::fs::write(path("old.mbox"), mbox).unwrap();
+    for fresh in fresh_databases().await {
+        let import = ["import-reports", dir.path().to_str().unwrap()];
+        let told = said(&fresh, &import, &[]).await;
+        assert_eq!(told, ("10 inputs: 8 new reports, 2 known, 0 refused\n".to_owned(), true));
+        let told = said(&fresh, &import, &[]).await;
+        assert_eq!(told, ("10 inputs: 0 new reports, 10 known, 0 refused\n".to_owned(), true));
+        let db = open(&fresh).await;
+        assert_eq!(stored(&db).await, (8, sum(8)));
+        std::fs::write(path("broken.eml"), broken(9)).unwrap();
+        let told = said(&fresh, &["import-reports", &path("broken.eml")], &[]).await;
+        assert_eq!(told, ("1 inputs: 0 new reports, 0 known, 1 refused\n".to_owned(), false));
+        let kept = unreadable::list(&db, None, 10).await.unwrap();
+        assert_eq!(kept[0].arrival.evidence.as_deref(), Some("by hand"));
+        std::fs::remove_file(path("broken.eml")).unwrap();
+
+        // The reports are of the year 2023.
+        assert_eq!(
+            said(&fresh, &["prune"], &[("RETENTION_REPORTS", "36500")]).await,
+            ("ok\n".to_owned(), true)
+        );
+        assert_eq!(stored(&db).await, (8, sum(8)));
+        assert_eq!(
+            said(&fresh, &["prune"], &[("RETENTION_REPORTS", "400")]).await,
+            ("ok\n".to_owned(), true)
+        );
+        assert_eq!(stored(&db).await, (0, 0), "{}", db.engine());
     }
 }
 
@@ -395,7 +442,8 @@ async fn a_server_that_misbehaves_costs_little_and_is_shown() {
             Security::Plain,
         ),
     ];
-    let db = open(&fresh_databases().await[0]).await;
+    let fresh = sqlite();
+    let db = open(&fresh).await;
     for (told, script, security) in scripts {
         let server = Scripted::start(security, script).await;
         let begun = Instant::now();
@@ -464,7 +512,7 @@ async fn a_mail_that_never_comes_does_not_hold_up_the_others_and_is_shown_in_the
         })
         .await;
         let fetcher = strict(fetcher(&db, &server.account, "INBOX", After::Keep));
-        for _ in 0..6 {
+        for _ in 0..12 {
             run(&fetcher).await;
         }
         assert_eq!(stored(&db).await, (2, 5), "the first and the fourth are there");
