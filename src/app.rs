@@ -117,6 +117,10 @@ impl App {
             let worker = Arc::clone(&worker);
             async move { worker.index().await.map(|()| Next::Usual) }
         }));
+        self.start_report_workers(tasks, stop, health);
+    }
+
+    fn start_report_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
         let worker = Arc::clone(&self.worker);
         let reports = Job::every("reports", self.config.reports.interval);
         tasks.spawn(run_every(reports, stop.clone(), Arc::clone(health), move || {
@@ -129,6 +133,12 @@ impl App {
                     _ => Ok(Next::Usual),
                 }
             }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let settle = Job::every("settle", Duration::from_secs(300));
+        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.settle_reports().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
@@ -151,7 +161,7 @@ impl App {
             browser_base: self.config.mailcow.base.clone(),
             client_id: self.config.mailcow.client_id.clone(),
             client_secret: self.config.mailcow.client_secret.clone(),
-            redirect: web.absolute("/callback"),
+            redirect: web.redirect_uri(),
             http: http_settings(&self.config),
         })
         .context("the OAuth2 client cannot be built")?;

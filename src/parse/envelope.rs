@@ -39,7 +39,7 @@ pub fn look(mail: &[u8]) -> Option<Envelope> {
         match (&header.name, &header.value) {
             (HeaderName::From, HeaderValue::Address(address)) => senders.push(only(address)),
             (HeaderName::From, _) => senders.push(None),
-            (HeaderName::Other(name), _) if name.eq_ignore_ascii_case("Authentication-Results") => {
+            (name, _) if name.as_str().eq_ignore_ascii_case("Authentication-Results") => {
                 let raw = head.get(header.offset_start as usize..header.offset_end as usize);
                 envelope.authentication_results.push(unfolded(raw.unwrap_or_default()));
             }

@@ -96,7 +96,7 @@ impl Search<'_> {
     fn fill(&mut self, from: &mut impl Read, into: &mut Vec<u8>, allowed: &mut usize) -> Result<(), Stop> {
         loop {
             let begin = into.len();
-            let most = CHUNK.min(*allowed + 1).min(self.left + 1);
+            let most = CHUNK.min(allowed.saturating_add(1)).min(self.left.saturating_add(1));
             let read = from.take(most as u64).read_to_end(into);
             let got = into.len() - begin;
             self.left = self.left.checked_sub(got).ok_or(Stop::Full)?;
@@ -138,15 +138,15 @@ fn central_entries(bytes: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// The numbers of members that a zip archive declares in the records at its end (4.3.14 and 4.3.16 of the format's
-/// description, APPNOTE.TXT): the reader makes room for as many before it reads the first.
+/// description, APPNOTE.TXT), on this disk and altogether: the reader makes room for as many before it reads the first.
 fn declared_entries(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    let short = memmem::find_iter(bytes, b"PK\x05\x06").filter_map(|at| {
-        let field: [u8; 2] = bytes.get(at + 10..at + 12)?.try_into().ok()?;
+    let short = memmem::find_iter(bytes, b"PK\x05\x06").flat_map(|at| [at + 8, at + 10]).filter_map(|at| {
+        let field: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
         // All ones: the number stands in the long record.
         Some(u16::from_le_bytes(field)).filter(|count| *count != u16::MAX).map(u64::from)
     });
-    let long = memmem::find_iter(bytes, b"PK\x06\x06").filter_map(|at| {
-        let field: [u8; 8] = bytes.get(at + 32..at + 40)?.try_into().ok()?;
+    let long = memmem::find_iter(bytes, b"PK\x06\x06").flat_map(|at| [at + 24, at + 32]).filter_map(|at| {
+        let field: [u8; 8] = bytes.get(at..at + 8)?.try_into().ok()?;
         Some(u64::from_le_bytes(field))
     });
     short.chain(long)

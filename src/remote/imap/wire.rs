@@ -22,8 +22,8 @@ pub const SMALL: usize = 4 << 10;
 const PIECE: usize = 16 << 10;
 
 /// Anything that bytes go in and out of.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// What one connection may cost.
 #[derive(Debug, Clone, Copy)]
