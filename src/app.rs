@@ -122,6 +122,10 @@ impl App {
             let worker = Arc::clone(&worker);
             async move { worker.index().await.map(|()| Next::Usual) }
         }));
+        self.start_report_workers(tasks, stop, health);
+    }
+
+    fn start_report_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
         let worker = Arc::clone(&self.worker);
         let reports = Job::every("reports", self.config.reports.interval);
         tasks.spawn(run_every(reports, stop.clone(), Arc::clone(health), move || {
@@ -145,11 +149,23 @@ impl App {
             }
         }));
         let worker = Arc::clone(&self.worker);
+        let settle = Job::every("settle", Duration::from_secs(300));
+        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.settle_reports().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
             async move { worker.prune().await.map(|_| Next::Usual) }
         }));
+    }
+
+    /// Where reports are to be sent, as far as the settings tell: the user of the first mailbox, when it is an address.
+    fn report_mailbox(&self) -> Option<String> {
+        let user = &self.config.reports.mailboxes.first()?.account.user;
+        user.contains('@').then(|| user.clone())
     }
 
     fn state(&self) -> anyhow::Result<AppState> {
@@ -178,6 +194,7 @@ impl App {
             footer_company_url: web.branding.company_url.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;

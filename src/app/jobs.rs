@@ -103,19 +103,17 @@ impl Worker {
         watcher: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> anyhow::Result<Option<Fetched>> {
         let Some(held) = Held::take(&self.poller.db, "reports", &self.holder).await? else { return Ok(None) };
-        let fetched = self.fetch_and_settle(watcher).await;
+        let fetched = self.fetcher.run(watcher).await;
         held.release().await;
         Ok(Some(fetched?))
     }
 
-    async fn fetch_and_settle(
-        &self,
-        watcher: &(dyn Fn(Progress<'_>) + Send + Sync),
-    ) -> store::Result<Fetched> {
-        let fetched = self.fetcher.run(watcher).await?;
-        // What another program has written into the same tables.
-        reports::settle(&self.poller.db).await?;
-        Ok(fetched)
+    /// Takes in what another program, as dmarcts-report-parser, has written into the tables of reports.
+    pub async fn settle_reports(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "settle", &self.holder).await? else { return Ok(()) };
+        let settled = reports::settle(&self.poller.db).await;
+        held.release().await;
+        settled.map(drop).context("reports that another program wrote")
     }
 
     /// Looks at Mailcow's mailboxes, aliases and domain admins.

@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
         match place {
             Place::Leaf(field) => {
                 let text = std::mem::take(&mut self.text);
-                self.fill(field, text.trim())
+                self.fill(field, text.trim_ascii())
             }
             Place::Node(node) => self.leave(node),
             Place::Other => Ok(()),

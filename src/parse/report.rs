@@ -102,6 +102,11 @@ pub(super) fn moment(text: &str) -> Option<Millis> {
 
 /// A domain in the form in which domains are compared: lower case, ASCII form, no dot at the end.
 pub(super) fn domain(text: &str) -> Option<String> {
+    // What nearly all reports say, and needs no second look.
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    if (1..=253).contains(&text.len()) && text.bytes().all(is_plain) && !text.ends_with('.') {
+        return Some(text.to_owned());
+    }
     if text.is_ascii() {
         return normalise_domain(text);
     }
@@ -111,6 +116,10 @@ pub(super) fn domain(text: &str) -> Option<String> {
 
 /// The text without blanks around it and without control characters, cut to `max` bytes.
 pub(super) fn tidy(text: &str, max: usize) -> Cow<'_, str> {
+    let is_plain = |byte: u8| matches!(byte, b'!'..=b'~');
+    if text.len() <= max && text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
     let text = text.trim();
     let cut = text.floor_char_boundary(max);
     let text = text.get(..cut).unwrap_or_default();

@@ -25,7 +25,7 @@ mod scope;
 mod settle;
 mod sources;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use body::{decode, encode, hash};
 pub use figures::{days, domains, receivers};

@@ -359,3 +359,6 @@ pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
     delete(tx, &ids).await?;
     Ok(ids.len() as i64 == PIECE)
 }
+
+#[cfg(test)]
+mod tests;

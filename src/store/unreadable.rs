@@ -100,3 +100,57 @@ pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
     }
     Ok(ids.len() as i64 == PIECE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::report::Proof,
+        store::reports::tests::{BEGIN, arrival, count, databases},
+    };
+
+    async fn put(db: &Db, reason: &str, bytes: &[u8]) -> i64 {
+        let mut tx = db.begin().await.unwrap();
+        let id = insert(&mut tx, &arrival(Proof::Unchecked), reason, bytes).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for db in databases(&dir).await {
+            let first = put(&db, "no XML", b"junk").await;
+            let second = put(&db, "cut off", b"<feedback>").await;
+            assert_eq!(put(&db, "no XML, says a newer reader", b"junk").await, first);
+            let noise: Vec<u8> = (0..MOST / 2)
+                .flat_map(|n| (n as u64 ^ 7).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[4..7].to_vec())
+                .collect();
+            let big = put(&db, "too big", &noise).await;
+            let all = list(&db, None, 9).await.unwrap();
+            let seen: Vec<_> =
+                all.iter().map(|one| (one.id, one.reason.as_str(), one.bytes, one.kept)).collect();
+            let junk = (first, "no XML, says a newer reader", 4, true);
+            assert_eq!(
+                seen,
+                [(big, "too big", noise.len() as u64, false), (second, "cut off", 10, true), junk]
+            );
+            assert_eq!(all[0].arrival, arrival(Proof::Unchecked));
+            assert_eq!(list(&db, Some(second), 9).await.unwrap().len(), 1);
+            assert_eq!(
+                bytes(&db, second).await.unwrap(),
+                Some((arrival(Proof::Unchecked), b"<feedback>".to_vec()))
+            );
+            assert_eq!(bytes(&db, big).await.unwrap(), None);
+            let mut tx = db.begin().await.unwrap();
+            remove(&mut tx, second).await.unwrap();
+            assert!(!prune(&mut tx, Millis(BEGIN)).await.unwrap());
+            tx.commit().await.unwrap();
+            assert_eq!(count(&db, "unreadable_report").await, 2);
+            let mut tx = db.begin().await.unwrap();
+            assert!(!prune(&mut tx, Millis(i64::MAX)).await.unwrap());
+            tx.commit().await.unwrap();
+            assert_eq!(count(&db, "unreadable_report").await, 0);
+        }
+    }
+}

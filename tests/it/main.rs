@@ -11,6 +11,7 @@ mod kill;
 mod odd_text;
 mod remote;
 mod report_scope;
+mod reports;
 mod scope;
 mod search;
 mod support;

@@ -75,3 +75,26 @@ fn people_get_words() {
         ]
     );
 }
+
+/// Walks `tests/fixtures/dmarc`: beside each input lies what is printed of it, as `<input>.expected.json`.
+#[test]
+fn every_fixture_says_what_is_expected_of_it() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dmarc");
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| !path.to_string_lossy().ends_with(EXPECTED));
+    assert!(files.len() > 20, "the fixtures were not found");
+    let mut faults = Vec::new();
+    for path in files {
+        let bytes = fs::read(&path).map_err(|error| error.to_string());
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let found = Value::from(lines(&Input { name, bytes }, &Limits::default()));
+        let expected = PathBuf::from(format!("{}{EXPECTED}", path.display()));
+        let expected = fs::read_to_string(expected).unwrap_or_else(|_| "null".into());
+        if found != serde_json::from_str::<Value>(&expected).unwrap() {
+            faults.push(format!("{}: found {found:#}", path.display()));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+const EXPECTED: &str = ".expected.json";

@@ -46,7 +46,15 @@ pub(super) fn kind(bytes: &[u8]) -> Kind {
         _ => {}
     }
     // Text of two bytes a character looks like text of one when the zeros are left out.
-    let start: Vec<u8> = bytes.iter().take(NEAR).copied().filter(|byte| *byte != 0).collect();
+    let start = bytes.get(..NEAR).unwrap_or(bytes);
+    let narrow: Vec<u8>;
+    let start = match start.contains(&0) {
+        true => {
+            narrow = start.iter().copied().filter(|byte| *byte != 0).collect();
+            &narrow[..]
+        }
+        false => start,
+    };
     let text = start.trim_ascii_start();
     let text = text.strip_prefix(b"\xEF\xBB\xBF").or_else(|| text.strip_prefix(b"\xFF\xFE")).unwrap_or(text);
     let text = text.strip_prefix(b"\xFE\xFF").unwrap_or(text).trim_ascii_start();
@@ -65,6 +73,9 @@ pub(super) fn kind(bytes: &[u8]) -> Kind {
 }
 
 fn markup(text: &[u8]) -> Kind {
+    if near(text, b"<feedback") {
+        return Kind::Report;
+    }
     let lower = text.to_ascii_lowercase();
     if near(&lower, b"<feedback") || near(&lower, b":feedback") {
         return Kind::Report;

@@ -73,7 +73,8 @@ pub(super) enum Field {
 
 /// The place of an element inside of another. The prefix of its namespace, if it has one, does not matter.
 pub(super) fn enter(parent: Place, name: &str) -> Place {
-    let name = name.split_once(':').map_or(name, |(_, name)| name);
+    let prefix = name.bytes().position(|byte| byte == b':').map_or(0, |colon| colon + 1);
+    let name = name.get(prefix..).unwrap_or_default();
     match parent {
         Place::Node(node) => match node {
             Node::Outside | Node::Feedback | Node::Record | Node::Auth => nodes(node, name),

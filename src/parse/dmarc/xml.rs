@@ -64,9 +64,12 @@ impl<'a> Tokens<'a> {
     }
 
     fn close(&mut self) -> Result<Token<'a>, Fault> {
-        let tag = self.until(">", "a tag without end")?;
-        let name = tag.get(2..tag.len() - 1).unwrap_or_default();
-        Ok(Token::Close(name.trim_ascii_end()))
+        let rest = self.rest();
+        let Some(end) = rest.bytes().position(|byte| byte == b'>') else {
+            return Err(Fault::Syntax { at: self.at, what: "a tag without end" });
+        };
+        self.at += end + 1;
+        Ok(Token::Close(rest.get(2..end).unwrap_or_default().trim_ascii_end()))
     }
 
     fn open(&mut self) -> Result<Token<'a>, Fault> {
@@ -78,8 +81,9 @@ impl<'a> Tokens<'a> {
         };
         let end = inner.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(inner.len());
         let name = inner.get(..end).unwrap_or_default();
-        let begins = |c: char| c.is_alphabetic() || c == '_' || c == ':';
-        if !name.starts_with(begins) || name.contains(['<', '/', '=', '"', '\'']) {
+        let begins = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':' | 0x80..);
+        let odd = |byte: u8| matches!(byte, b'<' | b'/' | b'=' | b'"' | b'\'');
+        if !name.as_bytes().first().is_some_and(begins) || name.bytes().any(odd) {
             return Err(Fault::Syntax { at: start, what: "a < that begins no tag" });
         }
         Ok(if empty { Token::Empty(name) } else { Token::Open(name) })

@@ -10,7 +10,7 @@ use crate::{
         scope::normalise_domain,
         time::Millis,
     },
-    store::db::{Result, Tx, Value, places, sql},
+    store::db::{Result, Sql, Tx, Value, places, sql},
 };
 
 /// The part of a line by which it is found and taken away.
@@ -138,8 +138,12 @@ pub async fn mark(tx: &mut Tx, serial: i64) -> Result<Option<Mark>> {
 
 /// The oldest lines that begin before a moment.
 pub async fn oldest(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Mark>> {
+    tx.fetch(oldest_statement(before, limit)).await
+}
+
+pub(super) fn oldest_statement(before: Millis, limit: i64) -> Sql<'static> {
     let text = format!("{MARK} WHERE begin_at < ? ORDER BY begin_at, serial LIMIT ?");
-    tx.fetch(sql(text).bind(before).bind(limit)).await
+    sql(text).bind(before).bind(limit)
 }
 
 /// Takes away all that was derived of these reports.

@@ -73,7 +73,7 @@ pub async fn list(
 }
 
 /// One statement for each domain, or one for all.
-fn statements<'a>(
+pub(super) fn statements<'a>(
     scope: &'a Scope,
     filter: &'a ReportFilter,
     after: Option<ReportPlace>,

@@ -225,7 +225,8 @@ mod tests {
         #[test]
         fn damage_is_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = unpack(&[&[VERSION], bytes.as_slice()].concat(), |_, _| {});
-            prop_assert!(unpack(&[&[9], bytes.as_slice()].concat(), |_, _| {}).is_err());
+            let other = unpack(&[&[9], bytes.as_slice()].concat(), |_, _| {});
+            prop_assert!(other.is_err());
         }
     }
 }

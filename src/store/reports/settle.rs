@@ -3,8 +3,8 @@
 
 use super::{lines, packed, rows};
 use crate::{
-    model::report::Proof,
-    store::db::{Db, Result, Tx, Value, sql},
+    model::report::{Proof, Report},
+    store::db::{Db, Result, Sql, Tx, Value, sql},
 };
 
 /// Reports in one piece.
@@ -46,7 +46,7 @@ async fn settled(db: &Db) -> Result<i64> {
     Ok(found.map_or(0, |(serial,)| serial))
 }
 
-fn statement(after: i64) -> crate::store::db::Sql<'static> {
+pub(super) fn statement(after: i64) -> Sql<'static> {
     sql("SELECT CAST(report.serial AS SIGNED) AS serial, report_line.records AS records, report_body.serial AS own, \
          (SELECT COUNT(*) FROM rptrecord WHERE rptrecord.serial = report.serial) AS written \
          FROM report LEFT JOIN report_line ON report_line.serial = report.serial \
@@ -73,7 +73,7 @@ pub async fn take(tx: &mut Tx, serial: i64) -> Result<()> {
 }
 
 /// Whether a report says the same as what another program stored of it, as far as its tables can hold it.
-pub fn same(mark: &lines::Mark, report: &crate::model::report::Report) -> bool {
+pub fn same(mark: &lines::Mark, report: &Report) -> bool {
     let sums = packed::total(&report.records);
     mark.records == report.records.len() as i64 && mark.messages.unsigned_abs() == sums.messages
 }

@@ -40,7 +40,7 @@ struct PackedRow {
     sources: Vec<u8>,
 }
 
-fn packed_statement(domain: &str, after: i64) -> Sql<'_> {
+pub(super) fn packed_statement(domain: &str, after: i64) -> Sql<'_> {
     sql("SELECT serial, begin_at, sources FROM report_source \
          WHERE domain = ? AND serial > ? AND proof <> 'failed' ORDER BY serial LIMIT ?")
     .bind(domain)

@@ -526,3 +526,6 @@ pub fn lines(mail: &Mail) -> Lines {
         gone: false,
     }
 }
+
+mod reports;
+pub use reports::*;
