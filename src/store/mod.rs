@@ -15,12 +15,16 @@ pub mod lease;
 pub mod lines;
 pub mod links;
 pub mod mails;
+pub mod names;
 mod pack;
 pub mod replies;
+pub mod reports;
 pub mod scans;
 pub mod search;
 pub mod sessions;
 mod story;
+pub mod tls_reports;
+pub mod unreadable;
 
 pub use db::{Db, Error, Result, Tx};
 pub use story::Story;
