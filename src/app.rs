@@ -12,13 +12,13 @@ pub use jobs::Worker;
 
 use crate::{
     config::{Config, DatabaseSettings, MysqlAddress},
-    ingest::poll::Poller,
+    ingest::{fetch::Fetcher, poll::Poller},
     model::{
         explain::Dictionary,
         mail::ServerId,
         time::{Clock, Millis},
     },
-    remote::{http, mailcow, mailcow::Mailcow, oauth},
+    remote::{http, imap, mailcow, mailcow::Mailcow, oauth},
     store::{Db, db::Place},
     web::{
         router,
@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct App {
     /// The database.
     pub db: Db,
-    /// Poll, prune and inventory.
+    /// Poll, prune, inventory and reports.
     pub worker: Arc<Worker>,
     config: Config,
     mailcow: Arc<Mailcow>,
@@ -61,7 +61,14 @@ impl App {
             longest: config.poll_interval,
             dictionary: Arc::new(Dictionary::built_in()),
         };
-        let worker = Arc::new(Worker::new(poller, config.retention, config.web.session));
+        let fetcher = Fetcher {
+            db: db.clone(),
+            mailboxes: config.reports.mailboxes.clone(),
+            authserv: config.reports.authserv.clone(),
+            limits: imap::Limits::default(),
+            clock: Clock::system(),
+        };
+        let worker = Arc::new(Worker::new(poller, fetcher, config.retention, config.web.session));
         Ok(Self { db, worker, config, mailcow })
     }
 
@@ -109,6 +116,29 @@ impl App {
         tasks.spawn(run_every(index, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
             async move { worker.index().await.map(|()| Next::Usual) }
+        }));
+        self.start_report_workers(tasks, stop, health);
+    }
+
+    fn start_report_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
+        let worker = Arc::clone(&self.worker);
+        let reports = Job::every("reports", self.config.reports.interval);
+        tasks.spawn(run_every(reports, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                match worker.fetch_reports(&|_| ()).await? {
+                    Some(fetched) if !fetched.faults.is_empty() => {
+                        anyhow::bail!("{}", fetched.faults.join("; "))
+                    }
+                    _ => Ok(Next::Usual),
+                }
+            }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let settle = Job::every("settle", Duration::from_secs(300));
+        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.settle_reports().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));

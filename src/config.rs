@@ -13,6 +13,7 @@ use url::Url;
 pub use self::{
     database::{DatabaseSettings, MysqlAddress, MysqlSettings},
     fault::{Fault, Faults},
+    mailboxes::ReportSettings,
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
@@ -22,6 +23,7 @@ mod database;
 mod dotenv;
 mod fault;
 mod kind;
+mod mailboxes;
 mod print;
 mod reader;
 mod roles;
@@ -36,6 +38,8 @@ pub struct Config {
     pub database: DatabaseSettings,
     /// How long it is kept.
     pub retention: RetentionSettings,
+    /// Where reports come from.
+    pub reports: ReportSettings,
     /// What visitors' browsers meet.
     pub web: WebSettings,
     /// Who is more than a user.
@@ -74,6 +78,8 @@ pub struct RetentionSettings {
     pub mails: Duration,
     /// Raw log lines.
     pub lines: Duration,
+    /// DMARC and TLS reports.
+    pub reports: Duration,
 }
 
 /// What visitors' browsers meet.
@@ -164,6 +170,8 @@ impl Config {
         let database = DatabaseSettings::take(reader);
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
+        let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let kept_reports = reader.take(&s::RETENTION_REPORTS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
@@ -175,7 +183,8 @@ impl Config {
         Some(Self {
             mailcow: mailcow?,
             database: database?,
-            retention: RetentionSettings { mails: mails?, lines: lines? },
+            retention: RetentionSettings { mails: mails?, lines: lines?, reports: kept_reports? },
+            reports: reports?,
             web: web?,
             roles,
             poll_interval: poll_interval?,

@@ -1,4 +1,4 @@
-//! The jobs: poll, inventory, prune. Each runs under a lease in the database, so that two processes (or a cron
+//! The jobs: poll, inventory, reports, prune. Each runs under a lease in the database, so that two processes (or a cron
 //! call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
 use std::{
@@ -13,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::RetentionSettings,
     ingest::{
+        fetch::{Fetched, Fetcher, Progress},
         inventory,
         poll::{Polled, Poller},
         quarantine,
     },
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, search, sessions},
+    store::{
+        self, Db, audit, ingestion, lease, lines, mails, reports, search, sessions, tls_reports, unreadable,
+    },
     web::state::{JobEnd, Jobs},
 };
 
@@ -35,6 +38,7 @@ const QUARANTINE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// Runs the jobs of one Mailcow.
 pub struct Worker {
     poller: Poller,
+    fetcher: Fetcher,
     retention: RetentionSettings,
     sessions: SessionLimits,
     holder: String,
@@ -44,12 +48,17 @@ pub struct Worker {
 
 impl Worker {
     /// A worker with a name of its own among all processes that share the database.
-    pub fn new(poller: Poller, retention: RetentionSettings, sessions: SessionLimits) -> Self {
+    pub fn new(
+        poller: Poller,
+        fetcher: Fetcher,
+        retention: RetentionSettings,
+        sessions: SessionLimits,
+    ) -> Self {
         let mut noise = [0_u8; 8];
         // Without randomness, the process id and the moment still tell processes apart.
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
-        Self { poller, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
+        Self { poller, fetcher, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
     }
 
     /// Polls once; `None` when somebody else does at present.
@@ -77,6 +86,25 @@ impl Worker {
             Ok(_) => self.quarantine_at.store(now.0, Ordering::Relaxed),
             Err(error) => tracing::warn!(%error, "the quarantine could not be read"),
         }
+    }
+
+    /// Looks for reports in the mailboxes; `None` when somebody else does at present.
+    pub async fn fetch_reports(
+        &self,
+        watcher: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> anyhow::Result<Option<Fetched>> {
+        let Some(held) = Held::take(&self.poller.db, "reports", &self.holder).await? else { return Ok(None) };
+        let fetched = self.fetcher.run(watcher).await;
+        held.release().await;
+        Ok(Some(fetched?))
+    }
+
+    /// Takes in what another program, as dmarcts-report-parser, has written into the tables of reports.
+    pub async fn settle_reports(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "settle", &self.holder).await? else { return Ok(()) };
+        let settled = reports::settle(&self.poller.db).await;
+        held.release().await;
+        settled.map(drop).context("reports that another program wrote")
     }
 
     /// Looks at Mailcow's mailboxes, aliases and domain admins.
@@ -121,8 +149,12 @@ impl Worker {
             let mut tx = db.begin().await?;
             let more_mails = mails::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
+            let before = now.minus(self.retention.reports);
+            let more_reports = reports::prune(&mut tx, before).await?;
+            let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
+            let more_unreadable = unreadable::prune(&mut tx, before).await?;
             tx.commit().await?;
-            if !(more_mails || more_lines) {
+            if !(more_mails || more_lines || more_reports || more_tls_reports || more_unreadable) {
                 break;
             }
             // Between two pieces, pollers and visitors get their turn.
@@ -143,6 +175,18 @@ impl Jobs for Worker {
                 Ok(None) => JobEnd::Busy,
                 Ok(Some(polled)) if polled.faults.is_empty() => JobEnd::Done,
                 Ok(Some(polled)) => JobEnd::Failed(polled.faults.join("; ")),
+                Err(error) => JobEnd::Failed(format!("{error:#}")),
+            }
+        }
+        .boxed()
+    }
+
+    fn reports(&self) -> BoxFuture<'_, JobEnd> {
+        async {
+            match self.fetch_reports(&|_| ()).await {
+                Ok(None) => JobEnd::Busy,
+                Ok(Some(fetched)) if fetched.faults.is_empty() => JobEnd::Done,
+                Ok(Some(fetched)) => JobEnd::Failed(fetched.faults.join("; ")),
                 Err(error) => JobEnd::Failed(format!("{error:#}")),
             }
         }

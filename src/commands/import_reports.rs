@@ -2,6 +2,7 @@
 //! `--dry-run --json` it prints what it understood and needs neither settings nor a database.
 
 pub mod inputs;
+pub mod storing;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -28,7 +29,7 @@ pub struct ImportReportsArgs {
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// Read only, write nothing; needs no database
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON object a report, and one a refused input
     #[arg(long, requires = "dry_run")]

@@ -32,14 +32,23 @@ pub const SECRET: Kind<SecretString> = Kind {
     parse: |text| Ok(text.into()),
 };
 /// PEM certificates. Not secret, but too long to be repeated in a fault.
-pub const CERTIFICATES: Kind<String> =
-    Kind { form: "certificates in PEM form, best by MAILCOW_CA_FILE", secret: true, parse: certificates };
+pub const CERTIFICATES: Kind<String> = Kind {
+    form: "certificates in PEM form, best as a file, by the same name with _FILE",
+    secret: true,
+    parse: certificates,
+};
 /// Rows of a log page.
 pub const ROWS: Kind<u32> = open("a number of rows from 1 to 100000", number::<1, 100_000>);
 /// Whole days.
 pub const DAYS: Kind<Duration> = open("a number of days from 1 to 36500", days);
 /// A pause between polls.
 pub const POLL_PAUSE: Kind<Duration> = open("a time from 5s to 1h, as 30s or 5m", span::<5, 3600>);
+/// A pause between looks into mailboxes.
+pub const REPORT_PAUSE: Kind<Duration> = open("a time from 1m to 7d, as 30m or 6h", span::<60, 604_800>);
+/// A port of TCP.
+pub const PORT: Kind<u16> = open("a port from 1 to 65535", |text| {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is no port".to_owned())
+});
 /// The life of a session.
 pub const SESSION: Kind<Duration> = open("a time from 1m to 365d, as 30m, 12h or 7d", span::<60, 31_536_000>);
 /// The Mailcow server.
@@ -85,12 +94,14 @@ pub const LOG_LEVEL: Kind<tracing::Level> = open("error, warn, info, debug or tr
 pub const LOG_FORMAT: Kind<LogFormat> =
     open("text or json", |text| one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
 
-fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+/// The value of a word, whatever its case.
+pub fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
     found.map(|(_, value)| value.clone()).ok_or_else(|| "is not among the known words".to_owned())
 }
 
-fn one_line(text: &str) -> Result<String, String> {
+/// A text without control characters.
+pub fn one_line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("contains a line end or another control character".to_owned());
     }

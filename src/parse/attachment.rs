@@ -50,6 +50,16 @@ pub struct Unpacked {
     pub refused: Vec<Refusal>,
 }
 
+impl Unpacked {
+    /// Whether the input has nothing to do with reports, as an ordinary mail.
+    pub fn is_foreign(&self) -> bool {
+        self.documents.is_empty() && self.refused.iter().all(|refusal| refusal.reason == NOTHING)
+    }
+}
+
+/// The reason where an input holds nothing that has to do with reports.
+const NOTHING: &str = "there is no report inside";
+
 /// A document that looks like a report: XML or JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -82,7 +92,7 @@ pub fn unpack(bytes: &[u8], name: Option<&str>, limits: &Limits) -> Unpacked {
     }
     let Unpacked { documents, refused } = &search.found;
     if documents.is_empty() && refused.is_empty() {
-        search.refuse(name, bytes, "there is no report inside");
+        search.refuse(name, bytes, NOTHING);
     }
     search.found
 }

@@ -18,6 +18,7 @@
 
 pub mod api;
 pub mod attachment;
+pub mod authentication;
 mod charset;
 mod dmarc;
 pub mod envelope;

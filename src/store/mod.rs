@@ -14,6 +14,7 @@ mod keys;
 pub mod lease;
 pub mod lines;
 pub mod links;
+pub mod mailbox_cursor;
 pub mod mails;
 pub mod names;
 mod pack;

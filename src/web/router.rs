@@ -83,6 +83,7 @@ pub const PAGES: &[Page] = &[
     page("/preferences", Access::Public, preferences::page),
     page("/cron/update", Access::Public, cron::update),
     page("/cron/update.php", Access::Public, cron::update),
+    page("/cron/dmarc", Access::Public, cron::dmarc),
     page("/cron/prune", Access::Public, cron::prune),
     page("/cron/prune.php", Access::Public, cron::prune),
     page("/healthz", Access::Public, health::alive),

@@ -89,6 +89,8 @@ pub enum JobEnd {
 pub trait Jobs: Send + Sync {
     /// Polls the logs once.
     fn update(&self) -> BoxFuture<'_, JobEnd>;
+    /// Looks for reports in the mailboxes once.
+    fn reports(&self) -> BoxFuture<'_, JobEnd>;
     /// Removes what is past its retention.
     fn prune(&self) -> BoxFuture<'_, JobEnd>;
     /// When a poll last succeeded; an error when the database cannot be asked.

@@ -8,6 +8,7 @@ mod house;
 mod ingest;
 mod kill;
 mod remote;
+mod reports;
 mod scope;
 mod search;
 mod support;

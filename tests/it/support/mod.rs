@@ -2,5 +2,6 @@
 
 pub mod browser;
 pub mod db;
+pub mod imap;
 pub mod portal;
 pub mod rig;
