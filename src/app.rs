@@ -162,6 +162,12 @@ impl App {
         }));
     }
 
+    /// Where reports are to be sent, as far as the settings tell: the user of the first mailbox, when it is an address.
+    fn report_mailbox(&self) -> Option<String> {
+        let user = &self.config.reports.mailboxes.first()?.account.user;
+        user.contains('@').then(|| user.clone())
+    }
+
     fn state(&self) -> anyhow::Result<AppState> {
         let web = &self.config.web;
         let oauth = oauth::OAuth::new(&oauth::Settings {
@@ -188,6 +194,7 @@ impl App {
             footer_company_url: web.branding.company_url.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;

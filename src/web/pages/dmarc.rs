@@ -162,7 +162,8 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
 
 /// The rule after which a stricter policy is safe, in words.
 fn rule(frame: &Frame) -> String {
-    let values = [WINDOW_DAYS, advice::LEAST_MAILS, advice::LEAST_RECEIVERS].map(|value| number(frame, value));
+    let values =
+        [WINDOW_DAYS, advice::LEAST_MAILS, advice::LEAST_RECEIVERS].map(|value| number(frame, value));
     let [days, mails, receivers] = &values;
     frame.lang().tf("dmarc.rule", &[("days", days), ("mails", mails), ("receivers", receivers)])
 }
@@ -254,9 +255,7 @@ pub fn summary(frame: &Frame, days: &[Day], sums: &Sums, from: Millis) -> String
 
 /// The biggest and the most suspicious sources: what fails among the own first, then by mails.
 fn shown<'a>(sources: &'a [Source], judge: &Judge) -> Vec<&'a Source> {
-    let failing = |source: &&Source| {
-        judge.standing(source).is_own() && advice::fails(&source.sums)
-    };
+    let failing = |source: &&Source| judge.standing(source).is_own() && advice::fails(&source.sums);
     let mut shown: Vec<&Source> = sources.iter().filter(failing).take(SHOWN / 2).collect();
     let rest = sources.iter().filter(|source| !shown.iter().any(|own| own.ip == source.ip));
     let forged = rest.clone().find(|source| judge.standing(source) == Standing::Forged);
@@ -297,9 +296,7 @@ fn changed(frame: &Frame, change: &Change, judge: &Judge, period: Period) -> Cha
             let text = lang.tn("change.new", count(source.sums.messages), &[("name", &name(source))]);
             (text, source_link(source))
         }
-        Change::Gone(source) => {
-            (lang.tf("change.gone", &[("name", &name(source))]), source_link(source))
-        }
+        Change::Gone(source) => (lang.tf("change.gone", &[("name", &name(source))]), source_link(source)),
         Change::Share { before, after, .. } => {
             let before = formats.share(before.aligned, before.messages);
             let after = formats.share(after.aligned, after.messages);
@@ -321,12 +318,15 @@ fn policy_card(frame: &Frame, figures: &DomainFigures) -> Policy {
         let word = STEPS.get(place).copied().unwrap_or_default();
         (word, reached.is_some_and(|reached| place <= reached), reached == Some(place))
     };
-    let part = policy.pct.filter(|pct| *pct < 100).map(|pct| {
-        lang.tf("published.pct", &[("pct", &number(frame, u64::from(pct)))])
-    });
-    let sub = policy.sp.as_ref().filter(|sp| **sp != policy.p).map(|sp| {
-        lang.tf("published.sp", &[("sp", sp), ("meaning", words::policy(frame, sp))])
-    });
+    let part = policy
+        .pct
+        .filter(|pct| *pct < 100)
+        .map(|pct| lang.tf("published.pct", &[("pct", &number(frame, u64::from(pct)))]));
+    let sub = policy
+        .sp
+        .as_ref()
+        .filter(|sp| **sp != policy.p)
+        .map(|sp| lang.tf("published.sp", &[("sp", sp), ("meaning", words::policy(frame, sp))]));
     let since = figures.policy_before.as_ref().map(|(before, at)| {
         lang.tf("published.since", &[("day", &day(frame, *at)), ("before", &words::policy_tag(before))])
     });

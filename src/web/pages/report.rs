@@ -35,8 +35,10 @@ pub struct Input<'a> {
     pub stored: &'a StoredReport,
     /// Its XML.
     pub xml: Option<&'a [u8]>,
-    /// Names of its sources, by admins or by reverse DNS.
+    /// Names of its sources by reverse DNS.
     pub names: &'a BTreeMap<IpAddr, String>,
+    /// What admins call its sources.
+    pub labels: &'a BTreeMap<IpAddr, String>,
     /// The list that the visitor came from.
     pub back: Option<&'a str>,
     /// From when on mails are kept.
@@ -122,10 +124,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'a>) -> ReportPage<'a> {
         others: input.stored.others.iter().map(|(_, arrival)| other(frame, arrival)).collect(),
         xml_cut: input.xml.is_some_and(|xml| xml.len() > SHOWN),
         xml,
-        download: input
-            .stored
-            .has_xml
-            .then(|| frame.url(&format!("/dmarc/reports/{}/xml", line.serial))),
+        download: input.stored.has_xml.then(|| frame.url(&format!("/dmarc/reports/{}/xml", line.serial))),
     }
 }
 
@@ -155,14 +154,17 @@ fn row(frame: &Frame, record: &Record, input: Input<'_>) -> Row {
     let ip = record.source;
     let state = match record {
         _ if record.aligned() => ReportState::Pass,
-        Record { dkim: Evaluation::Unknown, .. } | Record { spf: Evaluation::Unknown, .. } => ReportState::Other,
+        Record { dkim: Evaluation::Unknown, .. } | Record { spf: Evaluation::Unknown, .. } => {
+            ReportState::Other
+        }
         _ => ReportState::Fail,
     };
     let written = record.source_text.clone().unwrap_or_else(|| "–".to_owned());
     Row {
         source: ip.map_or(written, |ip| ip.to_string()),
-        name: ip.and_then(|ip| input.names.get(&ip).cloned()),
-        href: ip.map(|ip| super::sources::detail_link(frame, ip, &input.stored.line.domain, Default::default())),
+        name: ip.and_then(|ip| name(input, ip)),
+        href: ip
+            .map(|ip| super::sources::detail_link(frame, ip, &input.stored.line.domain, Default::default())),
         mails: number(frame, record.count),
         passed: words::state(frame, state),
         did: words::disposition(frame, &record.disposition),
@@ -186,6 +188,14 @@ fn row(frame: &Frame, record: &Record, input: Input<'_>) -> Row {
             .collect(),
         log: (!record.aligned()).then(|| log_link(frame, record, input)).flatten(),
     }
+}
+
+/// What the admin calls it, and its name.
+fn name(input: Input<'_>, ip: IpAddr) -> Option<String> {
+    let ip = ip.to_canonical();
+    let both = [input.labels.get(&ip), input.names.get(&ip)];
+    let words: Vec<&str> = both.into_iter().flatten().map(String::as_str).collect();
+    (!words.is_empty()).then(|| words.join(" · "))
 }
 
 fn outcome(result: &str, domain: &str, detail: [Option<String>; 2]) -> Outcome {

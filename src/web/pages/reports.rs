@@ -207,8 +207,7 @@ fn row(frame: &Frame, line: &ReportLine) -> Row {
         org: line.org.clone(),
         report_id: line.report_id.clone(),
         mails: number(frame, line.sums.messages),
-        failed: (failed > 0)
-            .then(|| frame.lang().tn("reports.failed", words::count(failed), &[])),
+        failed: (failed > 0).then(|| frame.lang().tn("reports.failed", words::count(failed), &[])),
         proof: words::proof(frame, line.proof),
         variants: (line.variants > 0)
             .then(|| frame.lang().tn("reports.variants", words::count(line.variants), &[])),
@@ -273,7 +272,10 @@ fn chips(frame: &Frame, query: &Query) -> Vec<Chip> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::scope::Role, web::{pages::samples, text::Lang}};
+    use crate::{
+        model::scope::Role,
+        web::{pages::samples, text::Lang},
+    };
 
     #[test]
     fn an_address_says_the_same_both_ways() {
@@ -292,7 +294,9 @@ mod tests {
         let old = Query::parse("task=dmarc&status=fail&date=2025-02&reporter=google.com&page=3");
         assert_eq!(old.filter.state, Some(ReportState::Fail));
         assert_eq!((old.filter.month, old.filter.org.as_deref()), (Some((2025, 2)), Some("google.com")));
-        for text in ["month=2026-13", "month=99999-01", "month=x", "status=x", "after=1", "after=x.y", "org=%00"] {
+        for text in
+            ["month=2026-13", "month=99999-01", "month=x", "status=x", "after=1", "after=x.y", "org=%00"]
+        {
             assert_eq!(Query::parse(text), Query::default(), "{text}");
         }
     }

@@ -84,11 +84,8 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> SourcePage<'a> {
     let (source, judge) = (&input.detail.source, &input.judge);
     let standing = judge.standing(source);
     let badge = words::standing(frame, standing, source);
-    let query = sources::Query {
-        domain: input.domain.to_owned(),
-        period: input.period,
-        ..sources::Query::default()
-    };
+    let query =
+        sources::Query { domain: input.domain.to_owned(), period: input.period, ..sources::Query::default() };
     let (tone, icon) = if standing.is_own() && advice::fails(&source.sums) {
         ("wait", "exclamation-lg")
     } else {
@@ -213,7 +210,10 @@ fn facts(frame: &Frame, source: &Source) -> Vec<(&'static str, String)> {
     };
     vec![
         (frame.t("source.fact.address"), source.ip.to_string()),
-        (frame.t("source.fact.name"), source.name.clone().unwrap_or_else(|| frame.t("source.no_name").to_owned())),
+        (
+            frame.t("source.fact.name"),
+            source.name.clone().unwrap_or_else(|| frame.t("source.no_name").to_owned()),
+        ),
         (frame.t("source.column.mails"), number(frame, sums.messages)),
         (frame.t("source.fact.dkim"), part(sums.dkim)),
         (frame.t("source.fact.spf"), part(sums.spf)),

@@ -298,7 +298,10 @@ fn heads(frame: &Frame, query: &Query) -> Heads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::scope::Role, web::{pages::samples, text::Lang}};
+    use crate::{
+        model::scope::Role,
+        web::{pages::samples, text::Lang},
+    };
 
     #[test]
     fn an_address_says_the_same_both_ways() {

@@ -55,7 +55,11 @@ pub struct Failure {
 pub fn explain(frame: &Frame, kind: &str) -> Failure {
     let known = KINDS.contains(&kind);
     Failure {
-        title: if known { frame.lang().t_in("tls_kind", kind).to_owned() } else { frame.t("tls.odd").to_owned() },
+        title: if known {
+            frame.lang().t_in("tls_kind", kind).to_owned()
+        } else {
+            frame.t("tls.odd").to_owned()
+        },
         kind: kind.to_owned(),
         cause: frame.lang().t_in("tls_cause", if known { kind } else { "unknown" }),
         turn: match advice::tls_turn(kind) {
@@ -86,7 +90,7 @@ pub struct Input<'a> {
     pub days: &'a [TlsDay],
     /// Failures by kind and server.
     pub failures: &'a [TlsFailureSum],
-    /// Reports, newest first; one more than [`PER_PAGE`] when there are more.
+    /// Reports, newest first, at least [`PER_PAGE`] when there may be more.
     pub lines: &'a [TlsLine],
     /// Whether these are not the newest.
     pub paged: bool,
@@ -135,8 +139,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> TlsPage<'a> {
     let span = input.period.span(frame.formats.now, None);
     let good: u64 = input.days.iter().map(|day| day.successful).sum();
     let bad: u64 = input.days.iter().map(|day| day.failed).sum();
-    let lines = input.lines.get(..PER_PAGE).unwrap_or(input.lines);
-    let last = lines.last().filter(|_| input.lines.len() > PER_PAGE);
+    let last = input.lines.last().filter(|_| input.lines.len() >= PER_PAGE);
     let (title, tone, icon) = answer(frame, input, good, bad);
     TlsPage {
         frame,
@@ -154,7 +157,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> TlsPage<'a> {
         icon,
         chart: chart(frame, input, &span, good, bad),
         failures: input.failures.iter().map(|one| failure_row(frame, one)).collect(),
-        rows: lines.iter().map(|line| row(frame, line)).collect(),
+        rows: input.lines.iter().map(|line| row(frame, line)).collect(),
         newest: input.paged.then(|| link(frame, input, None)),
         older: last.map(|line| link(frame, input, Some(line.id))),
         per_page: frame.lang().tn("mails.per_page", PER_PAGE as i64, &[]),
@@ -195,13 +198,7 @@ fn grounds(frame: &Frame, input: Input<'_>, sessions: u64) -> String {
     frame.lang().tn("tls.grounds", count(sessions), &[("period", &input.period.words(frame))])
 }
 
-fn chart(
-    frame: &Frame,
-    input: Input<'_>,
-    span: &crate::model::figures::Span,
-    good: u64,
-    bad: u64,
-) -> Chart {
+fn chart(frame: &Frame, input: Input<'_>, span: &crate::model::figures::Span, good: u64, bad: u64) -> Chart {
     let words = chart::Words {
         by_day: frame.t("tls.chart.day"),
         by_week: frame.t("tls.chart.week"),

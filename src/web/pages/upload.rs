@@ -2,12 +2,9 @@
 
 use askama::Template;
 
-use super::dmarc::{
-    Tab, tabs,
-    words::Badge,
-};
+use super::dmarc::{Tab, tabs, words::Badge};
 use crate::{
-    model::time::Millis,
+    ingest::reports::{Fate, Taken},
     web::pages::{
         frame::{Frame, NavLink},
         reports,
@@ -17,39 +14,13 @@ use crate::{
 /// Most bytes of one upload, all files together.
 pub const MOST_BYTES: usize = 32 << 20;
 
-/// What became of one document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// Taken, and new.
-    New,
-    /// We had it.
-    Known,
-    /// Another body came under the same key; kept and marked.
-    Variant,
-    /// Refused, and why.
-    Refused(String),
-}
-
 /// One line of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// File, and document within it.
-    pub name: String,
-    /// What became of it.
-    pub fate: Fate,
-    /// Receiver, domain and span, where it could be read.
-    pub about: Option<About>,
-}
-
-/// What a document is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
-    /// Receiver.
-    pub org: String,
-    /// Domain.
-    pub domain: String,
-    /// Begin and end.
-    pub span: (Millis, Millis),
+pub struct Sent {
+    /// Name of the file.
+    pub file: String,
+    /// What became of a document in it.
+    pub taken: Taken,
 }
 
 /// The page.
@@ -70,11 +41,12 @@ struct Row {
 }
 
 /// The view; `taken` is the answer to an upload, `None` before one.
-pub fn view<'a>(frame: &'a Frame, taken: Option<&[Taken]>) -> UploadPage<'a> {
+pub fn view<'a>(frame: &'a Frame, sent: Option<&[Sent]>) -> UploadPage<'a> {
     let lang = frame.lang();
-    let rows: Vec<Row> = taken.unwrap_or_default().iter().map(|taken| row(frame, taken)).collect();
-    let new = taken.unwrap_or_default().iter().filter(|taken| taken.fate == Fate::New).count();
-    let title = match (taken, new) {
+    let rows: Vec<Row> = sent.unwrap_or_default().iter().map(|sent| row(frame, sent)).collect();
+    let is_new = |sent: &&Sent| matches!(sent.taken.fate, Fate::New(_));
+    let new = sent.unwrap_or_default().iter().filter(is_new).count();
+    let title = match (sent, new) {
         (None, _) => lang.t("upload.title").to_owned(),
         (Some([]), _) => lang.t("upload.nothing").to_owned(),
         (Some(_), 0) => lang.t("upload.none_new").to_owned(),
@@ -90,19 +62,24 @@ pub fn view<'a>(frame: &'a Frame, taken: Option<&[Taken]>) -> UploadPage<'a> {
     }
 }
 
-fn row(frame: &Frame, taken: &Taken) -> Row {
+fn row(frame: &Frame, Sent { file, taken }: &Sent) -> Row {
     let (icon, tone, word) = match &taken.fate {
-        Fate::New => ("check-circle", "ok", "new"),
-        Fate::Known => ("dash-circle", "idle", "known"),
-        Fate::Variant => ("exclamation-triangle", "wait", "variant"),
+        Fate::New(_) => ("check-circle", "ok", "new"),
+        Fate::Known(_) => ("dash-circle", "idle", "known"),
+        Fate::Variant(_) => ("exclamation-triangle", "wait", "variant"),
         Fate::Refused(_) => ("x-circle", "bad", "refused"),
     };
-    let about = taken.about.as_ref().map(|about| {
-        let days = reports::span(frame, about.span.0, about.span.1);
+    let about = taken.summary.as_ref().map(|about| {
+        let days = reports::span(frame, about.begin, about.end);
         frame.lang().tf("upload.about", &[("org", &about.org), ("domain", &about.domain), ("days", &days)])
     });
     Row {
-        name: taken.name.clone(),
+        // A document in an archive or in a mail has a name of its own.
+        name: match (file.as_str(), taken.name.as_str()) {
+            (file, "") => file.to_owned(),
+            (file, inner) if file == inner || file.is_empty() => inner.to_owned(),
+            (file, inner) => format!("{file} · {inner}"),
+        },
         fate: Badge { icon, tone, word: frame.lang().t_in("upload_fate", word).to_owned() },
         detail: match (&taken.fate, about) {
             (Fate::Refused(reason), _) => reason.clone(),

@@ -90,7 +90,8 @@ fn answer(frame: &Frame, sorted: &[(Glance, &DomainFigures)]) -> (String, &'stat
 }
 
 fn grounds(frame: &Frame, figures: &[DomainFigures], period: Period) -> String {
-    let sums = figures.iter().fold(Sums::default(), |sums, figures| crate::model::advice::add(sums, &figures.sums));
+    let sums =
+        figures.iter().fold(Sums::default(), |sums, figures| crate::model::advice::add(sums, &figures.sums));
     let share = frame.formats.share(sums.aligned, sums.messages);
     let values = [("period", period.words(frame)), ("share", share)];
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();

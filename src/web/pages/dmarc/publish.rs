@@ -31,8 +31,8 @@ pub struct Input<'a> {
     pub mailbox: Option<&'a str>,
     /// The period.
     pub period: Period,
-    /// Begin of the last report ever, when there were some before the period.
-    pub last: Option<crate::model::time::Millis>,
+    /// Whether there were reports before the period.
+    pub quiet: bool,
 }
 
 /// The page.
@@ -65,10 +65,10 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> PublishPage<'a> {
         frame,
         tabs: tabs(frame, tab),
         chooser: input.period.chooser(frame, path, input.domains, input.domain, None),
-        title: match (input.kind, input.last) {
-            (_, Some(_)) => lang.tf("publish.quiet", &[("period", &input.period.words(frame))]),
-            (Kind::Dmarc, None) => lang.t("publish.dmarc").to_owned(),
-            (Kind::Tls, None) => lang.t("publish.tls").to_owned(),
+        title: match (input.kind, input.quiet) {
+            (_, true) => lang.tf("publish.quiet", &[("period", &input.period.words(frame))]),
+            (Kind::Dmarc, false) => lang.t("publish.dmarc").to_owned(),
+            (Kind::Tls, false) => lang.t("publish.tls").to_owned(),
         },
         grounds: match input.kind {
             Kind::Dmarc => lang.t("publish.dmarc.grounds"),
@@ -76,9 +76,9 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> PublishPage<'a> {
         },
         step: lang.tf("publish.record", &[("domain", input.domain)]),
         records: vec![record(input.kind, input.domain, &mailbox)],
-        foreign: foreign.filter(|_| input.kind == Kind::Dmarc).map(|host| {
-            format!("{}._report._dmarc.{host}.  IN TXT  \"v=DMARC1;\"", input.domain)
-        }),
+        foreign: foreign
+            .filter(|_| input.kind == Kind::Dmarc)
+            .map(|host| format!("{}._report._dmarc.{host}.  IN TXT  \"v=DMARC1;\"", input.domain)),
         arrive: match input.mailbox {
             Some(_) => lang.tf("publish.arrive", &values),
             None if frame.is_admin() => lang.tf("publish.arrive.setup", &values),
@@ -94,9 +94,7 @@ const SETTINGS: &str = "IMAP_HOST=…\nIMAP_USER=…\nIMAP_PASS=…";
 /// What to publish, with its explanation's domain.
 fn record(kind: Kind, domain: &str, mailbox: &str) -> (String, String) {
     match kind {
-        Kind::Dmarc => {
-            (format!("_dmarc.{domain}."), format!("\"v=DMARC1; p=none; rua=mailto:{mailbox}\""))
-        }
+        Kind::Dmarc => (format!("_dmarc.{domain}."), format!("\"v=DMARC1; p=none; rua=mailto:{mailbox}\"")),
         Kind::Tls => (format!("_smtp._tls.{domain}."), format!("\"v=TLSRPTv1; rua=mailto:{mailbox}\"")),
     }
 }

@@ -233,7 +233,11 @@ fn mend(frame: &Frame, source: &Source, flaw: Flaw, judge: &Judge, domain: &str)
 
 fn tighten_title(frame: &Frame, goal: Goal) -> String {
     let values = [("p", goal.p())];
-    if goal.is_full() { frame.lang().tf("advice.full", &values) } else { frame.lang().tf("advice.tighten", &values) }
+    if goal.is_full() {
+        frame.lang().tf("advice.full", &values)
+    } else {
+        frame.lang().tf("advice.tighten", &values)
+    }
 }
 
 fn then_title(frame: &Frame, goal: Goal) -> String {
