@@ -125,7 +125,7 @@ impl App {
             browser_base: self.config.mailcow.base.clone(),
             client_id: self.config.mailcow.client_id.clone(),
             client_secret: self.config.mailcow.client_secret.clone(),
-            redirect: web.absolute("/callback"),
+            redirect: web.redirect_uri(),
             http: http_settings(&self.config),
         })
         .context("the OAuth2 client cannot be built")?;

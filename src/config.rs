@@ -85,6 +85,8 @@ pub struct WebSettings {
     pub base_path: String,
     /// The address that visitors type; its path is `base_path`, or `/`. Plain http only on this very machine.
     pub public_url: Url,
+    /// The end of the redirect URI, as it is registered with Mailcow: `callback` or `callback.php`.
+    pub callback: &'static str,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
@@ -210,7 +212,15 @@ impl WebSettings {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 
+    /// Where Mailcow sends browsers back to, exactly as registered there.
+    pub fn redirect_uri(&self) -> String {
+        self.absolute(&format!("/{}", self.callback))
+    }
+
     fn take(reader: &mut Reader, mailcow: Option<&Url>) -> Option<Self> {
+        let php = reader.has(&s::DB_HOST) && !reader.has(&s::PUBLIC_URL) && !reader.has(&s::BASE_PATH);
+        let callback =
+            reader.take(&s::MAILCOW_CALLBACK).unwrap_or(if php { "callback.php" } else { "callback" });
         let session_idle = reader.take(&s::SESSION_IDLE);
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
@@ -229,6 +239,7 @@ impl WebSettings {
             listen: listen?,
             base_path,
             public_url,
+            callback,
             trusted_proxies,
             cron_key,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },

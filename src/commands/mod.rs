@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod demo;
 pub mod explain;
 pub mod import_log;
+pub mod import_reports;
 pub mod jobs;
 pub mod login_link;
 pub mod serve;
@@ -32,6 +33,8 @@ pub enum Command {
     Prune,
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
+    /// Read DMARC and TLS reports from files
+    ImportReports(import_reports::ImportReportsArgs),
     /// Say what a reply of another mail server means
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
@@ -50,6 +53,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Prune => jobs::prune(out),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
+        Command::ImportReports(args) => import_reports::dry_run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),

@@ -46,6 +46,10 @@ pub const SESSION: Kind<Duration> = open("a time from 1m to 365d, as 30m, 12h or
 pub const MAILCOW: Kind<Url> = open("the host name of your Mailcow, with :port if it is not 443", mailcow);
 /// The portal's own address.
 pub const PUBLIC_URL: Kind<Url> = open("the https address that visitors type", public_url);
+/// The end of a redirect URI that the portal answers at.
+pub const CALLBACK: Kind<&'static str> = open("callback or callback.php", |text| {
+    one_of(text, &[("callback", "callback"), ("callback.php", "callback.php")])
+});
 /// A path prefix.
 pub const BASE_PATH: Kind<String> = open("a path of letters, digits and - _ . ~ between slashes", base_path);
 /// A socket address.

@@ -101,11 +101,16 @@ settings! {
         MAILCOW_DOMAIN: Url = kind::MAILCOW, Required "mail.example.org";
 
         /// Client id of the OAuth2 app in Mailcow (System, Configuration, Access, OAuth2 apps). Its redirect URI is
-        /// `PUBLIC_URL` followed by `/callback`.
+        /// `PUBLIC_URL` followed by `/` and `MAILCOW_CALLBACK`.
         MAILCOW_CLIENT_ID: String = kind::TEXT, Required "1a2b3c4d5e6f";
 
         /// Client secret of the same OAuth2 app.
         MAILCOW_CLIENT_SECRET: SecretString = kind::SECRET, Required "";
+
+        /// The end of the redirect URI that is registered with that app: `callback`, or `callback.php` as the PHP app had it.
+        /// Not set, it is `callback`; but `callback.php` with a settings file of the PHP app, which is known by `DB_HOST`
+        /// without `PUBLIC_URL` and `BASE_PATH`.
+        MAILCOW_CALLBACK: &'static str = kind::CALLBACK, Optional "callback.php";
 
         /// API key of Mailcow. The read-only key is enough; this program never changes anything in Mailcow. Mailcow must
         /// allow the address of this machine for that key.

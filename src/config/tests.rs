@@ -66,7 +66,21 @@ FOOTER_COMPANY_URL=https://example.org
     assert_eq!(config.retention.mails, Duration::from_secs(30 * 86_400));
     assert!(config.web.cron_key.is_none(), "an empty key must not open the cron addresses");
     assert_eq!(config.web.branding.logo_dark, None);
-    assert_eq!(config.web.absolute("/callback.php"), "https://mail.example.org/status/callback.php");
+    assert_eq!(config.web.redirect_uri(), "https://mail.example.org/status/callback.php");
+}
+
+#[test]
+fn the_redirect_uri_is_that_of_the_php_app_only_with_its_file_or_on_wish() {
+    let database = "DB_HOST=mysql\nDB_DATABASE=d\nDB_USER=u\nDB_PASSWORD=p\n";
+    let end = |more: &str| {
+        let uri = from(more).unwrap().web.redirect_uri();
+        uri.rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(end(""), "callback");
+    assert_eq!(end(database), "callback.php");
+    assert_eq!(end(&format!("{database}BASE_PATH=/status\n")), "callback");
+    assert_eq!(end(&format!("{database}MAILCOW_CALLBACK=callback\n")), "callback");
+    assert_eq!(end("MAILCOW_CALLBACK=callback.php\n"), "callback.php");
 }
 
 #[test]
