@@ -140,6 +140,12 @@ impl App {
             }
         }));
         let worker = Arc::clone(&self.worker);
+        let settle = Job::every("settle", Duration::from_secs(300));
+        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.settle_reports().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
         let names = Job::every("names", NAMES_PAUSE);
         tasks.spawn(run_every(names, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
@@ -147,12 +153,6 @@ impl App {
                 let more = worker.names().await?;
                 Ok(if more { Next::After(NAMES_BREATH) } else { Next::Usual })
             }
-        }));
-        let worker = Arc::clone(&self.worker);
-        let settle = Job::every("settle", Duration::from_secs(300));
-        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
-            let worker = Arc::clone(&worker);
-            async move { worker.settle_reports().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
