@@ -80,7 +80,7 @@ async fn among<T: Record>(db: &Db, head: &str, ips: &[IpAddr]) -> Result<Vec<T>>
 }
 
 /// The names of these sources.
-pub(super) async fn of(db: &Db, ips: &[IpAddr]) -> Result<HashMap<IpAddr, String>> {
+pub async fn of(db: &Db, ips: &[IpAddr]) -> Result<HashMap<IpAddr, String>> {
     let rows: Vec<(Vec<u8>, Option<String>)> = among(db, "SELECT ip, name FROM source_name", ips).await?;
     Ok(rows.into_iter().filter_map(|(bytes, name)| Some((address(&bytes)?, name?))).collect())
 }
@@ -103,7 +103,7 @@ fn judgements_of(rows: Vec<JudgementRow>) -> HashMap<IpAddr, Judgement> {
 }
 
 /// What admins say of these sources.
-pub(super) async fn said_of(db: &Db, ips: &[IpAddr]) -> Result<HashMap<IpAddr, Judgement>> {
+pub async fn said_of(db: &Db, ips: &[IpAddr]) -> Result<HashMap<IpAddr, Judgement>> {
     Ok(judgements_of(among(db, "SELECT ip, label, verdict FROM source_judgement", ips).await?))
 }
 

@@ -49,6 +49,8 @@ pub struct WebSettings {
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
+    /// Address of the mailbox that reports come to, when one is set up.
+    pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
     pub poll_patience: Duration,
 }
