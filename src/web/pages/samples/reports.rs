@@ -108,7 +108,7 @@ pub fn line(serial: i64, state: ReportState, proof: Proof) -> ReportLine {
     }
 }
 
-pub fn lines() -> Vec<ReportLine> {
+pub fn report_lines() -> Vec<ReportLine> {
     let states = ReportState::ALL.into_iter().cycle();
     let proofs = Proof::ALL.into_iter().cycle();
     (1..=51).zip(states.zip(proofs)).map(|(serial, (state, proof))| line(serial, state, proof)).collect()

@@ -87,7 +87,7 @@ fn one_report(frame: &Frame, text: &str) -> String {
 
 fn list(frame: &Frame, text: &str, empty: bool) -> String {
     let query = reports::Query::parse(text);
-    let lines = if empty { Vec::new() } else { samples::lines() };
+    let lines = if empty { Vec::new() } else { samples::report_lines() };
     let months = [(2026, 11), (2026, 10)];
     let input = reports::Input { query: &query, lines: &lines, months: &months, domains: &names() };
     reports::view(frame, input).render().unwrap()
