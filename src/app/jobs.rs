@@ -18,7 +18,7 @@ use crate::{
         quarantine,
     },
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, search, sessions},
+    store::{self, Db, audit, ingestion, lease, lines, mails, opens, search, sessions},
     web::state::{JobEnd, Jobs},
 };
 
@@ -121,8 +121,9 @@ impl Worker {
             let mut tx = db.begin().await?;
             let more_mails = mails::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
+            let more_opens = opens::prune(&mut tx, now.minus(self.retention.mails)).await?;
             tx.commit().await?;
-            if !(more_mails || more_lines) {
+            if !(more_mails || more_lines || more_opens) {
                 break;
             }
             // Between two pieces, pollers and visitors get their turn.

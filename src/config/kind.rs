@@ -81,6 +81,9 @@ pub const LOG_LEVEL: Kind<tracing::Level> = open("error, warn, info, debug or tr
 pub const LOG_FORMAT: Kind<LogFormat> =
     open("text or json", |text| one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
 
+/// A switch.
+pub const YES_NO: Kind<bool> = open("YES or NO", |text| one_of(text, &[("yes", true), ("no", false)]));
+
 fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
     found.map(|(_, value)| value.clone()).ok_or_else(|| "is not among the known words".to_owned())

@@ -192,6 +192,15 @@ settings! {
         TRUSTED_PROXIES: Vec<IpNet> = kind::NETWORKS, Optional "172.22.1.0/24, fd4d:6169:6c63:6f77::/64";
     }
 
+    "Open tracking" {
+        /// `YES` counts when mails are opened: mails of mailboxes that have the Mailcow attribute `OPEN_TRACKING=YES`, and
+        /// single mails with the header `X-Track-Opens: yes`. Needs `TRACKER_KEY`, and the Lua file for Rspamd.
+        OPEN_TRACKING: bool = kind::YES_NO, Default "NO";
+
+        /// The secret that this program and Rspamd share, 32 characters or more, for example from `openssl rand -hex 32`.
+        TRACKER_KEY: SecretString = kind::SECRET, Optional "";
+    }
+
     "Look" {
         /// Language for visitors whose browser asks for none that there is: `en` or `de`.
         DEFAULT_LANG: String = kind::LANGUAGE, Default "en";

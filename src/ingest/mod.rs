@@ -5,6 +5,7 @@ pub mod correlate;
 pub mod import;
 pub mod inventory;
 mod join;
+pub mod opens;
 pub mod poll;
 pub mod quarantine;
 pub mod sessions;

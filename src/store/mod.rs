@@ -15,6 +15,7 @@ pub mod lease;
 pub mod lines;
 pub mod links;
 pub mod mails;
+pub mod opens;
 mod pack;
 pub mod replies;
 pub mod scans;

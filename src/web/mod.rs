@@ -17,4 +17,5 @@ pub mod security;
 pub mod session;
 pub mod state;
 pub mod text;
+mod tracking;
 pub mod visitor;

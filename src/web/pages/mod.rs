@@ -16,6 +16,7 @@ pub mod proof;
 pub mod query;
 pub mod start;
 mod story;
+pub mod tracking;
 
 #[cfg(test)]
 mod samples;
