@@ -343,7 +343,8 @@ async fn a_mail_goes_out_with_the_image_and_its_opening_is_seen() {
     rspamd.pass(&out.replace("track/", "trick/"), None, &["ann@alpha.test"]).await;
     rspamd.wait_for(|log| log.contains("R_DKIM_REJECT")).await;
 
-    // The test's clock stands elsewhere than Rspamd's; the log tells of the mail before it is opened.
+    // The test's clock stands elsewhere than Rspamd's, so the time since the sending, and with it the kind of reader,
+    // means nothing here.
     let db = &portal.state.db;
     write_mail(db, portal.now().minus(Duration::from_secs(60)), QUEUE_ID, "offer@alpha.test").await;
     let mut reader = portal.browser();
@@ -354,7 +355,10 @@ async fn a_mail_goes_out_with_the_image_and_its_opening_is_seen() {
     let found = mails::search(db, &Scope::All, &filter, Place::Newest, 1).await.unwrap().mails.remove(0);
     let story = portal.signed_in("ann@alpha.test").await.get(&format!("/mails/{}", found.id.0)).await.body;
     assert_eq!(portal.state.opens.numbers().strange, 0);
-    assert!(story.contains("#eye"), "an opening is in the story: {story}");
+    assert!(
+        story.contains("Probably opened") || story.contains("checking program"),
+        "an opening is in the story: {story}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -386,13 +390,11 @@ async fn every_encoding_keeps_its_words_and_its_headers() {
             head.ends_with(sent.split_once("\r\n\r\n").unwrap().0),
             "{kind}: no header but the signature: {head}"
         );
-        // Before the end of the body where it has one, and nothing lost.
-        let (before, after) = body.rsplit_once("</").unwrap();
-        if let Some(at) = fresh.to_lowercase().find("</body") {
-            assert!(fresh[..at].contains("track/"), "{kind}: {fresh}");
-        } else {
-            assert!(fresh.contains(before) && fresh.contains(after.trim_end()), "{kind}: {fresh}");
-        }
+        let before = body.to_lowercase().find("</body").map_or(body.trim_end().len(), |at| at);
+        let lost = body[..before].lines().find(|line| !fresh.contains(line));
+        assert_eq!(lost, None, "{kind}: {fresh}");
+        let end = fresh.to_lowercase().find("</body").unwrap_or(fresh.len());
+        assert!(fresh[..end].contains("track/"), "{kind}: before the end of the body: {fresh}");
     }
     // <p>Grüße</p> and the body's end.
     let out = rspamd.pass(&mail(base64, "PHA+R3LDvMOfZTwvcD48L2JvZHk+\r\n"), ANN, OUTSIDE).await;
