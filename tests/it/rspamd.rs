@@ -98,11 +98,17 @@ impl Rspamd {
         write("local.d/rspamd.lua", include_str!("../../deploy/rspamd/open-tracking.lua"));
         write("local.d/logging.inc", "type = \"console\";\nlevel = \"info\";\ncolor = false;\n");
         write("local.d/worker-normal.inc", &format!("bind_socket = \"127.0.0.1:{normal}\";\ncount = 1;\n"));
-        write("local.d/worker-controller.inc", &format!("bind_socket = \"127.0.0.1:{controller}\";\n"));
+        // Without a controller, the worker itself reads the maps.
+        write(
+            "local.d/worker-controller.inc",
+            &format!("bind_socket = \"127.0.0.1:{controller}\";\nenabled = false;\n"),
+        );
         // As in Mailcow: the milter hands each mail to a worker.
         let upstream = format!("upstream \"local\" {{ default = yes; hosts = \"127.0.0.1:{normal}\"; }}");
         let proxy = format!("bind_socket = \"127.0.0.1:{milter}\";\nmilter = yes;\n{upstream}\n");
         write("override.d/worker-proxy.inc", &proxy);
+        // No mail of these tests is spam.
+        write("local.d/actions.conf", "reject = 999;\nadd_header = 998;\ngreylist = 997;\n");
         // Debian's list of public suffixes takes seconds to compile.
         write("suffixes.dat", "com\nexample\ntest\n");
         let nameserver = format!("dns {{ nameserver = [\"127.0.0.1:{dns}\"]; timeout = 1s; }}");
@@ -319,7 +325,10 @@ async fn with_map(portal: &Portal, program: &Path, notice: &str) -> Rspamd {
     let environment =
         [("TRACKER_URL", portal.url.as_str()), ("TRACKER_KEY", TRACKER_KEY), ("TRACKER_NOTICE", notice)];
     let rspamd = Rspamd::start(program, &environment).await;
-    rspamd.wait_for(|log| log.contains("rspamd_kv_list_fin: read hash")).await;
+    let read = |line: &str| {
+        line.contains("(normal)") && line.contains("read hash") && line.contains("/internal/tracked.map")
+    };
+    rspamd.wait_for(|log| log.lines().any(read)).await;
     rspamd
 }
 
