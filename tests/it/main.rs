@@ -9,9 +9,12 @@ mod house;
 mod ingest;
 mod kill;
 mod odd_text;
+mod opens;
 mod remote;
 mod report_scope;
 mod reports;
+
+mod rspamd;
 mod scope;
 mod search;
 mod support;
