@@ -310,7 +310,7 @@ pub fn proof_text(frame: &Frame, proof: Proof, arrival: Option<&Arrival>) -> Str
 
 fn other(frame: &Frame, arrival: &Arrival) -> String {
     let proof = words::proof(frame, arrival.proof).word;
-    frame.lang().tf("report.other", &[("time", &frame.formats.moment(arrival.at)), ("proof", &proof)])
+    frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)])
 }
 
 /// A file name that is safe in a header and on every disk: `domain_org_2026-11-19_7.xml`.
