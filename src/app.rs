@@ -18,7 +18,7 @@ use crate::{
         mail::ServerId,
         time::{Clock, Millis},
     },
-    remote::{http, imap, mailcow, mailcow::Mailcow, oauth},
+    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth},
     store::{Db, db::Place},
     web::{
         router,
@@ -30,6 +30,10 @@ use crate::{
 
 /// The one Mailcow that the settings know.
 pub const SERVER: ServerId = ServerId(1);
+/// Names of sources are looked up this often.
+const NAMES_PAUSE: Duration = Duration::from_secs(120);
+/// The pause between two turns while more names are wanted.
+const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -68,7 +72,8 @@ impl App {
             limits: imap::Limits::default(),
             clock: Clock::system(),
         };
-        let worker = Arc::new(Worker::new(poller, fetcher, config.retention, config.web.session));
+        let worker = Worker::new(poller, fetcher, config.retention, config.web.session);
+        let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
     }
 
@@ -141,6 +146,15 @@ impl App {
             async move { worker.settle_reports().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
+        let names = Job::every("names", NAMES_PAUSE);
+        tasks.spawn(run_every(names, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                let more = worker.names().await?;
+                Ok(if more { Next::After(NAMES_BREATH) } else { Next::Usual })
+            }
+        }));
+        let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
@@ -204,6 +218,13 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
         ),
     };
     Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+/// The client for names of addresses. Without a list of name servers the portal works all the same, without names.
+fn open_dns(config: &Config) -> Option<Dns> {
+    let settings = dns::Settings { servers: config.names.servers.clone(), ..dns::Settings::default() };
+    let dns = config.names.resolve.then(|| Dns::new(&settings))?;
+    dns.inspect_err(|error| tracing::warn!(%error, "names of addresses are not looked up")).ok()
 }
 
 fn http_settings(config: &Config) -> http::Settings {

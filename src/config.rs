@@ -46,6 +46,8 @@ pub struct Config {
     pub roles: RoleRules,
     /// The longest pause between two polls.
     pub poll_interval: Duration,
+    /// How the names of addresses are found.
+    pub names: NameSettings,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
     /// The log of this program.
@@ -80,6 +82,15 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+}
+
+/// How the names of addresses are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSettings {
+    /// Whether they are looked up at all.
+    pub resolve: bool,
+    /// Name servers; none: those of this machine.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// What visitors' browsers meet.
@@ -177,6 +188,8 @@ impl Config {
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
         let roles = RoleRules::new(admins, domain_admins, prefix.as_deref());
         let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let resolve = reader.take(&s::RESOLVE_NAMES);
+        let servers = reader.take(&s::DNS_RESOLVER).unwrap_or_default();
         let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
         let level = reader.take(&s::LOG_LEVEL);
         let format = reader.take(&s::LOG_FORMAT);
@@ -188,6 +201,7 @@ impl Config {
             web: web?,
             roles,
             poll_interval: poll_interval?,
+            names: NameSettings { resolve: resolve?, servers },
             time_zone,
             log: LogSettings { level: level?, format: format? },
         })

@@ -1,4 +1,4 @@
-//! The jobs: poll, inventory, reports, prune. Each runs under a lease in the database, so that two processes (or a cron
+//! The jobs: poll, inventory, reports, names, prune. Each runs under a lease in the database, so that two processes (or a cron
 //! call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
 use std::{
@@ -14,11 +14,12 @@ use crate::{
     config::RetentionSettings,
     ingest::{
         fetch::{Fetched, Fetcher, Progress},
-        inventory,
+        inventory, names,
         poll::{Polled, Poller},
         quarantine,
     },
     model::{time::Millis, user::SessionLimits},
+    remote::dns::Dns,
     store::{
         self, Db, audit, ingestion, lease, lines, mails, reports, search, sessions, tls_reports, unreadable,
     },
@@ -42,6 +43,8 @@ pub struct Worker {
     retention: RetentionSettings,
     sessions: SessionLimits,
     holder: String,
+    /// Asks for the names of addresses; `None`: they are not looked up.
+    dns: Option<Dns>,
     /// When the quarantine was last read, in milliseconds since the epoch.
     quarantine_at: AtomicI64,
 }
@@ -58,7 +61,13 @@ impl Worker {
         // Without randomness, the process id and the moment still tell processes apart.
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
-        Self { poller, fetcher, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
+        Self { poller, fetcher, retention, sessions, holder, dns: None, quarantine_at: AtomicI64::new(0) }
+    }
+
+    /// The same worker, which looks up names of addresses.
+    #[must_use]
+    pub fn resolving(self, dns: Option<Dns>) -> Self {
+        Self { dns, ..self }
     }
 
     /// Polls once; `None` when somebody else does at present.
@@ -132,6 +141,15 @@ impl Worker {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// Looks up names of sources, if that is wanted; true when more are waiting.
+    pub async fn names(&self) -> anyhow::Result<bool> {
+        let Some(dns) = &self.dns else { return Ok(false) };
+        let Some(held) = Held::take(&self.poller.db, "names", &self.holder).await? else { return Ok(false) };
+        let looked = names::refresh(&self.poller.db, dns, Millis::now()).await;
+        held.release().await;
+        Ok(looked.context("the names of sources")? == names::TURN)
     }
 
     /// Removes what is past its retention; false when somebody else does at present.

@@ -67,6 +67,14 @@ pub const LISTEN: Kind<SocketAddr> = open("an IP address and a port", |text| {
 });
 /// Networks.
 pub const NETWORKS: Kind<Vec<IpNet>> = open("networks separated by commas", networks);
+/// Name servers.
+pub const RESOLVERS: Kind<Vec<SocketAddr>> = open("IP addresses, each with :port if it is not 53", resolvers);
+/// On or off.
+pub const SWITCH: Kind<bool> = open("on or off", |text| {
+    let on = ["on", "yes", "true", "1"].map(|word| (word, true));
+    let off = ["off", "no", "false", "0"].map(|word| (word, false));
+    one_of(text, &[on, off].concat())
+});
 /// A language that the texts exist in.
 pub const LANGUAGE: Kind<String> =
     open("en or de", |text| one_of(text, &[("en", "en".into()), ("de", "de".into())]));
@@ -213,6 +221,15 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
+fn resolvers(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let parts = text.split([',', ' ', '\t', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    let server = |part: &str| {
+        let alone = part.parse::<std::net::IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        part.parse().or(alone).map_err(|_| format!("contains {part:?}, which is no IP address"))
+    };
+    parts.map(server).collect()
+}
+
 fn logo(text: &str) -> Result<String, String> {
     if text.contains(':') { link(text) } else { one_line(text) }
 }
@@ -293,5 +310,19 @@ mod tests {
         let read = networks("10.0.0.0/8, ::1").unwrap();
         assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
         assert!(networks("10.0.0.0/33").is_err() && networks("all").is_err());
+    }
+
+    #[test]
+    fn name_servers_are_addresses_and_switches_are_words() {
+        let read = resolvers("127.0.0.1:5353, ::1 [fd00::53]:54\t192.0.2.1").unwrap();
+        let shown: Vec<String> = read.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1:5353", "[::1]:53", "[fd00::53]:54", "192.0.2.1:53"]);
+        for text in ["dns.example", "192.0.2.1:x", "192.0.2.1:99999", "https://192.0.2.1"] {
+            assert!(resolvers(text).is_err(), "{text}");
+        }
+        let switch = SWITCH.parse;
+        assert!(["on", "Yes", "TRUE", "1"].iter().all(|text| switch(text) == Ok(true)));
+        assert!(["off", "No", "false", "0"].iter().all(|text| switch(text) == Ok(false)));
+        assert!(switch("maybe").is_err());
     }
 }

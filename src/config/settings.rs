@@ -247,6 +247,15 @@ settings! {
         TRUSTED_PROXIES: Vec<IpNet> = kind::NETWORKS, Optional "172.22.1.0/24, fd4d:6169:6c63:6f77::/64";
     }
 
+    "Names of hosts" {
+        /// Whether the host names of addresses in reports are looked up by reverse DNS. It happens in the background; names
+        /// are kept for a week.
+        RESOLVE_NAMES: bool = kind::SWITCH, Default "on";
+
+        /// Name servers to ask, separated by commas. Not set, those of this machine (`/etc/resolv.conf`).
+        DNS_RESOLVER: Vec<SocketAddr> = kind::RESOLVERS, Optional "172.22.1.254";
+    }
+
     "Look" {
         /// Language for visitors whose browser asks for none that there is: `en` or `de`.
         DEFAULT_LANG: String = kind::LANGUAGE, Default "en";

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod import;
 pub mod inventory;
 mod join;
+pub mod names;
 pub mod poll;
 pub mod quarantine;
 pub mod reports;

@@ -24,6 +24,9 @@ const DEPTH_MAX: usize = 32;
 /// Records, results, reasons and errors together: what a report of 64 MiB may hold.
 const PIECES_MAX: usize = 400_000;
 
+/// Records, which take more memory than the others.
+const RECORDS_MAX: usize = 150_000;
+
 /// Mails in one record; the dmarcts tables count no further.
 const COUNT_MAX: u64 = u32::MAX as u64;
 
@@ -140,6 +143,9 @@ impl<'a> Reading<'a> {
                 let mut record = std::mem::replace(&mut self.record, blank());
                 record.count =
                     self.count.take().ok_or(Fault::Missing("count of mails in one of its records"))?;
+                if self.report.records.len() >= RECORDS_MAX {
+                    return Err(Fault::Many);
+                }
                 self.report.records.push(record);
             }
             Node::Feedback => self.done = true,

@@ -1,6 +1,7 @@
 //! The only room that opens outgoing connections. One file per kind of peer; every failure is typed, because
 //! a failure is also something to show.
 
+pub mod dns;
 pub mod http;
 pub mod imap;
 pub mod mailcow;
@@ -66,6 +67,9 @@ pub enum Cause {
         /// The begin of the body, as plain text.
         text: String,
     },
+    /// A name server answers, but without an answer; the text is its code (`Server Failure`).
+    #[error("the name server failed ({0})")]
+    Dns(String),
     /// A mailbox refused name or password, with these words.
     #[error("the login was refused: {0}")]
     Denied(String),

@@ -110,8 +110,8 @@ async fn again(tx: &mut Tx, serial: i64, arrival: &Arrival, report: &Report, xml
         // Another program stored it: we know more of it now.
         None if settle::same(&mark, report) => {
             insert_body(tx, serial, arrival, report, &hash).await?;
+            let variants = mark.variants;
             lines::remove(tx, &[mark]).await?;
-            let variants = variants(tx, serial).await?;
             lines::add(tx, serial, report, arrival.proof.min(proof), variants).await?;
             Ok(Stored::Known(serial))
         }

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::model::{figures::Unreadable, report::Arrival, time::Millis};
 
-/// Packed bytes beyond this are not kept: a packet of the database holds 16 MiB.
+/// More bytes are not kept.
+const MOST_BYTES: usize = 48 << 20;
+/// Bytes that take more when packed are not kept: a packet of the database holds 16 MiB.
 const MOST: usize = 8 << 20;
 /// Rows that one step of pruning deletes.
 const PIECE: i64 = 200;
@@ -38,7 +40,7 @@ impl From<Row> for Unreadable {
 /// Keeps something unreadable and answers its number. The same bytes again keep their number and get the new reason.
 pub async fn insert(tx: &mut Tx, arrival: &Arrival, reason: &str, bytes: &[u8]) -> Result<i64> {
     let hash = super::reports::hash(bytes);
-    let packed = pack(bytes);
+    let packed = (bytes.len() <= MOST_BYTES).then(|| pack(bytes)).filter(|packed| packed.len() <= MOST);
     let row: [Value<'_>; 10] = [
         (&hash).into(),
         arrival.at.into(),
@@ -49,7 +51,7 @@ pub async fn insert(tx: &mut Tx, arrival: &Arrival, reason: &str, bytes: &[u8]) 
         arrival.evidence.as_deref().into(),
         reason.into(),
         i64::try_from(bytes.len()).unwrap_or(i64::MAX).into(),
-        (packed.len() <= MOST).then_some(packed).into(),
+        packed.into(),
     ];
     let columns =
         ["hash", "arrived_at", "via", "name", "sender", "proof", "evidence", "reason", "size", "document"];

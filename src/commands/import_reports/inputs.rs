@@ -139,7 +139,7 @@ fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let wanted = match is_maildir {
             // Mails that are being written stand in tmp; other folders of the mailbox begin with a dot.
             true => kind.is_dir() && name != "tmp",
-            false => !is_hidden && !(kind.is_symlink() && entry.path().is_dir()),
+            false => !(is_hidden || kind.is_symlink() && entry.path().is_dir()),
         };
         if wanted {
             paths.push(entry.path());

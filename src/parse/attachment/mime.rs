@@ -171,7 +171,7 @@ impl<'m> Part<'m> {
 
 fn boundary<'m>(kind: &'m ContentType<'m>) -> Option<Cow<'m, [u8]>> {
     let boundary = kind.attribute("boundary")?.trim_end();
-    (!boundary.is_empty()).then(|| Cow::Borrowed(boundary.as_bytes()))
+    (!boundary.is_empty()).then_some(Cow::Borrowed(boundary.as_bytes()))
 }
 
 fn encoding(message: &Message<'_>) -> Encoding {

@@ -237,7 +237,7 @@ fn depth_length_and_number_are_limited() {
         let many = FULL.replace("<auth_results>", &format!("<auth_results>{}", piece.repeat(PIECES_MAX)));
         assert_eq!(parse(&many), Err(Fault::Many), "{piece}");
     }
-    let many = "<record><row><count>1</count></row></record>".repeat(PIECES_MAX + 1);
+    let many = "<record><row><count>1</count></row></record>".repeat(RECORDS_MAX);
     assert_eq!(parse(&FULL.replace("  <record>", &format!("{many}<record>"))), Err(Fault::Many));
     let many = "<error>x</error>".repeat(PIECES_MAX + 1);
     assert_eq!(parse(&FULL.replace("<generator>", &format!("{many}<generator>"))), Err(Fault::Many));

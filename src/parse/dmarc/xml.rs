@@ -74,6 +74,14 @@ impl<'a> Tokens<'a> {
 
     fn open(&mut self) -> Result<Token<'a>, Fault> {
         let start = self.at;
+        // What nearly all tags are: a plain name and nothing else.
+        let behind = self.rest().get(1..).unwrap_or_default();
+        let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'_');
+        let end = behind.bytes().position(|byte| !plain(byte)).unwrap_or(0);
+        if end > 0 && behind.as_bytes().get(end) == Some(&b'>') {
+            self.at += end + 2;
+            return Ok(Token::Open(behind.get(..end).unwrap_or_default()));
+        }
         let tag = self.tag()?;
         let (inner, empty) = match tag.strip_suffix('/') {
             Some(inner) => (inner, true),

@@ -28,11 +28,14 @@ pub struct Mark {
     pub records: i64,
     /// Messages in them.
     pub messages: i64,
+    /// Other bodies that came under its key.
+    pub variants: i64,
     /// Hash of what figures take from it.
     pub stamp: i64,
 }
 
-const MARK: &str = "SELECT begin_at, serial, domain, proof, records, messages, stamp FROM report_line";
+const MARK: &str =
+    "SELECT begin_at, serial, domain, proof, records, messages, variants, stamp FROM report_line";
 
 /// The domain of a report as it is compared; as written when it is no domain name.
 fn domain_of(report: &Report) -> String {

@@ -65,11 +65,10 @@ fn is_open(row: &Row) -> bool {
 pub async fn take(tx: &mut Tx, serial: i64) -> Result<()> {
     let Some(report) = rows::read(tx, serial).await? else { return Ok(()) };
     let mark = lines::mark(tx, serial).await?;
-    let proof = mark.as_ref().and_then(|mark| Proof::from_code(&mark.proof)).unwrap_or_default();
-    if let Some(mark) = mark {
-        lines::remove(tx, &[mark]).await?;
-    }
-    lines::add(tx, serial, &report, proof, 0).await
+    let Some(mark) = mark else { return lines::add(tx, serial, &report, Proof::Unchecked, 0).await };
+    let (proof, variants) = (Proof::from_code(&mark.proof).unwrap_or_default(), mark.variants);
+    lines::remove(tx, &[mark]).await?;
+    lines::add(tx, serial, &report, proof, variants).await
 }
 
 /// Whether a report says the same as what another program stored of it, as far as its tables can hold it.

@@ -18,7 +18,7 @@ use mailcow_status::{
         event::LogLine,
         explain::Dictionary,
         mail::ServerId,
-        scan::Scan,
+        scan::{Checks, Scan},
         scope::Scope,
         time::{Clock, Millis},
     },
@@ -30,7 +30,6 @@ use mailcow_status::{
         ingestion, scans,
     },
 };
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::db::FreshDb;
@@ -113,12 +112,12 @@ impl Log {
     pub fn of(mailcow: &demo::Mailcow) -> Self {
         let history = mailcow.history();
         let lines = history.lines.into_iter();
-        let rows = history.rows.iter().map(|row| serde_json::from_str::<Box<RawValue>>(row).unwrap());
+        let mut checks = Checks::default();
         Self {
             lines: lines
                 .map(|line| (Millis::from_secs(line.time), line.program.into_owned(), line.message))
                 .collect(),
-            scans: rows.map(|row| rspamd::parse_raw(&row).unwrap()).collect(),
+            scans: history.rows.iter().map(|row| rspamd::parse(row, &mut checks).unwrap()).collect(),
         }
     }
 
