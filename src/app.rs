@@ -31,7 +31,7 @@ use crate::{
 /// The one Mailcow that the settings know.
 pub const SERVER: ServerId = ServerId(1);
 /// Names of sources are looked up this often.
-const NAMES_PAUSE: Duration = Duration::from_secs(120);
+const NAMES_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between two turns while more names are wanted.
 const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
