@@ -36,7 +36,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
     LoginLink(login_link::LoginLinkArgs),
-    /// Print an example of .env, or the reference of all settings
+    /// Print an example of .env, or the reference of all settings or of all metrics
     Settings(settings::SettingsArgs),
 }
 

@@ -8,6 +8,7 @@ pub mod fold;
 pub mod inventory;
 pub mod mail;
 pub mod report;
+pub mod sample;
 pub mod scan;
 pub mod scope;
 pub mod time;
