@@ -5,6 +5,7 @@ pub mod explain;
 pub mod figures;
 pub mod filter;
 pub mod fold;
+pub mod history;
 pub mod inventory;
 pub mod mail;
 pub mod report;

@@ -5,6 +5,7 @@ pub mod http;
 pub mod mailcow;
 pub mod oauth;
 pub mod objects;
+pub mod status;
 
 /// A request that failed: whom we asked, and why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -17,6 +17,7 @@ pub mod links;
 pub mod mails;
 mod pack;
 pub mod replies;
+pub mod samples;
 pub mod scans;
 pub mod search;
 pub mod sessions;
