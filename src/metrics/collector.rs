@@ -302,11 +302,19 @@ mod tests {
         for (_, run) in &runs {
             let source = SOURCES.iter().find(|source| source.name == run.source).unwrap();
             for metric in source.metrics().filter(|metric| metric.labels.is_empty()) {
-                assert!(run.samples.list().iter().any(|sample| sample.metric == metric.key), "{}", metric.key);
+                assert!(
+                    run.samples.list().iter().any(|sample| sample.metric == metric.key),
+                    "{}",
+                    metric.key
+                );
             }
         }
         assert_eq!(state(&runs, &updates::VERSION_CURRENT), &State::from("2026-08"));
-        assert_eq!(state(&runs, &quarantine::TOTAL), &State::Unknown("no answer".to_owned()), "no half truth");
+        assert_eq!(
+            state(&runs, &quarantine::TOTAL),
+            &State::Unknown("no answer".to_owned()),
+            "no half truth"
+        );
         let vmail = modules::by_key("mailcow.disk.vmail.used").unwrap();
         assert_eq!(state(&runs, vmail), &State::NotInUse("set COLLECTOR_FILE".to_owned()));
     }
@@ -324,7 +332,8 @@ mod tests {
         let db = Db::open(&store::db::Place::Sqlite(dir.path().join("x.sqlite"))).await.unwrap();
         let hand = Arc::new(AtomicI64::new(1_795_132_800_000));
         let clock = Clock::by_hand(Arc::clone(&hand));
-        let collector = Collector::new(SOURCES.split_at(1).1, Hand(hand), db.clone(), ServerId(1), clock.clone());
+        let collector =
+            Collector::new(SOURCES.split_at(1).1, Hand(hand), db.clone(), ServerId(1), clock.clone());
         for handle in collector.begin().await.unwrap() {
             handle.await.unwrap();
         }

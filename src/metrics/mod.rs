@@ -3,7 +3,10 @@
 //! A metric is declared once, in `modules/`; keys, help, units, limits, documentation and what a source must tell
 //! follow from there. A source is one file in `sources/` and one line in [`sources::SOURCES`].
 
+pub mod collector;
+pub mod collector_file;
 pub mod modules;
 pub mod reference;
 pub mod registry;
 pub mod samples;
+pub mod sources;

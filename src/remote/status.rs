@@ -372,11 +372,15 @@ mod tests {
 
     #[test]
     fn what_is_not_told_is_none_and_not_zero() {
-        let mailbox: MailboxUse = serde_json::from_str(r#"{"username":"a@x.test","quota":"5","quota_used":null}"#).unwrap();
+        let mailbox: MailboxUse =
+            serde_json::from_str(r#"{"username":"a@x.test","quota":"5","quota_used":null}"#).unwrap();
         assert_eq!((mailbox.quota, mailbox.quota_used, mailbox.active), (Some(5.0), None, None));
-        let vmail: Vmail = serde_json::from_str(r#"{"type":"info","disk":"","used":null,"total":null,"used_percent":null}"#).unwrap();
+        let vmail: Vmail =
+            serde_json::from_str(r#"{"type":"info","disk":"","used":null,"total":null,"used_percent":null}"#)
+                .unwrap();
         assert_eq!(vmail, Vmail::default());
-        let job: SyncJob = serde_json::from_str(r#"{"id":3,"success":null,"is_running":1,"last_run":null}"#).unwrap();
+        let job: SyncJob =
+            serde_json::from_str(r#"{"id":3,"success":null,"is_running":1,"last_run":null}"#).unwrap();
         assert_eq!((job.success, job.is_running, job.last_run), (None, Some(1.0), None));
     }
 }

@@ -38,7 +38,7 @@ metrics! {
     }
 
     Agent {
-        /// Metrics that have a value at present.
+        /// Sources that have run at least once.
         AGENT_CONFIGS = Metric::gauge("zabbix.agent.configs", Unit::Count).from(Origin::Portal);
 
         /// Errors that this program logged in the last hour.
