@@ -13,6 +13,10 @@ pub use jobs::Worker;
 use crate::{
     config::{Config, DatabaseSettings, MysqlAddress},
     ingest::poll::Poller,
+    metrics::{
+        collector::Collector,
+        sources::{Memory, Reach, SOURCES},
+    },
     model::{
         explain::Dictionary,
         mail::ServerId,
@@ -61,7 +65,19 @@ impl App {
             longest: config.poll_interval,
             dictionary: Arc::new(Dictionary::built_in()),
         };
-        let worker = Arc::new(Worker::new(poller, config.retention, config.web.session));
+        let reach = Reach {
+            db: db.clone(),
+            mailcow: Arc::clone(&mailcow),
+            server: SERVER,
+            clock: Clock::system(),
+            collector_file: config.collector_file.clone(),
+            hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
+            time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
+            started: Millis::now(),
+            memory: Memory::default(),
+        };
+        let collector = Collector::new(SOURCES, reach, db.clone(), SERVER, Clock::system());
+        let worker = Arc::new(Worker::new(poller, collector, config.retention, config.web.session));
         Ok(Self { db, worker, config, mailcow })
     }
 
@@ -109,6 +125,18 @@ impl App {
         tasks.spawn(run_every(index, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
             async move { worker.index().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let measure = Job::every("measure", Duration::from_secs(60));
+        tasks.spawn(run_every(measure, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.measure().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let roll = Job::every("roll-up", Duration::from_secs(300));
+        tasks.spawn(run_every(roll, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.roll().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));

@@ -3,7 +3,12 @@
 //! [`settings`] declares each setting once, in a table of our own: clap's `env` reports one fault at a time and knows
 //! neither `.env` nor `NAME_FILE`. Parsing, faults, [`example`] and [`reference`] follow from the table.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -16,7 +21,10 @@ pub use self::{
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
-use crate::model::user::{RoleRules, SessionLimits};
+use crate::{
+    model::user::{RoleRules, SessionLimits},
+    store::samples::Keep,
+};
 
 mod database;
 mod dotenv;
@@ -44,6 +52,8 @@ pub struct Config {
     pub poll_interval: Duration,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
+    /// Where the host collector writes.
+    pub collector_file: Option<PathBuf>,
     /// The log of this program.
     pub log: LogSettings,
 }
@@ -74,6 +84,8 @@ pub struct RetentionSettings {
     pub mails: Duration,
     /// Raw log lines.
     pub lines: Duration,
+    /// What was measured.
+    pub samples: Keep,
 }
 
 /// What visitors' browsers meet.
@@ -162,6 +174,10 @@ impl Config {
         let database = DatabaseSettings::take(reader);
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
+        let collector_file = reader.take(&s::COLLECTOR_FILE).map(PathBuf::from);
+        let raw = reader.take(&s::RETENTION_SAMPLES);
+        let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
+        let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
@@ -173,7 +189,12 @@ impl Config {
         Some(Self {
             mailcow: mailcow?,
             database: database?,
-            retention: RetentionSettings { mails: mails?, lines: lines? },
+            retention: RetentionSettings {
+                mails: mails?,
+                lines: lines?,
+                samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
+            },
+            collector_file,
             web: web?,
             roles,
             poll_interval: poll_interval?,

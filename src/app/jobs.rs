@@ -1,4 +1,4 @@
-//! The jobs: poll, inventory, prune. Each runs under a lease in the database, so that two processes (or a cron
+//! The jobs: poll, inventory, measure, prune. Each runs under a lease in the database, so that two processes (or a cron
 //! call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
 use std::{
@@ -17,8 +17,9 @@ use crate::{
         poll::{Polled, Poller},
         quarantine,
     },
+    metrics::{collector::Collector, sources::Reach},
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, search, sessions},
+    store::{self, Db, audit, ingestion, lease, lines, mails, samples, search, sessions},
     web::state::{JobEnd, Jobs},
 };
 
@@ -35,6 +36,7 @@ const QUARANTINE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// Runs the jobs of one Mailcow.
 pub struct Worker {
     poller: Poller,
+    collector: Collector<Reach>,
     retention: RetentionSettings,
     sessions: SessionLimits,
     holder: String,
@@ -44,12 +46,17 @@ pub struct Worker {
 
 impl Worker {
     /// A worker with a name of its own among all processes that share the database.
-    pub fn new(poller: Poller, retention: RetentionSettings, sessions: SessionLimits) -> Self {
+    pub fn new(
+        poller: Poller,
+        collector: Collector<Reach>,
+        retention: RetentionSettings,
+        sessions: SessionLimits,
+    ) -> Self {
         let mut noise = [0_u8; 8];
         // Without randomness, the process id and the moment still tell processes apart.
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
-        Self { poller, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
+        Self { poller, collector, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
     }
 
     /// Polls once; `None` when somebody else does at present.
@@ -106,6 +113,19 @@ impl Worker {
         Ok(())
     }
 
+    /// Begins the sources that are due; each is claimed by itself, so no lease is needed.
+    pub async fn measure(&self) -> anyhow::Result<()> {
+        self.collector.begin().await.map(drop).context("the collector")
+    }
+
+    /// Rolls up what was measured.
+    pub async fn roll(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "roll-up", &self.holder).await? else { return Ok(()) };
+        let rolled = samples::roll(&self.poller.db, Millis::now()).await;
+        held.release().await;
+        rolled.context("the roll-ups of what was measured")
+    }
+
     /// Removes what is past its retention; false when somebody else does at present.
     pub async fn prune(&self) -> anyhow::Result<bool> {
         let Some(held) = Held::take(&self.poller.db, "prune", &self.holder).await? else { return Ok(false) };
@@ -128,6 +148,7 @@ impl Worker {
             // Between two pieces, pollers and visitors get their turn.
             tokio::task::yield_now().await;
         }
+        samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
         audit::prune(&mut tx, now).await?;

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod collect;
 pub mod demo;
 pub mod explain;
 pub mod import_log;
@@ -30,6 +31,8 @@ pub enum Command {
     Update,
     /// Remove what is past its retention, as `serve` does by itself
     Prune,
+    /// Look at the mail host and write what is seen to a file, for the portal and for Zabbix; needs no settings
+    Collect(collect::CollectArgs),
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
     /// Say what a reply of another mail server means
@@ -48,6 +51,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args),
         Command::Update => jobs::update(out),
         Command::Prune => jobs::prune(out),
+        Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),

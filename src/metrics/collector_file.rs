@@ -76,6 +76,24 @@ impl CollectorFile {
         Some(Millis((seconds * 1000.0) as i64))
     }
 
+    /// The moment, in Unix seconds, under a key of our own.
+    pub(super) fn slow_at(&self, key: &str) -> Option<Millis> {
+        Some(Millis::from_secs(self.values.get(key)?.as_i64()?))
+    }
+
+    /// Takes over those of these values that this file lacks from the file before, with the moment at which they were
+    /// read; where none is lacking, that moment is now.
+    pub(super) fn keep_slow(&mut self, before: &Self, metrics: &[&Metric], key: &str, now: Millis) {
+        let fresh = metrics.iter().any(|metric| self.values.contains_key(metric.key));
+        let at = if fresh { Some(now) } else { before.slow_at(key) };
+        for metric in metrics.iter().filter(|_| !fresh) {
+            if let Some(value) = before.values.get(metric.key) {
+                self.values.insert(metric.key.to_owned(), value.clone());
+            }
+        }
+        self.values.insert(key.to_owned(), at.unwrap_or(now).secs().into());
+    }
+
     /// A value as this metric has it.
     pub fn state(&self, metric: &Metric) -> Option<State> {
         state(self.values.get(metric.key)?, metric.kind)

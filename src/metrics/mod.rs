@@ -5,6 +5,7 @@
 
 pub mod collector;
 pub mod collector_file;
+pub mod host;
 pub mod modules;
 pub mod reference;
 pub mod registry;

@@ -10,11 +10,13 @@
 //! | [`syslog`] | one syslog line | its time, program and text |
 //! | [`lines`] | a plain or gzipped stream | byte lines of bounded length |
 //! | [`api`] | the body of a log answer of Mailcow's API | its rows |
+//! | [`proc`] | files below `/proc` and their kin | numbers |
 //! | [`rspamd`] | one row of Rspamd's history | what the spam filter thought of a mail |
 
 pub mod api;
 pub mod lines;
 mod loose;
 pub mod postfix;
+pub mod proc;
 pub mod rspamd;
 pub mod syslog;

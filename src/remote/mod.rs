@@ -1,6 +1,7 @@
 //! The only room that opens outgoing connections. One file per kind of peer; every failure is typed, because
 //! a failure is also something to show.
 
+pub mod docker;
 pub mod http;
 pub mod mailcow;
 pub mod oauth;

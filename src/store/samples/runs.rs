@@ -130,6 +130,9 @@ pub(super) async fn save(tx: &mut Tx, run: &Run) -> Result<()> {
     tx.upsert("sample_source", COLUMNS, &["server", "source"], &COLUMNS[2..], vec![row(run, Millis(0))]).await
 }
 
+/// A source is due so long before its period is over.
+const EARLY: Duration = Duration::from_secs(30);
+
 /// Takes those sources that are due and that nobody else is running, for as long as a run may take. `wanted`: name,
 /// period, longest run.
 pub async fn claim<'a>(
@@ -144,8 +147,8 @@ pub async fn claim<'a>(
     tx.upsert("sample_source", COLUMNS, &["server", "source"], &[], rows.collect()).await?;
     let mut taken = Vec::new();
     for (name, period, longest) in wanted {
-        // A tenth early, because the schedule has a jitter.
-        let due = now.minus(*period - *period / 10);
+        // Early, because the schedule has a jitter, and counts from the begin of a run.
+        let due = now.minus(period.saturating_sub(EARLY));
         let statement = sql("UPDATE sample_source SET claimed_until = ? WHERE server = ? AND source = ? \
              AND claimed_until <= ? AND (ended_at IS NULL OR ended_at <= ?)");
         let statement = statement.bind(now.plus(*longest)).bind(server.0).bind(*name).bind(now).bind(due);

@@ -81,7 +81,7 @@ pub(super) fn tell<'a>(hour: impl Iterator<Item = &'a Tally> + Clone, out: &mut 
         (0, 0) => out.unknown(&p::POSTSCREEN_ACTIVE, "nobody connected in the last hour"),
         _ => out.set(&p::POSTSCREEN_ACTIVE, false),
     }
-    tell_lists(hour, &sum, deferred.len(), out);
+    tell_lists(hour.clone(), &sum, deferred.len(), out);
 }
 
 fn tell_lists<'a>(
