@@ -2,9 +2,19 @@
 //!
 //! `cargo bench --bench ingest` measures SQLite; with `MAILCOW_STATUS_TEST_MYSQL` (an address of a MariaDB where
 //! databases may be made) that, too. `MAILCOW_STATUS_BENCH_LOGS` names a folder with `postfix.jsonl` and
-//! `rspamd.jsonl`, oldest first, to be served instead of the built-in demo world.
+//! `rspamd.jsonl`, oldest first, to be served.
+//!
+//! With `MAILCOW_STATUS_BENCH_BESIDE` (an address as in `DATABASE_URL`) the steady state is measured instead: polls that
+//! bring 2,500 lines, 1,700 of them new, into that database, which may hold a million mails (`benches/lists.rs` makes
+//! such ones).
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use axum::{
     Router,
@@ -25,6 +35,11 @@ use mailcow_status::{
     },
 };
 
+/// New lines of a poll in the steady state.
+const FRESH: usize = 1700;
+/// Lines that such a poll asks for.
+const ASKED: u32 = 2500;
+
 struct Logs {
     postfix: Log,
     rspamd: Log,
@@ -34,12 +49,14 @@ struct Logs {
 struct Log {
     body: String,
     ends: Vec<usize>,
+    /// How many of the newest rows are still to come.
+    hidden: AtomicUsize,
 }
 
 impl Log {
     fn read(path: &std::path::Path) -> Self {
         let text = std::fs::read_to_string(path).expect("a log to serve");
-        let mut log = Self { body: "[".to_owned(), ends: Vec::new() };
+        let mut log = Self { body: "[".to_owned(), ends: Vec::new(), hidden: AtomicUsize::new(0) };
         for line in text.lines().rev() {
             let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
             log.body.push_str(if log.ends.is_empty() { "\n" } else { ",\n" });
@@ -51,12 +68,18 @@ impl Log {
 
     /// The answer to a wish for `count` rows.
     fn newest(&self, count: usize) -> String {
-        let rows = count.min(self.ends.len());
-        let end = rows.checked_sub(1).map_or(1, |last| self.ends[last]);
-        let mut body = String::with_capacity(end + 2);
-        body.push_str(&self.body[..end]);
-        body.push_str("\n]");
-        body
+        let hidden = self.hidden.load(Ordering::Relaxed);
+        let rows = count.min(self.ends.len() - hidden);
+        let end = |row: usize| row.checked_sub(1).map_or(0, |last| self.ends[last]);
+        // Each row but the first begins behind a comma, as the first does behind the bracket.
+        let rows = &self.body[end(hidden) + 1..end(hidden + rows).max(end(hidden) + 1)];
+        format!("[{rows}\n]")
+    }
+
+    /// Lets all but a share of the rows be still to come.
+    fn show(&self, share: f64) {
+        let shown = (self.ends.len() as f64 * share) as usize;
+        self.hidden.store(self.ends.len() - shown, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +126,7 @@ async fn places(name: &str) -> Vec<(&'static str, Place)> {
 /// The same rows with nothing around them: what the engine itself can take.
 async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mails: Vec<(i64, i64, i64, Vec<u8>)> =
-        from.fetch(sql("SELECT id, server, state, story FROM mail ORDER BY id")).await.expect("mails");
+        from.fetch(sql("SELECT id, server, state, story FROM mail_story ORDER BY id")).await.expect("mails");
     let keys: Vec<(i64, i64, i64)> =
         from.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY mail")).await.expect("keys");
     let scans: Vec<(i64, Vec<u8>)> =
@@ -116,7 +139,7 @@ async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mut tx = to.begin().await.expect("a transaction");
     let rows =
         mails.iter().map(|(a, b, c, d)| [Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)]);
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect())
+    tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect())
         .await
         .expect("rows");
     let rows = keys.iter().map(|(a, b, c)| [Value::Int(*a), Value::Int(*b), Value::Int(*c)]);
@@ -136,6 +159,66 @@ async fn bare_loop(from: &Db, to: &Db) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
+fn poller(db: &Db, base: &reqwest::Url, counts: (u32, u32)) -> Poller {
+    let key = "AAAAAA-BBBBBB".to_owned().into();
+    let settings = mailcow::Settings { base: base.clone(), key, http: http::Settings::default() };
+    Poller {
+        db: db.clone(),
+        mailcow: Arc::new(mailcow::Mailcow::new(&settings, Clock::system()).expect("a client")),
+        server: ServerId(1),
+        counts,
+        longest: std::time::Duration::from_secs(60),
+        dictionary: Arc::new(Dictionary::built_in()),
+    }
+}
+
+/// Processor time of this process so far, in seconds: the served log is in it, the engine of MariaDB is not.
+fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    // Hundredths of a second, as on every Linux.
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+async fn steady(url: &str, base: &reqwest::Url, logs: &Logs) {
+    let place = match url.strip_prefix("sqlite:") {
+        Some(file) => Place::Sqlite(file.into()),
+        None => Place::mysql_url(url).expect("an address"),
+    };
+    let db = Db::open(&place).await.expect("a database");
+    let poller = poller(&db, base, (ASKED, 300));
+    let total = logs.postfix.ends.len();
+    let (mut times, mut used) = (Vec::new(), 0.0);
+    for shown in (total / 5..=total).step_by(FRESH) {
+        let share = shown as f64 / total as f64;
+        (logs.postfix.show(share), logs.rspamd.show(share));
+        let (began, before) = (Instant::now(), processor());
+        let polled = poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
+        // The first one takes what was there before.
+        if shown > total / 5 {
+            assert!(polled.lines.abs_diff(FRESH as i64) < 2, "{polled:?}");
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+            used += processor() - before;
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{}: {} polls of {FRESH} new lines: best {:.1} ms, median {:.1} ms, worst {:.1} ms; processor {:.1} ms",
+        db.engine(),
+        times.len(),
+        times[0],
+        times[times.len() / 2],
+        times[times.len() - 1],
+        used * 1e3 / times.len() as f64
+    );
+    let (began, before) = (Instant::now(), processor());
+    for _ in 0..100 {
+        poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
+    }
+    let (took, used) = (began.elapsed().as_secs_f64(), processor() - before);
+    println!("polls with nothing new: {:.1} ms; processor {:.1} ms", took * 10.0, used * 10.0);
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -151,19 +234,14 @@ fn main() {
         });
         let lines = logs.postfix.ends.len() as i64;
         let base = serve(logs.clone()).await;
+        if let Ok(url) = std::env::var("MAILCOW_STATUS_BENCH_BESIDE") {
+            return steady(&url, &base, &logs).await;
+        }
         for round in 0..3 {
             let bare = places("bare").await;
             for ((engine, place), (_, bare)) in places("full").await.into_iter().zip(bare) {
                 let db = Db::open(&place).await.expect("a database");
-                let settings = mailcow::Settings { base: base.clone(), key: "AAAAAA-BBBBBB".to_owned().into(), http: http::Settings::default() };
-                let poller = Poller {
-                    db: db.clone(),
-                    mailcow: Arc::new(mailcow::Mailcow::new(&settings, Clock::system()).expect("a client")),
-                    server: ServerId(1),
-                    counts: (1000, 100),
-                    longest: std::time::Duration::from_secs(60),
-                    dictionary: Arc::new(Dictionary::built_in()),
-                };
+                let poller = poller(&db, &base, (1000, 100));
                 let began = Instant::now();
                 let polled = poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
                 let took = began.elapsed().as_secs_f64();

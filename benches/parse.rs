@@ -98,7 +98,11 @@ fn benches(criterion: &mut Criterion) {
     let body = answer(&String::from_utf8_lossy(&log), 10_000);
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("answer of 10,000 lines", |bencher| {
-        bencher.iter(|| api::postfix_lines(body.as_bytes()).expect("a list").rows.len());
+        bencher.iter(|| {
+            let mut reader = api::Reader::default();
+            let read = reader.push(body.as_bytes(), |row| black_box(api::Line::read(row)).is_ok());
+            read.and_then(|()| reader.end()).expect("a list").rows
+        });
     });
     group.finish();
 }

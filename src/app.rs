@@ -12,7 +12,7 @@ pub use jobs::Worker;
 
 use crate::{
     config::{Config, DatabaseSettings, MysqlAddress},
-    ingest::poll::Poller,
+    ingest::{fetch::Fetcher, poll::Poller},
     metrics::{
         collector::Collector,
         sources::{Memory, Reach, SOURCES},
@@ -22,7 +22,7 @@ use crate::{
         mail::ServerId,
         time::{Clock, Millis},
     },
-    remote::{http, mailcow, mailcow::Mailcow, oauth},
+    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth},
     store::{Db, db::Place},
     web::{
         router,
@@ -34,6 +34,10 @@ use crate::{
 
 /// The one Mailcow that the settings know.
 pub const SERVER: ServerId = ServerId(1);
+/// Names of sources are looked up this often.
+const NAMES_PAUSE: Duration = Duration::from_secs(120);
+/// The pause between two turns while more names are wanted.
+const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -41,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct App {
     /// The database.
     pub db: Db,
-    /// Poll, prune and inventory.
+    /// Poll, prune, inventory and reports.
     pub worker: Arc<Worker>,
     config: Config,
     mailcow: Arc<Mailcow>,
@@ -65,6 +69,13 @@ impl App {
             longest: config.poll_interval,
             dictionary: Arc::new(Dictionary::built_in()),
         };
+        let fetcher = Fetcher {
+            db: db.clone(),
+            mailboxes: config.reports.mailboxes.clone(),
+            authserv: config.reports.authserv.clone(),
+            limits: imap::Limits::default(),
+            clock: Clock::system(),
+        };
         let reach = Reach {
             db: db.clone(),
             mailcow: Arc::clone(&mailcow),
@@ -77,7 +88,8 @@ impl App {
             memory: Memory::default(),
         };
         let collector = Collector::new(SOURCES, reach, db.clone(), SERVER, Clock::system());
-        let worker = Arc::new(Worker::new(poller, collector, config.retention, config.web.session));
+        let worker = Worker::new(poller, fetcher, collector, config.retention, config.web.session);
+        let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
     }
 
@@ -126,6 +138,38 @@ impl App {
             let worker = Arc::clone(&worker);
             async move { worker.index().await.map(|()| Next::Usual) }
         }));
+        self.start_report_workers(tasks, stop, health);
+    }
+
+    fn start_report_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
+        let worker = Arc::clone(&self.worker);
+        let reports = Job::every("reports", self.config.reports.interval);
+        tasks.spawn(run_every(reports, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                match worker.fetch_reports(&|_| ()).await? {
+                    Some(fetched) if !fetched.faults.is_empty() => {
+                        anyhow::bail!("{}", fetched.faults.join("; "))
+                    }
+                    _ => Ok(Next::Usual),
+                }
+            }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let settle = Job::every("settle", Duration::from_secs(300));
+        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.settle_reports().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let names = Job::every("names", NAMES_PAUSE);
+        tasks.spawn(run_every(names, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                let more = worker.names().await?;
+                Ok(if more { Next::After(NAMES_BREATH) } else { Next::Usual })
+            }
+        }));
         let worker = Arc::clone(&self.worker);
         let measure = Job::every("measure", Duration::from_secs(60));
         tasks.spawn(run_every(measure, stop.clone(), Arc::clone(health), move || {
@@ -146,6 +190,12 @@ impl App {
         }));
     }
 
+    /// Where reports are to be sent, as far as the settings tell: the user of the first mailbox, when it is an address.
+    fn report_mailbox(&self) -> Option<String> {
+        let user = &self.config.reports.mailboxes.first()?.account.user;
+        user.contains('@').then(|| user.clone())
+    }
+
     fn state(&self) -> anyhow::Result<AppState> {
         let web = &self.config.web;
         let oauth = oauth::OAuth::new(&oauth::Settings {
@@ -153,7 +203,7 @@ impl App {
             browser_base: self.config.mailcow.base.clone(),
             client_id: self.config.mailcow.client_id.clone(),
             client_secret: self.config.mailcow.client_secret.clone(),
-            redirect: web.absolute("/callback"),
+            redirect: web.redirect_uri(),
             http: http_settings(&self.config),
         })
         .context("the OAuth2 client cannot be built")?;
@@ -172,6 +222,7 @@ impl App {
             footer_company_url: web.branding.company_url.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
@@ -195,6 +246,13 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
         ),
     };
     Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+/// The client for names of addresses. Without a list of name servers the portal works all the same, without names.
+fn open_dns(config: &Config) -> Option<Dns> {
+    let settings = dns::Settings { servers: config.names.servers.clone(), ..dns::Settings::default() };
+    let dns = config.names.resolve.then(|| Dns::new(&settings))?;
+    dns.inspect_err(|error| tracing::warn!(%error, "names of addresses are not looked up")).ok()
 }
 
 fn http_settings(config: &Config) -> http::Settings {

@@ -18,6 +18,7 @@ use url::Url;
 pub use self::{
     database::{DatabaseSettings, MysqlAddress, MysqlSettings},
     fault::{Fault, Faults},
+    mailboxes::ReportSettings,
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
@@ -30,6 +31,7 @@ mod database;
 mod dotenv;
 mod fault;
 mod kind;
+mod mailboxes;
 mod print;
 mod reader;
 mod roles;
@@ -44,12 +46,16 @@ pub struct Config {
     pub database: DatabaseSettings,
     /// How long it is kept.
     pub retention: RetentionSettings,
+    /// Where reports come from.
+    pub reports: ReportSettings,
     /// What visitors' browsers meet.
     pub web: WebSettings,
     /// Who is more than a user.
     pub roles: RoleRules,
     /// The longest pause between two polls.
     pub poll_interval: Duration,
+    /// How the names of addresses are found.
+    pub names: NameSettings,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
     /// Where the host collector writes.
@@ -84,8 +90,19 @@ pub struct RetentionSettings {
     pub mails: Duration,
     /// Raw log lines.
     pub lines: Duration,
+    /// DMARC and TLS reports.
+    pub reports: Duration,
     /// What was measured.
     pub samples: Keep,
+}
+
+/// How the names of addresses are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSettings {
+    /// Whether they are looked up at all.
+    pub resolve: bool,
+    /// Name servers; none: those of this machine.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// What visitors' browsers meet.
@@ -97,6 +114,8 @@ pub struct WebSettings {
     pub base_path: String,
     /// The address that visitors type; its path is `base_path`, or `/`. Plain http only on this very machine.
     pub public_url: Url,
+    /// The end of the redirect URI, as it is registered with Mailcow: `callback` or `callback.php`.
+    pub callback: &'static str,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
@@ -178,11 +197,15 @@ impl Config {
         let raw = reader.take(&s::RETENTION_SAMPLES);
         let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
         let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
+        let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let kept_reports = reader.take(&s::RETENTION_REPORTS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
         let roles = RoleRules::new(admins, domain_admins, prefix.as_deref());
         let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let resolve = reader.take(&s::RESOLVE_NAMES);
+        let servers = reader.take(&s::DNS_RESOLVER).unwrap_or_default();
         let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
         let level = reader.take(&s::LOG_LEVEL);
         let format = reader.take(&s::LOG_FORMAT);
@@ -192,12 +215,15 @@ impl Config {
             retention: RetentionSettings {
                 mails: mails?,
                 lines: lines?,
+                reports: kept_reports?,
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
             },
             collector_file,
+            reports: reports?,
             web: web?,
             roles,
             poll_interval: poll_interval?,
+            names: NameSettings { resolve: resolve?, servers },
             time_zone,
             log: LogSettings { level: level?, format: format? },
         })
@@ -231,7 +257,15 @@ impl WebSettings {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 
+    /// Where Mailcow sends browsers back to, exactly as registered there.
+    pub fn redirect_uri(&self) -> String {
+        self.absolute(&format!("/{}", self.callback))
+    }
+
     fn take(reader: &mut Reader, mailcow: Option<&Url>) -> Option<Self> {
+        let php = reader.has(&s::DB_HOST) && !reader.has(&s::PUBLIC_URL) && !reader.has(&s::BASE_PATH);
+        let callback =
+            reader.take(&s::MAILCOW_CALLBACK).unwrap_or(if php { "callback.php" } else { "callback" });
         let session_idle = reader.take(&s::SESSION_IDLE);
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
@@ -250,6 +284,7 @@ impl WebSettings {
             listen: listen?,
             base_path,
             public_url,
+            callback,
             trusted_proxies,
             cron_key,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mailcow_status::parse::rspamd;
+use mailcow_status::{model::scan::Checks, parse::rspamd};
 
 fuzz_target!(|json: &str| {
-    let _ = rspamd::parse(json);
+    let _ = rspamd::parse(json, &mut Checks::default());
 });

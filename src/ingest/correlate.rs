@@ -2,7 +2,10 @@
 //! known of the queue ids that it touches, adds its facts, folds again and writes what changed. Order, repeats
 //! and restarts do not change the result.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
 use super::{sessions::Sessions, shapes};
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
     store::{
         self, Story, Tx,
         correlation::{self, MailWrite, StoredMail},
-        scans,
+        scans::{self, StoredScan},
     },
 };
 
@@ -290,21 +293,21 @@ fn recut<'a>(
 }
 
 /// A scan with what its facts borrow.
-struct PoolScan {
+struct PoolScan<'a> {
     id: i64,
-    scan: Scan,
+    scan: Cow<'a, Scan>,
     rcpts: String,
 }
 
 /// The scans that may belong to the mails at hand, and that no mail has claimed.
-struct ScanPool {
-    scans: Vec<PoolScan>,
+struct ScanPool<'a> {
+    scans: Vec<PoolScan<'a>>,
     /// Ids of those that already waited in the database.
     waited: BTreeSet<i64>,
 }
 
-impl ScanPool {
-    async fn gather(tx: &mut Tx, fresh: &[Scan], works: &[Work<'_>]) -> store::Result<Self> {
+impl<'a> ScanPool<'a> {
+    async fn gather(tx: &mut Tx, fresh: &'a [Scan], works: &[Work<'_>]) -> store::Result<Self> {
         let ids = if fresh.is_empty() { Vec::new() } else { scans::insert(tx, fresh).await? };
         let wanted: BTreeSet<&str> = works
             .iter()
@@ -313,9 +316,9 @@ impl ScanPool {
             .collect();
         let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
-        let fresh = fresh.iter().zip(ids).map(|(scan, id)| (id, scan.without_symbols()));
-        let scans = pending.into_iter().map(|stored| (stored.id, stored.scan)).chain(fresh);
-        Ok(Self { scans: scans.map(pool_scan).collect(), waited })
+        let fresh = fresh.iter().zip(ids).map(|(scan, id)| pool_scan(id, Cow::Borrowed(scan)));
+        let scans = pending.into_iter().map(waiting_scan).chain(fresh).collect();
+        Ok(Self { scans, waited })
     }
 }
 
@@ -323,7 +326,7 @@ impl ScanPool {
 async fn other_mails(
     tx: &mut Tx,
     server: ServerId,
-    pool: &ScanPool,
+    pool: &ScanPool<'_>,
     works: &[Work<'_>],
 ) -> store::Result<Vec<StoredMail>> {
     let scanned = pool.scans.iter().filter_map(|pooled| pooled.scan.message_id.as_deref());
@@ -342,11 +345,11 @@ async fn other_mails(
 
 /// Scans that these mails have claimed before: they are dealt out anew, so that it does not matter which of mails and
 /// scans came first, and a fact that comes late can still part a mail from a scan that is not its own.
-async fn claimed_before(tx: &mut Tx, works: &[Work<'_>]) -> store::Result<Vec<PoolScan>> {
+async fn claimed_before(tx: &mut Tx, works: &[Work<'_>]) -> store::Result<Vec<PoolScan<'static>>> {
     let ids: BTreeSet<i64> = works.iter().flat_map(|work| claims(&work.story)).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
     let stored = scans::by_ids(tx, &ids).await?;
-    Ok(stored.into_iter().map(|stored| pool_scan((stored.id, stored.scan))).collect())
+    Ok(stored.into_iter().map(waiting_scan).collect())
 }
 
 /// The scans that a mail has claimed.
@@ -358,8 +361,12 @@ fn claims(story: &Story<'_>) -> Vec<i64> {
     story.events.iter().filter_map(scan).collect()
 }
 
-fn pool_scan((id, scan): (i64, Scan)) -> PoolScan {
+fn pool_scan(id: i64, scan: Cow<'_, Scan>) -> PoolScan<'_> {
     PoolScan { id, rcpts: scan.rcpts.join("\n"), scan }
+}
+
+fn waiting_scan<'a>(stored: StoredScan) -> PoolScan<'a> {
+    pool_scan(stored.id, Cow::Owned(stored.scan))
 }
 
 fn message_id<'a>(story: &Story<'a>) -> Option<&'a str> {
@@ -372,8 +379,12 @@ fn message_id<'a>(story: &Story<'a>) -> Option<&'a str> {
 type Waiting<'a> = Vec<(&'a str, i64)>;
 
 /// Deals the scans out to the mails. Returns the scans that wait from now on, and those that do so no longer.
-fn join<'a>(works: &mut [Work<'a>], pool: &'a ScanPool, older: &'a [PoolScan]) -> (Waiting<'a>, Waiting<'a>) {
-    let mut groups: BTreeMap<&str, (Vec<usize>, Vec<&PoolScan>)> = BTreeMap::new();
+fn join<'a>(
+    works: &mut [Work<'a>],
+    pool: &'a ScanPool<'_>,
+    older: &'a [PoolScan<'_>],
+) -> (Waiting<'a>, Waiting<'a>) {
+    let mut groups: BTreeMap<&str, (Vec<usize>, Vec<&PoolScan<'_>>)> = BTreeMap::new();
     for pooled in pool.scans.iter().chain(older) {
         if let Some(id) = pooled.scan.message_id.as_deref() {
             groups.entry(id).or_default().1.push(pooled);
@@ -388,7 +399,7 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a ScanPool, older: &'a [PoolScan]) -
     for (message_id, (mails, scans)) in groups {
         let pairs = match_up(works, &mails, &scans);
         for index in &mails {
-            let own: Vec<&PoolScan> =
+            let own: Vec<&PoolScan<'_>> =
                 scans.iter().copied().filter(|pooled| pairs.get(&pooled.id) == Some(index)).collect();
             let work = &mut works[*index];
             if claims(&work.story).iter().eq(own.iter().map(|pooled| &pooled.id)) {
@@ -416,7 +427,7 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a ScanPool, older: &'a [PoolScan]) -
 }
 
 /// Which scan belongs to which mail: each mail gets one, the best fitting pairs first.
-fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan]) -> BTreeMap<i64, usize> {
+fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan<'_>]) -> BTreeMap<i64, usize> {
     let mut candidates = Vec::new();
     for index in mails {
         let mut story = works[*index].story.clone();

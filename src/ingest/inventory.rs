@@ -11,7 +11,7 @@ use crate::{
     remote::{
         self,
         mailcow::Mailcow,
-        objects::{Alias, AliasDomain},
+        objects::{Alias, AliasDomain, Domain},
     },
     store::{
         self,
@@ -54,6 +54,8 @@ struct Answers {
     mailboxes: Vec<remote::objects::Mailbox>,
     aliases: Vec<Alias>,
     alias_domains: Vec<AliasDomain>,
+    /// `None` when they could not be asked for: what was known stays.
+    domains: Option<Vec<String>>,
     offset: ClockOffset,
 }
 
@@ -63,6 +65,8 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, now: Millis) -> Result<Found, E
         mailboxes: mailcow.mailboxes().await?,
         aliases: mailcow.aliases().await?,
         alias_domains: mailcow.alias_domains().await?,
+        // Only which reports count hangs on them.
+        domains: mailcow.domains().await.ok().map(|domains| names(&domains)),
         // The clock is a help only; without it times are read with more caution.
         offset: mailcow.clock_offset().await.unwrap_or(None),
     };
@@ -74,12 +78,19 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, now: Millis) -> Result<Found, E
     let snapshot = compare(&answers, known.as_ref(), now);
     let mut tx = db.begin().await?;
     store::inventory::replace(&mut tx, &snapshot).await?;
+    if let Some(domains) = &answers.domains {
+        store::reports::host(&mut tx, domains.iter().map(String::as_str)).await?;
+    }
     tx.commit().await?;
     Ok(Found {
         mailboxes: snapshot.mailboxes.len(),
         pairs: snapshot.pairs.len(),
         alias_domains: snapshot.alias_domains.len(),
     })
+}
+
+fn names(domains: &[Domain]) -> Vec<String> {
+    domains.iter().filter_map(|domain| normalise_domain(&domain.domain_name)).collect()
 }
 
 /// One mailbox as Mailcow tells it now; `known` is what we knew of the address.
@@ -206,6 +217,7 @@ mod tests {
                 {"alias_domain": "also.test", "target_domain": "a.test", "active": 1, "created": JANUARY},
                 {"alias_domain": "off.test", "target_domain": "a.test", "active": 0, "created": JANUARY},
             ])),
+            domains: None,
             offset: Some(0),
         }
     }

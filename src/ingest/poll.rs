@@ -14,7 +14,7 @@ use crate::{
         event::LogLine,
         explain::Dictionary,
         mail::{MailId, ServerId},
-        scan::Scan,
+        scan::{Checks, Scan},
         time::Millis,
     },
     parse::{api, rspamd},
@@ -79,10 +79,12 @@ pub struct Polled {
     pub changed: Vec<MailId>,
 }
 
-/// Rows of one source, ready to be taken, oldest first.
-struct Page<T> {
-    /// All rows that stand behind the place already read.
-    fresh: Vec<(T, u64)>,
+/// What a fetch of one source brought.
+#[derive(Default)]
+struct Fetched<R> {
+    rows: R,
+    /// Hashes of the rows behind the place already read, oldest first. These are the newest of `rows`.
+    fresh: Vec<u64>,
     /// Moment of the oldest row in the answer.
     oldest: Option<Millis>,
     /// Rows in the ring, as far as seen.
@@ -92,8 +94,6 @@ struct Page<T> {
     bad: i64,
     /// The answer was `{}`.
     empty: bool,
-    /// Some rows were there, fresh or not.
-    traffic: bool,
 }
 
 /// A failure of one source.
@@ -118,22 +118,11 @@ impl Poller {
         drop(tx);
         let mut polled = Polled::default();
 
-        let scans = self.fetch_scans(&rspamd).await;
-        let mut body;
-        let mut wanted = first_wish(&postfix, self.counts.0);
-        let page = loop {
-            match self.mailcow.logs(Log::Postfix, Span::newest(wanted)).await {
-                Ok(bytes) => body = bytes,
-                Err(error) => break Err(Fault::from(error)),
-            }
-            match line_page(&body, &postfix, wanted) {
-                Ok(None) => wanted = wanted.saturating_mul(4).min(EVERYTHING),
-                Ok(Some(page)) => break Ok(page),
-                Err(fault) => break Err(fault),
-            }
-        };
-        let scans = match (scans, &page) {
-            (Ok(scans), Ok(lines)) if scans.empty && lines.traffic => Err(Fault {
+        let scans: Result<Fetched<ScanRows>, Fault> =
+            self.fetch(Log::RspamdHistory, &rspamd, self.counts.1).await;
+        let lines: Result<Fetched<LineRows>, Fault> = self.fetch(Log::Postfix, &postfix, self.counts.0).await;
+        let scans = match (scans, &lines) {
+            (Ok(scans), Ok(lines)) if scans.empty && lines.rows.traffic => Err(Fault {
                 text: "Rspamd's history is empty although mails come in: Mailcow cannot reach Rspamd"
                     .to_owned(),
                 refused: false,
@@ -141,7 +130,7 @@ impl Poller {
             (scans, _) => scans,
         };
 
-        let (lines, scan_rows) = (settle(&mut postfix, page, now), settle(&mut rspamd, scans, now));
+        let (lines, scan_rows) = (settle(&mut postfix, lines, now), settle(&mut rspamd, scans, now));
         for source in [&postfix, &rspamd] {
             polled.faults.extend(source.error.as_ref().map(|error| format!("{}: {error}", source.source)));
             polled.refused |= source.refused;
@@ -160,39 +149,45 @@ impl Poller {
         Ok(Some(polled))
     }
 
-    async fn fetch_scans(&self, source: &Source) -> Result<Page<Scan>, Fault> {
+    /// Asks for more and more rows until the place already read is among them, or all are there.
+    async fn fetch<R: Rows>(&self, log: Log, source: &Source, count: u32) -> Result<Fetched<R>, Fault> {
         let anchor = Anchor::from_bytes(&source.anchor);
-        let mut wanted = first_wish(source, self.counts.1);
+        // Everything, while nothing was ever taken.
+        let mut wanted = if source.anchor.is_empty() { EVERYTHING } else { count.max(1) };
         loop {
-            let body = self.mailcow.logs(Log::RspamdHistory, Span::newest(wanted)).await?;
-            let answer = api::rows(&body).map_err(unreadable)?;
-            let rows = answer.rows.len() + answer.bad.len();
-            let whole = rows < usize::try_from(wanted).unwrap_or(usize::MAX);
-            let mut bad = i64::try_from(answer.bad.len()).unwrap_or(i64::MAX);
-            let mut fresh = Vec::with_capacity(rows);
-            for row in answer.rows.iter().rev() {
-                match rspamd::parse_raw(row) {
-                    Ok(scan) => {
-                        let hash = scan_hash(&scan);
-                        fresh.push((scan, hash));
-                    }
-                    Err(_) => bad += 1,
-                }
-            }
-            let hashes: Vec<u64> = fresh.iter().map(|(_, hash)| *hash).collect();
+            let (rows, mut hashes, ending) = self.read::<R>(log, wanted).await?;
+            let seen = ending.rows + ending.bad;
+            let whole = seen < usize::try_from(wanted).unwrap_or(usize::MAX);
+            hashes.reverse();
             let found = anchor.find(&hashes);
-            let ring = whole.then(|| i64::try_from(rows).unwrap_or(i64::MAX));
-            let empty = answer.empty_object;
-            if matches!(found, Found::Nowhere | Found::Partly(_)) && !whole && wanted < EVERYTHING {
+            if !matches!(found, Found::At(_)) && !whole && wanted < EVERYTHING {
                 wanted = wanted.saturating_mul(4).min(EVERYTHING);
                 continue;
             }
-            let traffic = !fresh.is_empty();
-            let oldest = fresh.first().map(|(scan, _)| scan.at);
+            let oldest = rows.oldest();
             let (start, lost) = place(&anchor, found, oldest);
-            fresh.drain(..start);
-            return Ok(Page { fresh, oldest, ring, lost, bad, empty, traffic });
+            hashes.drain(..start);
+            let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
+            let ring = whole.then(|| count(seen));
+            let (bad, empty) = (count(ending.bad), ending.empty_object);
+            return Ok(Fetched { rows, fresh: hashes, oldest, ring, lost, bad, empty });
         }
+    }
+
+    /// Reads the newest rows of a log as they come in, with their hashes, newest first.
+    async fn read<R: Rows>(&self, log: Log, wanted: u32) -> Result<(R, Vec<u64>, api::Ending), Fault> {
+        let (mut rows, mut hashes) = (R::default(), Vec::new());
+        let mut reader = api::Reader::default();
+        let mut state = Ok(());
+        let mut take = |piece: &[u8]| {
+            if state.is_ok() {
+                state = reader.push(piece, |row| rows.keep(row).map(|hash| hashes.push(hash)).is_some());
+            }
+        };
+        self.mailcow.logs(log, Span::newest(wanted), &mut take).await?;
+        let ending = state.and_then(|()| reader.end());
+        let ending = ending.map_err(|error| Fault { text: error.to_string(), refused: false })?;
+        Ok((rows, hashes, ending))
     }
 
     /// Takes the rows in batches, each with its place in the log in one transaction. False when another poll
@@ -201,32 +196,39 @@ impl Poller {
         &self,
         postfix: &mut Source,
         rspamd: &mut Source,
-        lines: Page<LineRow<'_>>,
-        scans: Page<Scan>,
+        lines: Fetched<LineRows>,
+        scans: Fetched<ScanRows>,
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<bool> {
-        let mut scan_rows = scans.fresh.into_iter().peekable();
-        let batches = lines.fresh.chunks(BATCH).collect::<Vec<_>>();
+        let log = lines.rows.newest(lines.fresh.len());
+        let mut scan_rows = scans.rows.newest(scans.fresh.len()).zip(scans.fresh).peekable();
+        let batches: Vec<_> = log.chunks(BATCH).zip(lines.fresh.chunks(BATCH)).collect();
         let rounds = batches.len().max(1);
         for round in 0..rounds {
-            let rows = batches.get(round).copied().unwrap_or_default();
+            let (rows, hashes) = batches.get(round).copied().unwrap_or_default();
             let last_round = round + 1 == rounds;
-            let until = rows.last().map_or(now, |(line, _)| line.at);
-            let mut batch_scans = Vec::new();
-            while let Some(scan) = scan_rows.next_if(|(scan, _)| last_round || scan.at <= until) {
+            let until = rows.last().map_or(now, |line| line.at);
+            let (mut batch_scans, mut scan_hashes) = (Vec::new(), Vec::new());
+            while let Some((scan, hash)) = scan_rows.next_if(|(scan, _)| last_round || scan.at <= until) {
                 batch_scans.push(scan);
+                scan_hashes.push(hash);
             }
             let mut tx = self.db.begin().await?;
             if !(holds_place(&mut tx, postfix).await? && holds_place(&mut tx, rspamd).await?) {
                 return Ok(false);
             }
+            let mut bad = (0, 0);
             if round == 0 {
                 note_gap(&mut tx, postfix, lines.lost).await?;
                 note_gap(&mut tx, rspamd, scans.lost).await?;
+                bad = (lines.bad, scans.bad);
             }
-            let bad = if round == 0 { (lines.bad, scans.bad) } else { (0, 0) };
-            self.take_batch(&mut tx, postfix, rspamd, rows, batch_scans, bad, now, polled).await?;
+            self.take_batch(&mut tx, postfix, rows, &batch_scans, bad, now, polled).await?;
+            advance(postfix, rows.iter().map(|line| line.at), hashes);
+            advance(rspamd, batch_scans.iter().map(|scan| scan.at), &scan_hashes);
+            ingestion::save_source(&mut tx, postfix).await?;
+            ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
         }
         Ok(true)
@@ -237,40 +239,25 @@ impl Poller {
         &self,
         tx: &mut Tx,
         postfix: &mut Source,
-        rspamd: &mut Source,
-        rows: &[(LineRow<'_>, u64)],
-        scans: Vec<(Scan, u64)>,
+        log: &[LogLine<'_>],
+        scans: &[Scan],
         bad: (i64, i64),
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
-        let log: Vec<LogLine<'_>> = rows.iter().map(|(line, _)| line.as_line()).collect();
-        let scan_places: Vec<(Millis, u64)> = scans.iter().map(|(scan, hash)| (scan.at, *hash)).collect();
-        let scans: Vec<Scan> = scans.into_iter().map(|(scan, _)| scan).collect();
         let mut sessions = Sessions::from_json(&postfix.sessions);
-        let batch = Batch {
-            server: self.server,
-            lines: &log,
-            scans: &scans,
-            quarantined: &[],
-            novelty: Novelty::New,
-        };
+        let batch = Batch { server: self.server, lines: log, scans, quarantined: &[], novelty: Novelty::New };
         let outcome = take(tx, &batch, &mut sessions).await?;
-        lines::append(tx, self.server, "postfix", &log).await?;
+        lines::append(tx, self.server, "postfix", log).await?;
         self.collect_phrases(tx, &outcome).await?;
         ingestion::add_unknown(tx, self.server, &outcome.unknown).await?;
 
         if let Some(last) = log.last() {
             postfix.sessions = sessions.to_json(last.at);
         }
-        let places: Vec<(Millis, u64)> = rows.iter().map(|(line, hash)| (line.at, *hash)).collect();
-        advance(postfix, &places);
-        advance(rspamd, &scan_places);
-        ingestion::save_source(tx, postfix).await?;
-        ingestion::save_source(tx, rspamd).await?;
 
         let unknown = outcome.unknown.values().map(|(count, ..)| count).sum();
-        let taken = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let taken = i64::try_from(log.len()).unwrap_or(i64::MAX);
         let tally = Tally { lines: taken, mails: outcome.new_mails, unknown, bad: bad.0 };
         ingestion::count(tx, self.server, "postfix", now, tally).await?;
         let scanned = i64::try_from(scans.len()).unwrap_or(i64::MAX);
@@ -298,53 +285,91 @@ impl Poller {
     }
 }
 
-/// A Postfix line that owns or borrows its parts.
-type LineRow<'a> = api::Line<'a>;
+/// Rows of an answer as they come in, newest first.
+trait Rows: Default + Send {
+    /// Keeps a row and gives its hash; `None` when it cannot be read.
+    fn keep(&mut self, row: &str) -> Option<u64>;
+
+    /// Moment of the oldest row.
+    fn oldest(&self) -> Option<Millis>;
+}
+
+/// Postfix lines, in one piece of memory.
+#[derive(Default)]
+struct LineRows {
+    /// Programs and messages in turn.
+    text: String,
+    /// When, and where program and message end.
+    rows: Vec<(Millis, usize, usize)>,
+    /// Mails came in.
+    traffic: bool,
+}
+
+impl Rows for LineRows {
+    fn keep(&mut self, row: &str) -> Option<u64> {
+        let line = api::Line::read(row).ok()?;
+        self.traffic |= line.program.ends_with("/cleanup");
+        self.text.push_str(&line.program);
+        let middle = self.text.len();
+        self.text.push_str(&line.text);
+        self.rows.push((line.at, middle, self.text.len()));
+        Some(row_hash(line.at, [line.program.as_bytes(), line.text.as_bytes()]))
+    }
+
+    fn oldest(&self) -> Option<Millis> {
+        self.rows.last().map(|(at, ..)| *at)
+    }
+}
+
+impl LineRows {
+    /// The newest lines, oldest first.
+    fn newest(&self, count: usize) -> Vec<LogLine<'_>> {
+        let mut begin = 0;
+        let lines = self.rows.iter().take(count).filter_map(|&(at, middle, end)| {
+            let (program, text) = (self.text.get(begin..middle)?, self.text.get(middle..end)?);
+            begin = end;
+            Some(LogLine { at, program, text })
+        });
+        let mut lines: Vec<_> = lines.collect();
+        lines.reverse();
+        lines
+    }
+}
+
+/// Rows of Rspamd's history.
+#[derive(Default)]
+struct ScanRows {
+    scans: Vec<Scan>,
+    checks: Checks,
+}
+
+impl Rows for ScanRows {
+    fn keep(&mut self, row: &str) -> Option<u64> {
+        let scan = rspamd::parse(row, &mut self.checks).ok()?;
+        let hash = scan_hash(&scan);
+        self.scans.push(scan);
+        Some(hash)
+    }
+
+    fn oldest(&self) -> Option<Millis> {
+        self.scans.last().map(|scan| scan.at)
+    }
+}
+
+impl ScanRows {
+    /// The newest rows, oldest first.
+    fn newest(self, count: usize) -> impl Iterator<Item = Scan> {
+        let mut scans = self.scans;
+        scans.truncate(count);
+        scans.into_iter().rev()
+    }
+}
 
 /// Whether the place in the log is still the one from which the rows at hand were found. From here to the end of the
 /// transaction nobody else moves it.
 async fn holds_place(tx: &mut Tx, source: &Source) -> store::Result<bool> {
     let stored = ingestion::lock_source(tx, source.server, &source.source).await?;
     Ok(stored.anchor == source.anchor)
-}
-
-/// How many rows to ask for first: everything, while nothing was ever taken.
-fn first_wish(source: &Source, count: u32) -> u32 {
-    if source.anchor.is_empty() { EVERYTHING } else { count.max(1) }
-}
-
-/// The fresh lines of an answer to a wish for `wanted` rows. `None` when the place is not among them and older
-/// ones can be asked for.
-fn line_page<'a>(body: &'a [u8], source: &Source, wanted: u32) -> Result<Option<Page<LineRow<'a>>>, Fault> {
-    let answer = api::postfix_lines(body).map_err(unreadable)?;
-    let rows = answer.rows.len() + answer.bad.len();
-    let whole = rows < usize::try_from(wanted).unwrap_or(usize::MAX);
-    let mut fresh: Vec<(LineRow<'a>, u64)> = answer.rows.into_iter().map(|row| (row, 0)).collect();
-    fresh.reverse();
-    for (row, hash) in &mut fresh {
-        *hash = line_hash(row);
-    }
-    let anchor = Anchor::from_bytes(&source.anchor);
-    let hashes: Vec<u64> = fresh.iter().map(|(_, hash)| *hash).collect();
-    let found = anchor.find(&hashes);
-    if !matches!(found, Found::At(_)) && !whole && wanted < EVERYTHING {
-        return Ok(None);
-    }
-    let traffic = fresh.iter().any(|(line, _)| line.program.ends_with("/cleanup"));
-    let oldest = fresh.first().map(|(line, _)| line.at);
-    let (start, lost) = place(&anchor, found, oldest);
-    fresh.drain(..start);
-    let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
-    let ring = whole.then(|| count(rows));
-    Ok(Some(Page {
-        fresh,
-        oldest,
-        ring,
-        lost,
-        bad: count(answer.bad.len()),
-        empty: answer.empty_object,
-        traffic,
-    }))
 }
 
 /// Where the fresh rows begin, and whether a part before them is lost.
@@ -356,10 +381,6 @@ fn place(anchor: &Anchor, found: Found, oldest: Option<Millis>) -> (usize, Optio
     }
 }
 
-fn line_hash(line: &LineRow<'_>) -> u64 {
-    row_hash(line.at, [line.program.as_bytes(), line.text.as_bytes()])
-}
-
 fn scan_hash(scan: &Scan) -> u64 {
     let numbers = [scan.size.to_le_bytes(), i64::from(scan.score).to_le_bytes()].concat();
     let texts = [&scan.message_id, &scan.ip, &scan.user];
@@ -368,43 +389,31 @@ fn scan_hash(scan: &Scan) -> u64 {
     row_hash(scan.at, parts.chain(scan.rcpts.iter().map(|rcpt| rcpt.as_bytes())))
 }
 
-fn unreadable(error: api::BodyError) -> Fault {
-    Fault { text: error.to_string(), refused: false }
-}
-
-/// Notes in the source how the fetch went, and adapts its pause. A failed page is an empty one.
-fn settle<T>(source: &mut Source, page: Result<Page<T>, Fault>, now: Millis) -> Page<T> {
-    match page {
-        Ok(page) => {
+/// Notes in the source how the fetch went, and adapts its pause. A failed fetch brought nothing.
+fn settle<R: Rows>(source: &mut Source, fetched: Result<Fetched<R>, Fault>, now: Millis) -> Fetched<R> {
+    match fetched {
+        Ok(fetched) => {
             source.succeed(now);
             // The log is complete from the oldest row on that was there at the first reading.
-            source.started_at.get_or_insert(page.oldest.unwrap_or(now));
-            adapt(source, &page);
-            page
+            source.started_at.get_or_insert(fetched.oldest.unwrap_or(now));
+            adapt(source, &fetched);
+            fetched
         }
         Err(fault) => {
             source.fail(now, &fault.text, fault.refused);
-            Page {
-                fresh: Vec::new(),
-                oldest: None,
-                ring: None,
-                lost: None,
-                bad: 0,
-                empty: false,
-                traffic: false,
-            }
+            Fetched::default()
         }
     }
 }
 
 /// The pause shrinks when much of the ring was new, and grows when little was.
-fn adapt<T>(source: &mut Source, page: &Page<T>) {
+fn adapt<R>(source: &mut Source, fetched: &Fetched<R>) {
     let usual = if source.source == "rspamd" { RSPAMD_RING } else { POSTFIX_RING };
     // Until a ring was seen to be cut, its size is what Mailcow ships.
-    source.ring_size = source.ring_size.max(usual).max(page.ring.unwrap_or(0));
+    source.ring_size = source.ring_size.max(usual).max(fetched.ring.unwrap_or(0));
     let first = source.newest_at.is_none();
-    let share = page.fresh.len() as f64 / source.ring_size.max(1) as f64;
-    let share = if page.lost.is_some() { 1.0 } else { share.min(1.0) };
+    let share = fetched.fresh.len() as f64 / source.ring_size.max(1) as f64;
+    let share = if fetched.lost.is_some() { 1.0 } else { share.min(1.0) };
     if !first {
         source.ring_peak = (source.ring_peak * 0.98).max(share);
     }
@@ -418,8 +427,9 @@ fn adapt<T>(source: &mut Source, page: &Page<T>) {
     .clamp(5_000, 3_600_000);
 }
 
-fn advance(source: &mut Source, places: &[(Millis, u64)]) {
-    let anchor = Anchor::from_bytes(&source.anchor).advance(places);
+fn advance(source: &mut Source, moments: impl Iterator<Item = Millis>, hashes: &[u64]) {
+    let places: Vec<(Millis, u64)> = moments.zip(hashes.iter().copied()).collect();
+    let anchor = Anchor::from_bytes(&source.anchor).advance(&places);
     source.anchor = anchor.to_bytes();
     let newest = places.iter().map(|(at, _)| *at).max();
     source.newest_at = source.newest_at.max(newest);

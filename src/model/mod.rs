@@ -1,5 +1,6 @@
 //! The words of the domain: plain data and pure steps. No I/O, no async, no SQL.
 
+pub mod advice;
 pub mod event;
 pub mod explain;
 pub mod figures;

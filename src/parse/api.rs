@@ -9,15 +9,15 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::loose::{Entries, Number, Object, Text};
-use crate::model::{event::LogLine, time::Millis};
+use crate::model::time::Millis;
 
-/// The rows of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer<T> {
-    /// Newest first, as they came.
-    pub rows: Vec<T>,
-    /// Rows that could not be read, with their place in the list from 0.
-    pub bad: Vec<(usize, BadRow)>,
+/// What an answer came to, apart from what its rows say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Rows that could be read.
+    pub rows: usize,
+    /// Rows that could not.
+    pub bad: usize,
     /// The answer was `{}`: nothing there, or the part of Mailcow that knows is down.
     pub empty_object: bool,
 }
@@ -67,22 +67,6 @@ pub struct Line<'a> {
     pub text: Cow<'a, str>,
 }
 
-/// The rows of any log as they stand in the answer. Rows that are null or no object are bad ones.
-///
-/// # Errors
-/// [`BodyError`] when the body is no list.
-pub fn rows(body: &[u8]) -> Result<Answer<&RawValue>, BodyError> {
-    list(body, |row: &RawValue| row.get().starts_with('{').then_some(row).ok_or(BadRow::NotAnObject))
-}
-
-/// The lines of the Postfix log.
-///
-/// # Errors
-/// [`BodyError`] when the body is no list.
-pub fn postfix_lines(body: &[u8]) -> Result<Answer<Line<'_>>, BodyError> {
-    list(body, |Object(row): Object<LineFields>| row.ok_or(BadRow::NotAnObject)?.line())
-}
-
 /// A line as it is written: `time` and the like are strings, `time` a number in some logs.
 #[derive(Deserialize)]
 struct LineFields<'a> {
@@ -94,10 +78,15 @@ struct LineFields<'a> {
     message: Text<'a>,
 }
 
-impl Line<'_> {
-    /// The line for the parsers.
-    pub fn as_line(&self) -> LogLine<'_> {
-        LogLine { at: self.at, program: &self.program, text: &self.text }
+impl<'a> Line<'a> {
+    /// Reads one row.
+    ///
+    /// # Errors
+    /// [`BadRow`] when the row is no line of a log.
+    pub fn read(row: &'a str) -> Result<Self, BadRow> {
+        let Object(fields) =
+            serde_json::from_str::<Object<LineFields>>(row).map_err(|_| BadRow::NotAnObject)?;
+        fields.ok_or(BadRow::NotAnObject)?.line()
     }
 }
 
@@ -112,39 +101,158 @@ impl<'a> LineFields<'a> {
     }
 }
 
-/// Reads a list, each row by `read`.
-fn list<'a, R, T>(body: &'a [u8], read: impl Fn(R) -> Result<T, BadRow>) -> Result<Answer<T>, BodyError>
-where
-    R: Deserialize<'a>,
-{
-    let body = body.trim_ascii();
-    match body.first() {
-        None => return Err(BodyError::Empty),
-        Some(b'<') => return Err(BodyError::Html(visible(body))),
-        Some(b'[') => {}
-        Some(_) => return no_list(body),
-    }
-    let entries: Vec<R> = serde_json::from_slice(body).map_err(broken)?;
-    let mut answer = Answer { rows: Vec::with_capacity(entries.len()), bad: Vec::new(), empty_object: false };
-    for (place, row) in entries.into_iter().enumerate() {
-        match read(row) {
-            Ok(row) => answer.rows.push(row),
-            Err(reason) => answer.bad.push((place, reason)),
+/// Reads a list as it comes in, piece by piece. Each row is handed on as soon as it is whole, and none is kept: an
+/// answer of any length costs no more memory than what its reader keeps.
+#[derive(Debug, Default)]
+pub struct Reader {
+    state: State,
+    /// The begin of a row whose end has not come yet; all of an answer that is no list.
+    begun: Vec<u8>,
+    /// How many lists and objects are open within the row.
+    depth: usize,
+    quoted: bool,
+    escaped: bool,
+    rows: usize,
+    bad: usize,
+    /// The first row, when it is a bad one.
+    first_bad: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing but white space so far.
+    #[default]
+    Before,
+    /// Between `[` and `]`.
+    List,
+    /// Behind `]`.
+    After,
+    /// Not a list.
+    Other,
+}
+
+impl Reader {
+    /// Takes the next piece of the body. `take` gets each row that has become whole, newest first as they come, and
+    /// tells whether it could read it.
+    ///
+    /// # Errors
+    /// [`BodyError`] when this is no list: then no further piece is wanted, and the rows so far are worth nothing.
+    pub fn push(&mut self, piece: &[u8], mut take: impl FnMut(&str) -> bool) -> Result<(), BodyError> {
+        let mut rest = piece;
+        if self.state == State::Before {
+            rest = rest.trim_ascii_start();
+            match rest.split_first() {
+                None => return Ok(()),
+                Some((b'[', behind)) => (self.state, rest) = (State::List, behind),
+                Some(_) => self.state = State::Other,
+            }
         }
+        while self.state == State::List {
+            let Some(end) = self.row_end(rest) else {
+                self.begun.extend_from_slice(rest);
+                return Ok(());
+            };
+            let (row, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            let closes = behind.first() == Some(&b']');
+            self.row(row, closes, &mut take)?;
+            if closes {
+                self.state = State::After;
+            }
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        if self.state == State::Other {
+            self.begun.extend_from_slice(rest);
+        } else if !rest.trim_ascii_start().is_empty() {
+            return Err(BodyError::Broken("something stands behind the list".to_owned()));
+        }
+        Ok(())
     }
-    // Mailcow wraps some refusals in a list of one.
-    if answer.rows.is_empty() && answer.bad.len() == 1 {
-        let [refusal] = serde_json::from_slice::<[Object<Refusal>; 1]>(body).map_err(broken)?;
-        refusal.0.unwrap_or_default().check()?;
+
+    /// Where the present row ends: at a comma or bracket outside of its strings, lists and objects.
+    fn row_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            if self.escaped {
+                self.escaped = false;
+            } else if self.quoted {
+                at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+                self.escaped = bytes.get(at) == Some(&b'\\');
+                self.quoted = self.escaped;
+            } else {
+                match byte {
+                    b'"' => self.quoted = true,
+                    b'{' | b'[' => self.depth += 1,
+                    b',' | b']' if self.depth == 0 => return Some(at),
+                    b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+            at += 1;
+        }
+        None
     }
-    Ok(answer)
+
+    fn row(
+        &mut self,
+        end: &[u8],
+        closes: bool,
+        take: &mut impl FnMut(&str) -> bool,
+    ) -> Result<(), BodyError> {
+        let mut begun = std::mem::take(&mut self.begun);
+        let row = if begun.is_empty() {
+            end
+        } else {
+            begun.extend_from_slice(end);
+            &begun
+        };
+        let row =
+            std::str::from_utf8(row).map_err(|error| BodyError::Broken(error.to_string()))?.trim_ascii();
+        if row.is_empty() && closes && self.rows + self.bad == 0 {
+            return Ok(());
+        }
+        if take(row) {
+            self.rows += 1;
+        } else {
+            serde_json::from_str::<&RawValue>(row).map_err(broken)?;
+            if self.rows + self.bad == 0 {
+                row.clone_into(&mut self.first_bad);
+            }
+            self.bad += 1;
+        }
+        // The room is used again for the next row.
+        begun.clear();
+        self.begun = begun;
+        Ok(())
+    }
+
+    /// To be called when the body has ended.
+    ///
+    /// # Errors
+    /// [`BodyError`] when the body was no whole list.
+    pub fn end(self) -> Result<Ending, BodyError> {
+        match self.state {
+            State::Before => return Err(BodyError::Empty),
+            State::List => return Err(BodyError::Broken("the list breaks off".to_owned())),
+            State::Other if self.begun.first() == Some(&b'<') => {
+                return Err(BodyError::Html(visible(&self.begun)));
+            }
+            State::Other => return no_list(self.begun.trim_ascii()),
+            State::After => {}
+        }
+        // Mailcow wraps some refusals in a list of one.
+        if (self.rows, self.bad) == (0, 1) {
+            let refusal: Object<Refusal> = serde_json::from_str(&self.first_bad).map_err(broken)?;
+            refusal.0.unwrap_or_default().check()?;
+        }
+        Ok(Ending { rows: self.rows, bad: self.bad, empty_object: false })
+    }
 }
 
 /// What an answer that is no list means.
-fn no_list<T>(body: &[u8]) -> Result<Answer<T>, BodyError> {
+fn no_list(body: &[u8]) -> Result<Ending, BodyError> {
     let Entries(fields) = serde_json::from_slice::<Entries<IgnoredAny>>(body).map_err(broken)?;
     if fields.is_empty() && body.starts_with(b"{") {
-        return Ok(Answer { rows: Vec::new(), bad: Vec::new(), empty_object: true });
+        return Ok(Ending { rows: 0, bad: 0, empty_object: true });
     }
     serde_json::from_slice::<Object<Refusal>>(body).map_err(broken)?.0.unwrap_or_default().check()?;
     Err(BodyError::NotAList)
@@ -191,84 +299,111 @@ mod tests {
 
     use super::*;
 
-    fn error(body: &str) -> Option<BodyError> {
-        let error = postfix_lines(body.as_bytes()).err();
-        assert_eq!(error, rows(body.as_bytes()).err(), "both readers agree about {body}");
-        error
+    /// Reads a body that comes in pieces of this length: the lines, and why the other rows are none.
+    fn read(body: &[u8], length: usize) -> Result<(Vec<Line<'static>>, Vec<BadRow>, Ending), BodyError> {
+        let (mut lines, mut bad, mut reader) = (Vec::new(), Vec::new(), Reader::default());
+        for piece in body.chunks(length) {
+            reader.push(piece, |row| match Line::read(row) {
+                Ok(Line { at, program, text }) => {
+                    let (program, text) = (program.into_owned().into(), text.into_owned().into());
+                    lines.push(Line { at, program, text });
+                    true
+                }
+                Err(reason) => {
+                    bad.push(reason);
+                    false
+                }
+            })?;
+        }
+        let ending = reader.end()?;
+        assert_eq!((ending.rows, ending.bad), (lines.len(), bad.len()));
+        Ok((lines, bad, ending))
+    }
+
+    fn whole(body: &str) -> Result<(Vec<Line<'static>>, Vec<BadRow>, Ending), BodyError> {
+        read(body.as_bytes(), usize::MAX)
     }
 
     #[test]
     fn reads_lines_as_mailcow_writes_them() {
-        let body = br#"[
+        let body = r#"[
             { "time": "1795198146", "program": "postfix\/qmgr", "priority": "info", "message": "426A89E009B: removed" },
             { "time": 1795198145, "program": "postfix\/smtp", "message": "say \"hi\" \u00fc" }
         ]"#;
-        let answer = postfix_lines(body).expect("a list");
+        let (lines, bad, ending) = whole(body).expect("a list");
         let line = |secs, program: &str, text: &str| Line {
             at: Millis::from_secs(secs),
             program: program.to_owned().into(),
             text: text.to_owned().into(),
         };
         assert_eq!(
-            answer.rows,
+            lines,
             [
                 line(1_795_198_146, "postfix/qmgr", "426A89E009B: removed"),
                 line(1_795_198_145, "postfix/smtp", "say \"hi\" ü"),
             ]
         );
-        assert_eq!((answer.bad, answer.empty_object), (vec![], false));
+        assert_eq!((bad, ending), (vec![], Ending { rows: 2, bad: 0, empty_object: false }));
     }
 
     #[test]
     fn keeps_good_rows_beside_bad_ones() {
-        let body =
-            br#"[null, {"time":"x","message":"a"}, {"time":1,"program":"p","message":"good"}, "text", 7,
-            {"time":"2"}, {"time":[1],"message":"a"}, {"time":-1,"message":"a"}, {"message":"a"}, [1]]"#;
-        let answer = postfix_lines(body).expect("a list");
-        assert_eq!(answer.rows.len(), 1);
-        assert_eq!(
-            answer.bad,
-            [
-                (0, BadRow::NotAnObject),
-                (1, BadRow::NoTime),
-                (3, BadRow::NotAnObject),
-                (4, BadRow::NotAnObject),
-                (5, BadRow::NoMessage),
-                (6, BadRow::NoTime),
-                (7, BadRow::NoTime),
-                (8, BadRow::NoTime),
-                (9, BadRow::NotAnObject),
-            ]
-        );
-        let answer = rows(body).expect("a list");
-        assert_eq!((answer.rows.len(), answer.bad.len()), (6, 4));
+        let body = r#"[null, {"time":"x","message":"a"}, {"time":1,"program":"p","message":"good"}, "text", 7,
+            {"time":"2"}, {"time":[1],"message":"a"}, {"time":-1,"message":"a"}, {"message":"a"}, [1],
+            {"time":1,"message":"\ud800"}]"#;
+        let (lines, bad, _) = whole(body).expect("a list");
+        assert_eq!(lines.len(), 1);
+        use BadRow::{NoMessage, NoTime, NotAnObject};
+        let reasons = [
+            NotAnObject,
+            NoTime,
+            NotAnObject,
+            NotAnObject,
+            NoMessage,
+            NoTime,
+            NoTime,
+            NoTime,
+            NotAnObject,
+            NotAnObject,
+        ];
+        assert_eq!(bad, reasons);
     }
 
     #[test]
     fn tells_empty_lists_apart() {
         for (body, empty_object) in [("{}", true), (" { } ", true), ("[]", false), ("[ ]\n", false)] {
-            let answer = postfix_lines(body.as_bytes()).expect("a list");
-            assert_eq!(
-                (answer.rows.len(), answer.bad.len(), answer.empty_object),
-                (0, 0, empty_object),
-                "{body}"
-            );
+            let (_, _, ending) = whole(body).expect("a list");
+            assert_eq!(ending, Ending { rows: 0, bad: 0, empty_object }, "{body}");
         }
     }
 
     #[test]
     fn names_what_is_no_list() {
+        let error = |body: &str| whole(body).err();
         assert_eq!(error(""), Some(BodyError::Empty));
         assert_eq!(error(" \r\n"), Some(BodyError::Empty));
         let page = "<center style='x'>Connection to <b>Redis</b> failed.</center>";
         assert_eq!(error(page), Some(BodyError::Html("Connection to Redis failed.".into())));
-        for body in ["[{\"time\":\"1\",\"mess", "[", "{\"a\":", "nonsense", "[] x", "[1,]"] {
+        for body in [
+            "[{\"time\":\"1\",\"mess",
+            "[",
+            "{\"a\":",
+            "nonsense",
+            "[] x",
+            "[]]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[{\"a\":1]]",
+            "[{\"a\":1},",
+            "[}]",
+        ] {
             assert!(matches!(error(body), Some(BodyError::Broken(_))), "{body}");
         }
         for body in ["{\"a\":1}", "true", "\"text\"", "7", "\"\"", "null"] {
             assert_eq!(error(body), Some(BodyError::NotAList), "{body}");
         }
-        assert!(matches!(postfix_lines(b"[\"\xff\"]"), Err(BodyError::Broken(_))));
+        assert!(matches!(read(b"[\"\xff\"]", 100), Err(BodyError::Broken(_))));
     }
 
     #[test]
@@ -280,17 +415,29 @@ mod tests {
             (r#"{"type":"error"}"#, ""),
         ] {
             let expected = Some(BodyError::Refused(message.into()));
-            assert_eq!(postfix_lines(body.as_bytes()).err(), expected, "{body}");
+            assert_eq!(whole(body).err(), expected, "{body}");
         }
-        assert_eq!(error(r#"{"type":"success","msg":"x"}"#), Some(BodyError::NotAList));
+        assert_eq!(whole(r#"{"type":"success","msg":"x"}"#).err(), Some(BodyError::NotAList));
     }
 
     proptest! {
         #[test]
         fn never_panics(body in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\":,a0 \\\\u<-]{0,60}") {
             for body in [&body[..], text.as_bytes()] {
-                let _ = (rows(body), postfix_lines(body));
+                let _ = read(body, 7);
             }
+        }
+
+        #[test]
+        fn agrees_with_a_plain_reader_however_it_is_cut(
+            rows in proptest::collection::vec("(null|7|\"[\\[\\]{},ü ]{0,4}\"|\\{\"time\":\"5\", \"message\": \"[a{}\\[\\],ü]{0,9}(\\\\\\\\|\\\\\")?\"\\}|\\[\\]|\\{|\\})", 0..6),
+            comma in "(,|, ?\n)", length in 1_usize..40,
+        ) {
+            let body = format!("[{}]", rows.join(&comma));
+            let plain = serde_json::from_str::<Vec<Box<RawValue>>>(&body).ok();
+            let cut = read(body.as_bytes(), length);
+            prop_assert_eq!(plain.map(|rows| rows.len()), cut.as_ref().ok().map(|(_, _, end)| end.rows + end.bad));
+            prop_assert_eq!(cut, whole(&body));
         }
     }
 }

@@ -7,11 +7,10 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
 
 use super::loose::{Entries, Number, Object, Text};
 use crate::model::{
-    scan::{Scan, Symbol},
+    scan::{Checks, Hit, Scan},
     time::Millis,
 };
 
@@ -32,19 +31,11 @@ pub enum RowError {
     NotJson,
 }
 
-/// Reads one row as it stands in the answer.
+/// Reads one row from its JSON text. Checks that other rows have named before are shared with them.
 ///
 /// # Errors
 /// [`RowError`] when the row has no object or no time; other fields are absent when they are of the wrong type.
-pub fn parse_raw(row: &RawValue) -> Result<Scan, RowError> {
-    parse(row.get())
-}
-
-/// Reads one row from its JSON text.
-///
-/// # Errors
-/// As [`parse_raw`].
-pub fn parse(json: &str) -> Result<Scan, RowError> {
+pub fn parse(json: &str, checks: &mut Checks) -> Result<Scan, RowError> {
     let json = json.trim_ascii();
     if json == "null" {
         return Err(RowError::Null);
@@ -56,7 +47,7 @@ pub fn parse(json: &str) -> Result<Scan, RowError> {
             RowError::NotJson
         });
     }
-    serde_json::from_str::<Fields>(json).map_err(|_| RowError::NotJson)?.row()
+    serde_json::from_str::<Fields>(json).map_err(|_| RowError::NotJson)?.row(checks)
 }
 
 /// The row as it is written.
@@ -101,15 +92,15 @@ struct OneSymbol<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn row(self) -> Result<Scan, RowError> {
+    fn row(self, checks: &mut Checks) -> Result<Scan, RowError> {
         let at = self.unix_time.0.filter(|time| (0.0..1e11).contains(time)).ok_or(RowError::NoTime)?;
         let known = |Text(text): Text<'a>, absent: &str| {
             text.filter(|text| !text.is_empty() && text != absent).map(Cow::into_owned)
         };
         let thresholds = self.thresholds.0.unwrap_or_default();
         let subject = known(self.subject, "unknown");
-        let symbols: Vec<Symbol> =
-            self.symbols.0.into_iter().filter_map(|(key, symbol)| symbol.0?.named(key)).collect();
+        let hits: Vec<Hit> =
+            self.symbols.0.into_iter().filter_map(|(key, symbol)| symbol.0?.named(key, checks)).collect();
         Ok(Scan {
             at: Millis((at * 1000.0).round() as i64),
             message_id: known(self.message_id, "undef").map(|id| without_brackets(&id).to_owned()),
@@ -124,10 +115,10 @@ impl<'a> Fields<'a> {
             score: self.score.0.map_or(0, hundredths),
             limit: self.required_score.0.or(thresholds.reject.0).map(hundredths),
             junk_limit: thresholds.junk.0.map(hundredths),
-            virus: symbols.iter().any(|symbol| is_virus(&symbol.name)),
-            signed_for: signed_for(&symbols),
+            virus: hits.iter().any(|hit| is_virus(&hit.check.name)),
+            signed_for: signed_for(&hits),
             forced_by: known(self.passthrough_module, "unknown"),
-            symbols,
+            hits,
         })
     }
 }
@@ -161,20 +152,19 @@ fn is_virus(name: &str) -> bool {
 }
 
 /// The domain in the option `DOMAIN:s=SELECTOR` of `DKIM_SIGNED`.
-fn signed_for(symbols: &[Symbol]) -> Option<String> {
-    let signed = symbols.iter().find(|symbol| symbol.name == "DKIM_SIGNED")?;
-    let (domain, _selector) = signed.options.first()?.split_once(':')?;
+fn signed_for(hits: &[Hit]) -> Option<String> {
+    let signed = hits.iter().find(|hit| hit.check.name == "DKIM_SIGNED")?;
+    let (domain, _selector) = signed.options().next()?.split_once(':')?;
     (!domain.is_empty()).then(|| domain.to_owned())
 }
 
 impl OneSymbol<'_> {
-    fn named(self, key: Option<Cow<str>>) -> Option<Symbol> {
-        Some(Symbol {
-            name: self.name.0.or(key)?.into_owned(),
-            score: self.score.0.map_or(0, hundredths),
-            options: texts(self.options),
-            description: self.description.0.map(Cow::into_owned).filter(|text| !text.is_empty()),
-        })
+    fn named(self, key: Option<Cow<str>>, checks: &mut Checks) -> Option<Hit> {
+        let name = self.name.0.or(key)?;
+        let check = checks.shared(&name, self.description.0.as_deref().filter(|text| !text.is_empty()));
+        let score = self.score.0.map_or(0, hundredths);
+        let options = self.options.0.iter().filter_map(|(_, Text(option))| option.as_deref());
+        Some(Hit::new(check, score, options))
     }
 }
 
@@ -183,6 +173,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::scan::Check;
+
+    fn parse(json: &str) -> Result<Scan, RowError> {
+        super::parse(json, &mut Checks::default())
+    }
+
+    fn hit(name: &str, description: Option<&str>, score: i32, options: &[&str]) -> Hit {
+        let check = Check { name: name.to_owned(), description: description.map(str::to_owned) };
+        Hit::new(check.into(), score, options.iter().copied())
+    }
 
     const INCOMING: &str = r#"{
         "time_real": 0.02, "required_score": 15, "score": 8.828151, "sender_smtp": "friend@out.example",
@@ -215,14 +215,9 @@ mod tests {
                 score: 883,
                 limit: Some(1500),
                 junk_limit: Some(800),
-                symbols: vec![
-                    Symbol {
-                        name: "R_SPF_ALLOW".into(),
-                        score: -20,
-                        options: vec!["+ip4:203.0.113.0/24".into(), "c".into()],
-                        description: Some("SPF passes".into()),
-                    },
-                    Symbol { name: "CLAM_VIRUS".into(), score: 0, options: vec![], description: None },
+                hits: vec![
+                    hit("R_SPF_ALLOW", Some("SPF passes"), -20, &["+ip4:203.0.113.0/24", "c"]),
+                    hit("CLAM_VIRUS", None, 0, &[]),
                 ],
                 forced_by: Some("greylist".into()),
                 virus: true,
@@ -240,7 +235,7 @@ mod tests {
         .expect("a row");
         assert_eq!(row.at, Millis(1_795_198_003_500));
         assert_eq!((row.message_id, row.subject, row.user, row.ip), (None, None, None, None));
-        assert_eq!((row.sender.as_str(), row.rcpts.len(), row.symbols.len(), row.size), ("", 0, 0, 17));
+        assert_eq!((row.sender.as_str(), row.rcpts.len(), row.hits.len(), row.size), ("", 0, 0, 17));
         assert_eq!((row.limit, row.junk_limit, row.action.as_str(), row.score), (None, None, "", 0));
     }
 
@@ -258,8 +253,33 @@ mod tests {
         );
         assert_eq!((row.action.as_str(), row.ip, row.user), ("7", None, None));
         assert_eq!((row.limit, row.junk_limit, row.message_id.as_deref()), (Some(1500), None, Some("a@b")));
-        let symbol = Symbol { name: "B".into(), score: 150, options: vec!["x".into()], description: None };
-        assert_eq!(row.symbols, [symbol]);
+        assert_eq!(row.hits, [hit("B", None, 150, &["x"])]);
+    }
+
+    #[test]
+    fn rows_share_their_checks() {
+        let mut checks = Checks::default();
+        let mut check = |description: &str| {
+            let json = format!(r#"{{"unix_time":1,"symbols":{{"A":{{"score":1{description}}}}}}}"#);
+            super::parse(&json, &mut checks).expect("a row").hits.remove(0).check
+        };
+        let bare = check("");
+        let told = check(r#", "description": "why""#);
+        assert_eq!((bare.description.as_deref(), told.description.as_deref()), (None, Some("why")));
+        assert!(
+            std::sync::Arc::ptr_eq(&told, &check(""))
+                && std::sync::Arc::ptr_eq(&told, &check(r#", "description": "else""#))
+        );
+    }
+
+    #[test]
+    fn options_stay_apart() {
+        let options = |json: &str| {
+            let json = format!(r#"{{"unix_time":1,"symbols":{{"A":{{"options":{json}}}}}}}"#);
+            parse(&json).expect("a row").hits[0].options().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(options(r#"["one", "", "two\nlines", 3]"#), ["one", "two lines", "3"]);
+        assert!(options("[]").is_empty() && options(r#"[""]"#).is_empty());
     }
 
     #[test]

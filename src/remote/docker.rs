@@ -223,7 +223,10 @@ mod tests {
             "memory_stats":{"usage":500,"limit":1000,"stats":{"inactive_file":100}},"pids_stats":{"current":7}}"#,
         )
         .unwrap();
-        assert_eq!((usage.cpu(), usage.memory(), usage.pids_stats.current), (Some(40.0), Some(400.0), Some(7.0)));
+        assert_eq!(
+            (usage.cpu(), usage.memory(), usage.pids_stats.current),
+            (Some(40.0), Some(400.0), Some(7.0))
+        );
         let idle: Usage = serde_json::from_str(r#"{"cpu_stats":{},"precpu_stats":{}}"#).unwrap();
         assert_eq!((idle.cpu(), idle.memory()), (None, None), "a stopped container has no share");
     }

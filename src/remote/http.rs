@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, time::Duration};
 
-use reqwest::{Certificate, Client, Request, RequestBuilder, header, redirect};
+use reqwest::{Certificate, Client, Request, RequestBuilder, Response, header, redirect};
 
 use super::{Cause, Error};
 
@@ -65,21 +65,72 @@ impl Http {
 
     /// Sends a request and reads the answer, at most `limit` bytes of it. `target` names the peer in errors.
     pub async fn send(&self, request: Request, limit: usize, target: &str) -> Result<Answer, Error> {
+        let mut incoming = self.begin(request, limit, target).await?;
+        let mut body = Vec::new();
+        while incoming.piece(&mut |piece| body.extend_from_slice(piece)).await? {}
+        Ok(Answer { status: incoming.status(), body })
+    }
+
+    /// Sends a request and hands the body on in pieces as they come, when the answer is usable (see
+    /// [`Answer::usable`]), so that a large answer need not be held.
+    pub async fn stream(
+        &self,
+        request: Request,
+        limit: usize,
+        target: &str,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Error> {
+        let mut incoming = self.begin(request, limit, target).await?;
+        let mut begin = Vec::new();
+        // What kind of answer this is shows at its first visible byte.
+        while incoming.piece(&mut |piece| begin.extend_from_slice(piece)).await? {
+            if incoming.status() == 200 && !begin.trim_ascii_start().is_empty() {
+                break;
+            }
+        }
+        take(&Answer { status: incoming.status(), body: begin }.usable(target)?);
+        while incoming.piece(take).await? {}
+        Ok(())
+    }
+
+    async fn begin<'a>(
+        &self,
+        request: Request,
+        limit: usize,
+        target: &'a str,
+    ) -> Result<Incoming<'a>, Error> {
         let failed = |cause| Error { target: target.to_owned(), cause };
-        let mut response = self.client.execute(request).await.map_err(|error| failed(cause_of(&error)))?;
-        let status = response.status();
-        if status.is_redirection() {
+        let response = self.client.execute(request).await.map_err(|error| failed(cause_of(&error)))?;
+        if response.status().is_redirection() {
             let place = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             return Err(failed(Cause::Redirect(shown(place.unwrap_or_default()))));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(cause_of(&error)))? {
-            if body.len() + chunk.len() > limit {
-                return Err(failed(Cause::TooLarge(limit)));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status: status.as_u16(), body })
+        Ok(Incoming { response, limit, left: limit, target })
+    }
+}
+
+/// An answer that is coming in.
+struct Incoming<'a> {
+    response: Response,
+    limit: usize,
+    /// How many bytes may still come.
+    left: usize,
+    target: &'a str,
+}
+
+impl Incoming<'_> {
+    fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// Hands on the next piece of the body; false at its end.
+    async fn piece(&mut self, take: &mut (dyn FnMut(&[u8]) + Send)) -> Result<bool, Error> {
+        let failed = |cause| Error { target: self.target.to_owned(), cause };
+        let piece = self.response.chunk().await.map_err(|error| failed(cause_of(&error)))?;
+        let Some(piece) = piece else { return Ok(false) };
+        self.left = self.left.checked_sub(piece.len()).ok_or_else(|| failed(Cause::TooLarge(self.limit)))?;
+        take(&piece);
+        Ok(true)
     }
 }
 
@@ -119,7 +170,7 @@ impl Answer {
 }
 
 /// A peer's words as we show them: one line, at most 200 characters, blanks folded.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }

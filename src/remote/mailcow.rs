@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Method, Url, header::HeaderValue};
+use reqwest::{Method, Request, Url, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
@@ -285,20 +285,19 @@ impl Mailcow {
 
     /// Asks and gives the body of a usable answer: status 200, not empty, no HTML.
     pub async fn ask(&self, route: Route<'_>) -> Result<Vec<u8>, Error> {
+        let (request, target) = self.request(route)?;
+        let answer = self.http.send(request, route.limit(), &target).await;
+        self.learn(answer.and_then(|answer| answer.usable(&target)))
+    }
+
+    fn request(&self, route: Route<'_>) -> Result<(Request, String), Error> {
         let path = route.path().ok_or_else(|| bad_name("Mailcow"))?;
         let target = format!("Mailcow {path}");
         self.pass(&target)?;
-        let outcome = self.call(&path, route.limit(), &target).await;
-        self.learn(&outcome);
-        outcome
-    }
-
-    async fn call(&self, path: &str, limit: usize, target: &str) -> Result<Vec<u8>, Error> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/api/v1/{path}", self.base.path().trim_end_matches('/')));
         let request = self.http.request(Method::GET, url).header("X-API-Key", self.key.clone()).build();
-        let request = request.map_err(|_| bad_name(target))?;
-        self.http.send(request, limit, target).await?.usable(target)
+        Ok((request.map_err(|_| bad_name(&target))?, target))
     }
 
     /// Refuses at once while Mailcow refuses us; after the pause one single request passes.
@@ -315,9 +314,9 @@ impl Mailcow {
     }
 
     /// A refusal opens the breaker, a usable answer closes it; an outage says nothing about the key.
-    fn learn(&self, outcome: &Result<Vec<u8>, Error>) {
+    fn learn<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
+        match &outcome {
             Ok(_) => *refusal = None,
             Err(Error { cause: Cause::Refused { status, text }, .. }) => {
                 let now = self.clock.now();
@@ -327,11 +326,21 @@ impl Mailcow {
             }
             Err(_) => {}
         }
+        drop(refusal);
+        outcome
     }
 
-    /// A part of a log as it came: a JSON list, or `{}` when there is nothing.
-    pub async fn logs(&self, log: Log, span: Span) -> Result<Vec<u8>, Error> {
-        self.ask(Route::Logs(log, span)).await
+    /// A part of a log: a JSON list, or `{}` when there is nothing. The answer is large, so it is handed on in pieces
+    /// as they come.
+    pub async fn logs(
+        &self,
+        log: Log,
+        span: Span,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Error> {
+        let route = Route::Logs(log, span);
+        let (request, target) = self.request(route)?;
+        self.learn(self.http.stream(request, route.limit(), &target, take).await)
     }
 
     /// Whether Rspamd answers Mailcow: tells an empty history from a broken filter.

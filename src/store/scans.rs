@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{
     mail::{MailId, VisibleMail},
-    scan::{Scan, Symbol},
+    scan::{Hit, Scan, Symbol},
     scope::{Scope, Sight},
 };
 
@@ -26,20 +26,23 @@ const CLAIMED: usize = 32;
 pub struct StoredScan {
     /// Its id.
     pub id: i64,
-    /// The row; its symbols are left out, they stay in the database.
+    /// The row; what hit is left out, that stays in the database.
     pub scan: Scan,
 }
 
 #[derive(Deserialize)]
 struct Stored {
     scan: Scan,
+    _zero: u8,
     symbols: Vec<(i64, i32, Vec<String>)>,
 }
 
-/// [`Stored`] as it is written. Symbols of the scan itself are left out.
+/// [`Stored`] as it is written.
 #[derive(Serialize)]
 struct Storing<'a> {
-    scan: Scan,
+    scan: &'a Scan,
+    /// The scan once had a list here that was always empty.
+    zero: u8,
     symbols: Vec<(i64, i32, Vec<&'a str>)>,
 }
 
@@ -48,11 +51,11 @@ pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
     let numbers = intern_symbols(tx, scans).await?;
     let ids = free_ids(tx, scans).await?;
     let rows = scans.iter().zip(&ids).map(|(scan, id)| {
-        let symbols = scan.symbols.iter().filter_map(|symbol| {
-            let options = symbol.options.iter().take(OPTIONS_KEPT).map(|option| cut(option)).collect();
-            Some((*numbers.get(symbol.name.as_str())?, symbol.score, options))
+        let symbols = scan.hits.iter().filter_map(|hit| {
+            let options = hit.options().take(OPTIONS_KEPT).map(cut).collect();
+            Some((*numbers.get(hit.check.name.as_str())?, hit.score, options))
         });
-        let stored = Storing { symbols: symbols.collect(), scan: scan.without_symbols() };
+        let stored = Storing { scan, zero: 0, symbols: symbols.collect() };
         [Value::Int(*id), pack(&postcard::to_stdvec(&stored).unwrap_or_default()).into()]
     });
     let rows: Vec<_> = rows.collect();
@@ -147,9 +150,9 @@ fn tells_of_sender(name: &str) -> bool {
 
 async fn intern_symbols<'a>(tx: &mut Tx, scans: &'a [Scan]) -> Result<BTreeMap<&'a str, i64>> {
     let mut wanted: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-    for symbol in scans.iter().flat_map(|scan| &scan.symbols) {
-        let description = wanted.entry(symbol.name.as_str()).or_default();
-        *description = description.or(symbol.description.as_deref());
+    for Hit { check, .. } in scans.iter().flat_map(|scan| &scan.hits) {
+        let description = wanted.entry(check.name.as_str()).or_default();
+        *description = description.or(check.description.as_deref());
     }
     let mut known = symbol_ids(tx, &wanted).await?;
     let missing: Vec<_> = wanted.iter().filter(|(name, _)| !known.contains_key(**name)).collect();

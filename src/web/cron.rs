@@ -1,4 +1,4 @@
-//! `/cron/update` and `/cron/prune`, for those who let a cron call. The portal has a schedule of its own.
+//! `/cron/update`, `/cron/dmarc` and `/cron/prune`, for those who let a cron call. The portal has a schedule of its own.
 
 use axum::{
     extract::{Request, State},
@@ -20,6 +20,17 @@ pub fn update() -> MethodRouter<AppState> {
     async fn run(State(state): State<AppState>, request: Request) -> Response {
         match refusal(&state, &request) {
             None => told(state.jobs.update().await),
+            Some(refused) => plain(StatusCode::FORBIDDEN, refused),
+        }
+    }
+    get(run).post(run)
+}
+
+/// `GET` and `POST` `/cron/dmarc`.
+pub fn dmarc() -> MethodRouter<AppState> {
+    async fn run(State(state): State<AppState>, request: Request) -> Response {
+        match refusal(&state, &request) {
+            None => told(state.jobs.reports().await),
             Some(refused) => plain(StatusCode::FORBIDDEN, refused),
         }
     }

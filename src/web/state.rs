@@ -49,6 +49,8 @@ pub struct WebSettings {
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
+    /// Address of the mailbox that reports come to, when one is set up.
+    pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
     pub poll_patience: Duration,
 }
@@ -89,6 +91,8 @@ pub enum JobEnd {
 pub trait Jobs: Send + Sync {
     /// Polls the logs once.
     fn update(&self) -> BoxFuture<'_, JobEnd>;
+    /// Looks for reports in the mailboxes once.
+    fn reports(&self) -> BoxFuture<'_, JobEnd>;
     /// Removes what is past its retention.
     fn prune(&self) -> BoxFuture<'_, JobEnd>;
     /// When a poll last succeeded; an error when the database cannot be asked.

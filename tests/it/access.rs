@@ -55,6 +55,7 @@ fn public_pages_are_few_and_named() {
         "/preferences",
         "/cron/update",
         "/cron/update.php",
+        "/cron/dmarc",
         "/cron/prune",
         "/cron/prune.php",
         "/healthz",

@@ -32,7 +32,7 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule { words: &["sqlx::"], places: &["store"] },
-    Rule { words: &["reqwest::", "hickory", "async_imap::", "lettre::"], places: &["remote", "demo"] },
+    Rule { words: &["reqwest::", "hickory", "tokio_rustls::", "lettre::"], places: &["remote", "demo"] },
     Rule { words: &["axum::", "askama::"], places: &["web", "demo"] },
     Rule { words: &["env::var"], places: &["config"] },
     Rule {

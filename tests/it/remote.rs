@@ -48,7 +48,7 @@ async fn the_key_goes_along_and_no_cookie_ever_comes_back() {
         .insert_header("set-cookie", "MCSESSID=admin; Path=/");
     let (server, client) = answering(answer).await;
     for _ in 0..3 {
-        client.mailcow.logs(Log::Postfix, Span::newest(1000)).await.unwrap();
+        client.mailcow.logs(Log::Postfix, Span::newest(1000), &mut |_| ()).await.unwrap();
     }
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 3);

@@ -12,7 +12,7 @@ use mailcow_status::{
         event::LogLine,
         filter::{Filter, Place},
         mail::{Direction, MailId, Status, VisibleMail},
-        scan::{Scan, Symbol},
+        scan::{Check, Hit, Scan},
         scope::{Holding, Holdings, Scope, Sight},
         time::Millis,
     },
@@ -173,11 +173,9 @@ fn mail(rng: &mut Rng, number: usize, at: Millis) -> (Truth, Vec<(String, String
     }
     let first = |row: &Row| row.orig_to.clone().unwrap_or_else(|| row.address.clone());
     let rcpts: Vec<String> = truth.rows.iter().map(first).collect();
-    let symbol = |name: &str, options: &[String]| Symbol {
-        name: name.to_owned(),
-        score: 100,
-        description: None,
-        options: options.to_vec(),
+    let symbol = |name: &str, options: &[String]| {
+        let check = Check { name: name.to_owned(), description: None };
+        Hit::new(check.into(), 100, options.iter().map(String::as_str))
     };
     let scan = Scan {
         at,
@@ -187,7 +185,7 @@ fn mail(rng: &mut Rng, number: usize, at: Millis) -> (Truth, Vec<(String, String
         user: login,
         sender,
         action: "no action".to_owned(),
-        symbols: vec![
+        hits: vec![
             symbol("R_SPF_ALLOW", &["+ip4".to_owned()]),
             symbol("RCPT_COUNT_FIVE", &["5".to_owned()]),
             symbol("FREEMAIL_ENVRCPT", &rcpts),

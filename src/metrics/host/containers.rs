@@ -17,8 +17,6 @@ use crate::{
 const AT_ONCE: usize = 8;
 /// Containers in the list of the largest.
 const TOP: usize = 5;
-/// The part of a name that Mailcow's containers have.
-const MAILCOW: &str = "mailcow";
 
 struct Container {
     name: String,
@@ -35,12 +33,14 @@ pub(super) async fn look(look: &mut Look<'_>) {
         Ok(listed) => listed,
         Err(error) => return look.fail("docker", error.to_string()),
     };
-    let listed: Vec<Listed> =
-        listed.into_iter().filter(|it| it.names.iter().any(|name| name.contains(MAILCOW))).collect();
+    let project = look.project();
+    let listed: Vec<(String, Listed)> =
+        listed.into_iter().filter_map(|it| Some((short(&it, &project)?, it))).collect();
     if look.slow {
         sizes(look, &listed);
     }
-    let answers = stream::iter(&listed).map(|listed| ask(&docker, listed)).buffer_unordered(AT_ONCE);
+    let answers =
+        stream::iter(&listed).map(|(name, listed)| ask(&docker, name, listed)).buffer_unordered(AT_ONCE);
     let answers: Vec<Result<Container, Error>> = answers.collect().await;
     let mut containers = Vec::new();
     for answer in answers {
@@ -53,30 +53,26 @@ pub(super) async fn look(look: &mut Look<'_>) {
     tell(look, &containers, listed.len());
 }
 
-async fn ask(docker: &Docker, listed: &Listed) -> Result<Container, Error> {
+async fn ask(docker: &Docker, name: &str, listed: &Listed) -> Result<Container, Error> {
     let inspected = docker.inspect(&listed.id).await?;
     let usage = match listed.state.as_str() {
         "running" => Some(docker.usage(&listed.id).await?),
         _ => None,
     };
-    let name = listed.names.first().map(|name| short(name)).unwrap_or_default();
-    Ok(Container { name, inspected, usage })
+    Ok(Container { name: name.to_owned(), inspected, usage })
 }
 
-/// `/mailcowdockerized-postfix-mailcow-1` is `postfix`.
-fn short(name: &str) -> String {
-    let name = name.trim_start_matches('/');
-    let name = name
-        .split_once(['-', '_'])
-        .filter(|(project, _)| project.contains(MAILCOW))
-        .map_or(name, |(_, rest)| rest);
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '_');
-    name.strip_suffix("-mailcow").unwrap_or(name).to_owned()
+/// `/mailcowdockerized-postfix-mailcow-1` is `postfix`; `None` for a container of somebody else.
+fn short(listed: &Listed, project: &str) -> Option<String> {
+    let name = listed.names.iter().find_map(|name| name.trim_start_matches('/').strip_prefix(project))?;
+    let name = name.strip_prefix(['-', '_'])?;
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_']);
+    Some(name.strip_suffix("-mailcow").unwrap_or(name).to_owned())
 }
 
-fn sizes(look: &mut Look<'_>, listed: &[Listed]) {
-    let mut sizes: Vec<(String, f64)> =
-        listed.iter().filter_map(|it| Some((short(it.names.first()?), it.size_rw?))).collect();
+fn sizes(look: &mut Look<'_>, listed: &[(String, Listed)]) {
+    let mut sizes: Vec<(&String, f64)> =
+        listed.iter().filter_map(|(name, it)| Some((name, it.size_rw?))).collect();
     sizes.sort_by(|one, other| other.1.total_cmp(&one.1));
     let sizes: Vec<String> =
         sizes.iter().take(TOP).map(|(name, size)| format!("{name}:{:.1}MB", size / MIB)).collect();

@@ -82,8 +82,12 @@ impl Look<'_> {
 
     /// The folder of one of Mailcow's volumes.
     fn volume(&self, name: &str) -> PathBuf {
-        let project = self.setting("COMPOSE_PROJECT_NAME").unwrap_or_else(|| "mailcowdockerized".to_owned());
-        Path::new("/var/lib/docker/volumes").join(format!("{project}_{name}-vol-1/_data"))
+        Path::new("/var/lib/docker/volumes").join(format!("{}_{name}-vol-1/_data", self.project()))
+    }
+
+    /// What the names of Mailcow's containers and volumes begin with.
+    fn project(&self) -> String {
+        self.setting("COMPOSE_PROJECT_NAME").unwrap_or_else(|| "mailcowdockerized".to_owned())
     }
 
     fn setting(&self, name: &str) -> Option<String> {

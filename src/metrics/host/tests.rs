@@ -93,7 +93,7 @@ fn docker_at(path: &Path) {
                 let path = question.split(' ').nth(1).unwrap_or_default();
                 assert!(question.starts_with("GET "), "{question}");
                 let body = if path.starts_with("/containers/json") {
-                    r#"[{"Id":"aa","Names":["/cow-mailcow-postfix-mailcow-1"],"State":"running","SizeRw":1048576},
+                    r#"[{"Id":"aa","Names":["/cow-postfix-mailcow-1"],"State":"running","SizeRw":1048576},
                     {"Id":"bb","Names":["/cow-dovecot-mailcow-1"],"State":"running","SizeRw":5242880},
                     {"Id":"dd","Names":["/cow-clamd-mailcow-1"],"State":"exited","SizeRw":0},
                     {"Id":"cc","Names":["/other"],"State":"running"}]"#

@@ -167,10 +167,10 @@ mod tests {
         let mut rows = vec![row(9000, failed), row(8990, failed), row(8990, failed), row(100, "old")];
         assert!(memory.take(&rows, true, false, Millis::from_secs(9001)));
         assert_eq!(counted(&mut memory, 9001), Some(2.0), "the newest seconds are not settled");
-        rows.insert(0, row(9030, failed));
-        assert!(memory.take(&rows, true, false, Millis::from_secs(9060)));
-        assert_eq!(counted(&mut memory, 9060), Some(4.0));
-        assert_eq!(counted(&mut memory, 12_640), Some(1.0), "only what lies within the hour");
+        rows.insert(0, row(9070, failed));
+        assert!(memory.take(&rows, true, false, Millis::from_secs(9100)));
+        assert_eq!(counted(&mut memory, 9100), Some(4.0));
+        assert_eq!(counted(&mut memory, 12_670), Some(1.0), "only what lies within the hour");
         // A full log that does not reach back: something is missing.
         assert!(!memory.take(&[row(13_000, failed)], false, false, Millis::from_secs(13_010)));
         assert!(memory.take(&[row(13_000, failed)], false, true, Millis::from_secs(13_010)));

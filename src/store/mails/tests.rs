@@ -43,7 +43,7 @@ async fn filled(place: &At) -> Db {
     let mut tx = db.begin().await.unwrap();
     let id = |n: i64| MailId((1_790_000_000 + n) << MailId::HASH_BITS);
     let mails = (0..5000).map(|n| [id(n).into(), 1.into(), (n % 3).into(), vec![0_u8; 300].into()]);
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &[], mails.collect()).await.unwrap();
+    tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &[], mails.collect()).await.unwrap();
     let keys = (0..20_000).map(|n| [(n / 4 % 50 + n % 4).into(), id(n / 4).into(), (n % 3).into()]);
     tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &[], keys.collect()).await.unwrap();
     tx.commit().await.unwrap();
@@ -59,7 +59,9 @@ async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
         let url = format!("{}/{name}", server.trim_end_matches('/'));
         let db = filled(&At::mysql_url(&url).unwrap()).await;
         let mut tx = db.begin().await.unwrap();
-        tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail, mail_key")).await.unwrap();
+        tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail_story, mail_key"))
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         all.push(db);
     }
@@ -106,7 +108,7 @@ async fn no_list_scans() {
             assert!(found.is_empty(), "{}: counts for {scope:?}: {found:?}", db.engine());
         }
         let ids: Vec<i64> = (0..50).collect();
-        let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
+        let text = format!("SELECT id, server, story FROM mail_story WHERE id IN ({})", places(ids.len()));
         assert!(scans(&db, sql(text).bind_all(ids)).await.is_empty(), "{}: reading a page", db.engine());
     }
 }

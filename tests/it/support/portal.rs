@@ -91,6 +91,10 @@ impl Jobs for CountingJobs {
         self.run()
     }
 
+    fn reports(&self) -> BoxFuture<'_, JobEnd> {
+        self.run()
+    }
+
     fn prune(&self) -> BoxFuture<'_, JobEnd> {
         self.run()
     }
@@ -186,6 +190,7 @@ impl Portal {
             footer_company_url: None,
             keep_mails: Duration::from_secs(120 * 86_400),
             keep_lines: Duration::from_secs(14 * 86_400),
+            report_mailbox: None,
             poll_patience: Duration::from_secs(900),
         };
         let clock = Clock::by_hand(Arc::clone(&hand));

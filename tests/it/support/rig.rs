@@ -18,7 +18,7 @@ use mailcow_status::{
         event::LogLine,
         explain::Dictionary,
         mail::ServerId,
-        scan::Scan,
+        scan::{Checks, Scan},
         scope::Scope,
         time::{Clock, Millis},
     },
@@ -30,7 +30,6 @@ use mailcow_status::{
         ingestion, scans,
     },
 };
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::db::FreshDb;
@@ -113,12 +112,12 @@ impl Log {
     pub fn of(mailcow: &demo::Mailcow) -> Self {
         let history = mailcow.history();
         let lines = history.lines.into_iter();
-        let rows = history.rows.iter().map(|row| serde_json::from_str::<Box<RawValue>>(row).unwrap());
+        let mut checks = Checks::default();
         Self {
             lines: lines
                 .map(|line| (Millis::from_secs(line.time), line.program.into_owned(), line.message))
                 .collect(),
-            scans: rows.map(|row| rspamd::parse_raw(&row).unwrap()).collect(),
+            scans: history.rows.iter().map(|row| rspamd::parse(row, &mut checks).unwrap()).collect(),
         }
     }
 
@@ -139,7 +138,7 @@ impl Picture {
     pub async fn of(db: &Db) -> Self {
         let mut parts = BTreeMap::new();
         let stored: Vec<StoredMail> =
-            db.fetch(sql("SELECT id, server, story FROM mail ORDER BY id")).await.unwrap();
+            db.fetch(sql("SELECT id, server, story FROM mail_story ORDER BY id")).await.unwrap();
         let mut mails = Vec::new();
         for mail in stored.iter().map(|row| row.mail().unwrap()) {
             let text = format!("{mail:?}");
@@ -151,7 +150,7 @@ impl Picture {
         let words = |rows: Vec<(i64, i64, i64)>| rows.iter().map(|row| format!("{row:?}")).collect();
         let keys = db.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY k, mail")).await.unwrap();
         parts.insert("keys", words(keys));
-        let states = db.fetch(sql("SELECT id, id, state FROM mail ORDER BY id")).await.unwrap();
+        let states = db.fetch(sql("SELECT id, id, state FROM mail_story ORDER BY id")).await.unwrap();
         parts.insert("states", words(states));
         let scans = db.fetch(sql("SELECT id, id, 0 FROM scan ORDER BY id")).await.unwrap();
         parts.insert("scans", words(scans));
