@@ -21,6 +21,7 @@ pub mod opens;
 mod pack;
 pub mod replies;
 pub mod reports;
+pub mod samples;
 pub mod scans;
 pub mod search;
 pub mod sessions;

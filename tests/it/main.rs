@@ -13,7 +13,6 @@ mod opens;
 mod remote;
 mod report_scope;
 mod reports;
-
 mod rspamd;
 mod scope;
 mod search;
