@@ -126,7 +126,7 @@ async fn places(name: &str) -> Vec<(&'static str, Place)> {
 /// The same rows with nothing around them: what the engine itself can take.
 async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mails: Vec<(i64, i64, i64, Vec<u8>)> =
-        from.fetch(sql("SELECT id, server, state, story FROM mail ORDER BY id")).await.expect("mails");
+        from.fetch(sql("SELECT id, server, state, story FROM mail_story ORDER BY id")).await.expect("mails");
     let keys: Vec<(i64, i64, i64)> =
         from.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY mail")).await.expect("keys");
     let scans: Vec<(i64, Vec<u8>)> =
@@ -139,7 +139,7 @@ async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mut tx = to.begin().await.expect("a transaction");
     let rows =
         mails.iter().map(|(a, b, c, d)| [Value::Int(*a), Value::Int(*b), Value::Int(*c), Value::from(d)]);
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect())
+    tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &["state"], rows.collect())
         .await
         .expect("rows");
     let rows = keys.iter().map(|(a, b, c)| [Value::Int(*a), Value::Int(*b), Value::Int(*c)]);

@@ -204,7 +204,7 @@ async fn measure(db: &Db) {
     let user = Scope::mailbox("user7@domain7.example", Millis(0));
     let nobody = Scope::mailbox("nobody@domain7.example", Millis(0));
     let deep: Vec<(MailId,)> =
-        db.fetch(sql("SELECT id FROM mail ORDER BY id DESC LIMIT 1 OFFSET 99950")).await.expect("ids");
+        db.fetch(sql("SELECT id FROM mail_story ORDER BY id DESC LIMIT 1 OFFSET 99950")).await.expect("ids");
     let deep = deep.first().map_or(At::Newest, |(id,)| At::Before(*id));
     let q = |text: String| Filter { q: Some(text), ..Filter::default() };
     let plain = Filter::default;
@@ -346,7 +346,7 @@ fn main() {
             }
         };
         let db = Db::open(&place).await.expect("a database");
-        let known: Vec<(i64,)> = db.fetch(sql("SELECT COUNT(*) FROM mail")).await.expect("a count");
+        let known: Vec<(i64,)> = db.fetch(sql("SELECT COUNT(*) FROM mail_story")).await.expect("a count");
         if known == [(0,)] {
             let began = Instant::now();
             fill(&db, count).await;
@@ -357,7 +357,7 @@ fn main() {
         while search::feed(&db).await.expect("a step") {}
         println!("search index fed in {:.0} s", began.elapsed().as_secs_f64());
         measure(&db).await;
-        let known: Vec<(i64,)> = db.fetch(sql("SELECT COUNT(*) FROM mail")).await.expect("a count");
+        let known: Vec<(i64,)> = db.fetch(sql("SELECT COUNT(*) FROM mail_story")).await.expect("a count");
         sizes(&db, known.first().map_or(0, |(count,)| *count)).await;
     });
 }

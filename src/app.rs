@@ -12,13 +12,17 @@ pub use jobs::Worker;
 
 use crate::{
     config::{Config, DatabaseSettings, MysqlAddress},
-    ingest::poll::Poller,
+    ingest::{fetch::Fetcher, opens, poll::Poller},
+    metrics::{
+        collector::Collector,
+        sources::{Memory, Reach, SOURCES},
+    },
     model::{
         explain::Dictionary,
         mail::ServerId,
         time::{Clock, Millis},
     },
-    remote::{http, mailcow, mailcow::Mailcow, oauth},
+    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth},
     store::{Db, db::Place},
     web::{
         router,
@@ -30,6 +34,10 @@ use crate::{
 
 /// The one Mailcow that the settings know.
 pub const SERVER: ServerId = ServerId(1);
+/// Names of sources are looked up this often.
+const NAMES_PAUSE: Duration = Duration::from_secs(60);
+/// The pause between two turns while more names are wanted.
+const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -37,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct App {
     /// The database.
     pub db: Db,
-    /// Poll, prune and inventory.
+    /// Poll, prune, inventory and reports.
     pub worker: Arc<Worker>,
     config: Config,
     mailcow: Arc<Mailcow>,
@@ -61,7 +69,27 @@ impl App {
             longest: config.poll_interval,
             dictionary: Arc::new(Dictionary::built_in()),
         };
-        let worker = Arc::new(Worker::new(poller, config.retention, config.web.session));
+        let fetcher = Fetcher {
+            db: db.clone(),
+            mailboxes: config.reports.mailboxes.clone(),
+            authserv: config.reports.authserv.clone(),
+            limits: imap::Limits::default(),
+            clock: Clock::system(),
+        };
+        let reach = Reach {
+            db: db.clone(),
+            mailcow: Arc::clone(&mailcow),
+            server: SERVER,
+            clock: Clock::system(),
+            collector_file: config.collector_file.clone(),
+            hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
+            time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
+            started: Millis::now(),
+            memory: Memory::default(),
+        };
+        let collector = Collector::new(SOURCES, reach, db.clone(), SERVER, Clock::system());
+        let worker = Worker::new(poller, fetcher, collector, config.retention, config.web.session);
+        let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
     }
 
@@ -71,10 +99,15 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        router::serve(state, listener, stop.clone(), GRACE).await.context("the web server failed")?;
+        self.start_opens(&state, &tasks, &stop, &health);
+        router::serve(state.clone(), listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
+        // What was opened while the rest came to its end.
+        if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
+            tracing::warn!(%error, "the last opens could not be stored");
+        }
         self.db.close().await;
         Ok(())
     }
@@ -110,12 +143,78 @@ impl App {
             let worker = Arc::clone(&worker);
             async move { worker.index().await.map(|()| Next::Usual) }
         }));
+        self.start_report_workers(tasks, stop, health);
+    }
+
+    fn start_report_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
+        let worker = Arc::clone(&self.worker);
+        let reports = Job::every("reports", self.config.reports.interval);
+        tasks.spawn(run_every(reports, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                match worker.fetch_reports(&|_| ()).await? {
+                    Some(fetched) if !fetched.faults.is_empty() => {
+                        anyhow::bail!("{}", fetched.faults.join("; "))
+                    }
+                    _ => Ok(Next::Usual),
+                }
+            }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let settle = Job::every("settle", Duration::from_secs(300));
+        tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.settle_reports().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let names = Job::every("names", NAMES_PAUSE);
+        tasks.spawn(run_every(names, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move {
+                let more = worker.names().await?;
+                Ok(if more { Next::After(NAMES_BREATH) } else { Next::Usual })
+            }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let measure = Job::every("measure", Duration::from_secs(60));
+        tasks.spawn(run_every(measure, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.measure().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let roll = Job::every("roll-up", Duration::from_secs(300));
+        tasks.spawn(run_every(roll, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.roll().await.map(|()| Next::Usual) }
+        }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
             async move { worker.prune().await.map(|_| Next::Usual) }
         }));
+    }
+
+    /// Each process brings the opens that it took to the database.
+    fn start_opens(
+        &self,
+        state: &AppState,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        health: &Arc<Health>,
+    ) {
+        let (db, state) = (self.db.clone(), state.clone());
+        let job = Job::every("opens", opens::PERIOD);
+        tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
+            let (db, state) = (db.clone(), state.clone());
+            async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
+        }));
+    }
+
+    /// Where reports are to be sent, as far as the settings tell: the user of the first mailbox, when it is an address.
+    fn report_mailbox(&self) -> Option<String> {
+        let user = &self.config.reports.mailboxes.first()?.account.user;
+        user.contains('@').then(|| user.clone())
     }
 
     fn state(&self) -> anyhow::Result<AppState> {
@@ -125,7 +224,7 @@ impl App {
             browser_base: self.config.mailcow.base.clone(),
             client_id: self.config.mailcow.client_id.clone(),
             client_secret: self.config.mailcow.client_secret.clone(),
-            redirect: web.absolute("/callback"),
+            redirect: web.redirect_uri(),
             http: http_settings(&self.config),
         })
         .context("the OAuth2 client cannot be built")?;
@@ -136,6 +235,7 @@ impl App {
             trusted_proxies: web.trusted_proxies.clone(),
             sessions: web.session,
             cron_key: web.cron_key.clone(),
+            tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),
             zone: self.config.time_zone.clone(),
             logo_dark: web.branding.logo_dark.clone(),
@@ -144,6 +244,7 @@ impl App {
             footer_company_url: web.branding.company_url.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
@@ -167,6 +268,13 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
         ),
     };
     Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+/// The client for names of addresses. Without a list of name servers the portal works all the same, without names.
+fn open_dns(config: &Config) -> Option<Dns> {
+    let settings = dns::Settings { servers: config.names.servers.clone(), ..dns::Settings::default() };
+    let dns = config.names.resolve.then(|| Dns::new(&settings))?;
+    dns.inspect_err(|error| tracing::warn!(%error, "names of addresses are not looked up")).ok()
 }
 
 fn http_settings(config: &Config) -> http::Settings {

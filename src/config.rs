@@ -3,7 +3,12 @@
 //! [`settings`] declares each setting once, in a table of our own: clap's `env` reports one fault at a time and knows
 //! neither `.env` nor `NAME_FILE`. Parsing, faults, [`example`] and [`reference`] follow from the table.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -13,15 +18,23 @@ use url::Url;
 pub use self::{
     database::{DatabaseSettings, MysqlAddress, MysqlSettings},
     fault::{Fault, Faults},
+    mailboxes::ReportSettings,
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
-use crate::model::user::{RoleRules, SessionLimits};
+use crate::{
+    model::{
+        open::TrackerKey,
+        user::{RoleRules, SessionLimits},
+    },
+    store::samples::Keep,
+};
 
 mod database;
 mod dotenv;
 mod fault;
 mod kind;
+mod mailboxes;
 mod print;
 mod reader;
 mod roles;
@@ -36,14 +49,20 @@ pub struct Config {
     pub database: DatabaseSettings,
     /// How long it is kept.
     pub retention: RetentionSettings,
+    /// Where reports come from.
+    pub reports: ReportSettings,
     /// What visitors' browsers meet.
     pub web: WebSettings,
     /// Who is more than a user.
     pub roles: RoleRules,
     /// The longest pause between two polls.
     pub poll_interval: Duration,
+    /// How the names of addresses are found.
+    pub names: NameSettings,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
+    /// Where the host collector writes.
+    pub collector_file: Option<PathBuf>,
     /// The log of this program.
     pub log: LogSettings,
 }
@@ -74,6 +93,19 @@ pub struct RetentionSettings {
     pub mails: Duration,
     /// Raw log lines.
     pub lines: Duration,
+    /// DMARC and TLS reports.
+    pub reports: Duration,
+    /// What was measured.
+    pub samples: Keep,
+}
+
+/// How the names of addresses are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSettings {
+    /// Whether they are looked up at all.
+    pub resolve: bool,
+    /// Name servers; none: those of this machine.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// What visitors' browsers meet.
@@ -85,10 +117,14 @@ pub struct WebSettings {
     pub base_path: String,
     /// The address that visitors type; its path is `base_path`, or `/`. Plain http only on this very machine.
     pub public_url: Url,
+    /// The end of the redirect URI, as it is registered with Mailcow: `callback` or `callback.php`.
+    pub callback: &'static str,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
     pub cron_key: Option<SecretString>,
+    /// The key of open tracking; `None` where that is off.
+    pub tracker: Option<TrackerKey>,
     /// How long a session lives.
     pub session: SessionLimits,
     /// `en` or `de`.
@@ -162,21 +198,37 @@ impl Config {
         let database = DatabaseSettings::take(reader);
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
+        let collector_file = reader.take(&s::COLLECTOR_FILE).map(PathBuf::from);
+        let raw = reader.take(&s::RETENTION_SAMPLES);
+        let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
+        let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
+        let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let kept_reports = reader.take(&s::RETENTION_REPORTS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
         let roles = RoleRules::new(admins, domain_admins, prefix.as_deref());
         let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
+        let resolve = reader.take(&s::RESOLVE_NAMES);
+        let servers = reader.take(&s::DNS_RESOLVER).unwrap_or_default();
         let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
         let level = reader.take(&s::LOG_LEVEL);
         let format = reader.take(&s::LOG_FORMAT);
         Some(Self {
             mailcow: mailcow?,
             database: database?,
-            retention: RetentionSettings { mails: mails?, lines: lines? },
+            retention: RetentionSettings {
+                mails: mails?,
+                lines: lines?,
+                reports: kept_reports?,
+                samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
+            },
+            collector_file,
+            reports: reports?,
             web: web?,
             roles,
             poll_interval: poll_interval?,
+            names: NameSettings { resolve: resolve?, servers },
             time_zone,
             log: LogSettings { level: level?, format: format? },
         })
@@ -210,13 +262,22 @@ impl WebSettings {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 
+    /// Where Mailcow sends browsers back to, exactly as registered there.
+    pub fn redirect_uri(&self) -> String {
+        self.absolute(&format!("/{}", self.callback))
+    }
+
     fn take(reader: &mut Reader, mailcow: Option<&Url>) -> Option<Self> {
+        let php = reader.has(&s::DB_HOST) && !reader.has(&s::PUBLIC_URL) && !reader.has(&s::BASE_PATH);
+        let callback =
+            reader.take(&s::MAILCOW_CALLBACK).unwrap_or(if php { "callback.php" } else { "callback" });
         let session_idle = reader.take(&s::SESSION_IDLE);
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
+        let tracker = take_tracker(reader);
         let default_lang = reader.take(&s::DEFAULT_LANG);
         let branding = Branding {
             logo_dark: reader.take(&s::LOGO_DARK),
@@ -229,13 +290,30 @@ impl WebSettings {
             listen: listen?,
             base_path,
             public_url,
+            callback,
             trusted_proxies,
             cron_key,
+            tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,
             branding,
         })
     }
+}
+
+/// `OPEN_TRACKING` and `TRACKER_KEY`, the one of which needs the other.
+fn take_tracker(reader: &mut Reader) -> Option<TrackerKey> {
+    let wished = reader.take(&s::OPEN_TRACKING) == Some(true);
+    let given = reader.has(&s::TRACKER_KEY);
+    let key = reader.take(&s::TRACKER_KEY).and_then(TrackerKey::new);
+    if given && key.is_none() {
+        let remedy = "Take the output of: openssl rand -hex 32";
+        reader.fault("TRACKER_KEY", "is shorter than 32 characters", remedy);
+    } else if wished && !given {
+        let remedy = "Set TRACKER_KEY to the output of openssl rand -hex 32, or OPEN_TRACKING to NO.";
+        reader.fault("OPEN_TRACKING", "is YES, but TRACKER_KEY is not set", remedy);
+    }
+    key.filter(|_| wished)
 }
 
 /// `PUBLIC_URL` and `BASE_PATH`, each of which may follow from the other.

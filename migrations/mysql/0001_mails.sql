@@ -1,7 +1,8 @@
 -- Mails, the keys by which they are found, the log itself, and how far it was read.
 
 -- One mail. id: see model::mail::MailId (orders by time). state: status + 16 * direction.
-CREATE TABLE IF NOT EXISTS mail (
+-- Not called mail: so the PHP app calls a table of its own, which may stand in the same database.
+CREATE TABLE IF NOT EXISTS mail_story (
     id     BIGINT PRIMARY KEY,
     server SMALLINT NOT NULL,
     state  TINYINT NOT NULL,

@@ -1,13 +1,14 @@
 -- Mails, the keys by which they are found, the log itself, and how far it was read.
 
 -- One mail. id: see model::mail::MailId (orders by time). state: status + 16 * direction.
-CREATE TABLE mail (
+-- Not called mail: so the PHP app calls a table of its own, which may stand in the same database.
+CREATE TABLE mail_story (
     id     INTEGER PRIMARY KEY,
     server INTEGER NOT NULL,
     state  INTEGER NOT NULL,
     story  BLOB NOT NULL
 );
-CREATE INDEX mail_state ON mail (state, id);
+CREATE INDEX mail_state ON mail_story (state, id);
 
 -- Where a mail is listed: hashes of addresses, domains, queue and message ids (store::keys).
 -- A hash only narrows; what it finds is compared exactly before it is shown.

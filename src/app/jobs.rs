@@ -1,5 +1,5 @@
-//! The jobs: poll, inventory, prune. Each runs under a lease in the database, so that two processes (or a cron
-//! call and the schedule) never run one twice, and a killed run blocks nobody for long.
+//! The jobs: poll, inventory, reports, names, measure, prune. Each runs under a lease in the database, so that two
+//! processes (or a cron call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -13,12 +13,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::RetentionSettings,
     ingest::{
-        inventory,
+        fetch::{Fetched, Fetcher, Progress},
+        inventory, names,
         poll::{Polled, Poller},
         quarantine,
     },
+    metrics::{collector::Collector, sources::Reach},
     model::{time::Millis, user::SessionLimits},
-    store::{self, Db, audit, ingestion, lease, lines, mails, search, sessions},
+    remote::dns::Dns,
+    store::{
+        self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions, tls_reports,
+        unreadable,
+    },
     web::state::{JobEnd, Jobs},
 };
 
@@ -35,21 +41,38 @@ const QUARANTINE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// Runs the jobs of one Mailcow.
 pub struct Worker {
     poller: Poller,
+    fetcher: Fetcher,
+    collector: Collector<Reach>,
     retention: RetentionSettings,
     sessions: SessionLimits,
     holder: String,
+    /// Asks for the names of addresses; `None`: they are not looked up.
+    dns: Option<Dns>,
     /// When the quarantine was last read, in milliseconds since the epoch.
     quarantine_at: AtomicI64,
 }
 
 impl Worker {
     /// A worker with a name of its own among all processes that share the database.
-    pub fn new(poller: Poller, retention: RetentionSettings, sessions: SessionLimits) -> Self {
+    pub fn new(
+        poller: Poller,
+        fetcher: Fetcher,
+        collector: Collector<Reach>,
+        retention: RetentionSettings,
+        sessions: SessionLimits,
+    ) -> Self {
         let mut noise = [0_u8; 8];
         // Without randomness, the process id and the moment still tell processes apart.
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
-        Self { poller, retention, sessions, holder, quarantine_at: AtomicI64::new(0) }
+        let quarantine_at = AtomicI64::new(0);
+        Self { poller, fetcher, collector, retention, sessions, holder, dns: None, quarantine_at }
+    }
+
+    /// The same worker, which looks up names of addresses.
+    #[must_use]
+    pub fn resolving(self, dns: Option<Dns>) -> Self {
+        Self { dns, ..self }
     }
 
     /// Polls once; `None` when somebody else does at present.
@@ -79,6 +102,25 @@ impl Worker {
         }
     }
 
+    /// Looks for reports in the mailboxes; `None` when somebody else does at present.
+    pub async fn fetch_reports(
+        &self,
+        watcher: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> anyhow::Result<Option<Fetched>> {
+        let Some(held) = Held::take(&self.poller.db, "reports", &self.holder).await? else { return Ok(None) };
+        let fetched = self.fetcher.run(watcher).await;
+        held.release().await;
+        Ok(Some(fetched?))
+    }
+
+    /// Takes in what another program, as dmarcts-report-parser, has written into the tables of reports.
+    pub async fn settle_reports(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "settle", &self.holder).await? else { return Ok(()) };
+        let settled = reports::settle(&self.poller.db).await;
+        held.release().await;
+        settled.map(drop).context("reports that another program wrote")
+    }
+
     /// Looks at Mailcow's mailboxes, aliases and domain admins.
     pub async fn inventory(&self) -> anyhow::Result<()> {
         let Some(held) = Held::take(&self.poller.db, "inventory", &self.holder).await? else { return Ok(()) };
@@ -106,6 +148,28 @@ impl Worker {
         Ok(())
     }
 
+    /// Begins the sources that are due; each is claimed by itself, so no lease is needed.
+    pub async fn measure(&self) -> anyhow::Result<()> {
+        self.collector.begin().await.map(drop).context("the collector")
+    }
+
+    /// Rolls up what was measured.
+    pub async fn roll(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "roll-up", &self.holder).await? else { return Ok(()) };
+        let rolled = samples::roll(&self.poller.db, Millis::now()).await;
+        held.release().await;
+        rolled.context("the roll-ups of what was measured")
+    }
+
+    /// Looks up names of sources, if that is wanted; true when more are waiting.
+    pub async fn names(&self) -> anyhow::Result<bool> {
+        let Some(dns) = &self.dns else { return Ok(false) };
+        let Some(held) = Held::take(&self.poller.db, "names", &self.holder).await? else { return Ok(false) };
+        let looked = names::refresh(&self.poller.db, dns, Millis::now()).await;
+        held.release().await;
+        Ok(looked.context("the names of sources")? == names::TURN)
+    }
+
     /// Removes what is past its retention; false when somebody else does at present.
     pub async fn prune(&self) -> anyhow::Result<bool> {
         let Some(held) = Held::take(&self.poller.db, "prune", &self.holder).await? else { return Ok(false) };
@@ -121,13 +185,25 @@ impl Worker {
             let mut tx = db.begin().await?;
             let more_mails = mails::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
+            let more_opens = opens::prune(&mut tx, now.minus(self.retention.mails)).await?;
+            let before = now.minus(self.retention.reports);
+            let more_reports = reports::prune(&mut tx, before).await?;
+            let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
+            let more_unreadable = unreadable::prune(&mut tx, before).await?;
             tx.commit().await?;
-            if !(more_mails || more_lines) {
+            if !(more_mails
+                || more_lines
+                || more_opens
+                || more_reports
+                || more_tls_reports
+                || more_unreadable)
+            {
                 break;
             }
             // Between two pieces, pollers and visitors get their turn.
             tokio::task::yield_now().await;
         }
+        samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
         audit::prune(&mut tx, now).await?;
@@ -143,6 +219,18 @@ impl Jobs for Worker {
                 Ok(None) => JobEnd::Busy,
                 Ok(Some(polled)) if polled.faults.is_empty() => JobEnd::Done,
                 Ok(Some(polled)) => JobEnd::Failed(polled.faults.join("; ")),
+                Err(error) => JobEnd::Failed(format!("{error:#}")),
+            }
+        }
+        .boxed()
+    }
+
+    fn reports(&self) -> BoxFuture<'_, JobEnd> {
+        async {
+            match self.fetch_reports(&|_| ()).await {
+                Ok(None) => JobEnd::Busy,
+                Ok(Some(fetched)) if fetched.faults.is_empty() => JobEnd::Done,
+                Ok(Some(fetched)) => JobEnd::Failed(fetched.faults.join("; ")),
                 Err(error) => JobEnd::Failed(format!("{error:#}")),
             }
         }

@@ -1,19 +1,23 @@
 //! `mailcow-status demo`: everything works in a browser, with a simulated Mailcow inside this program. The portal
 //! reaches it over real HTTP, with the very code that a real Mailcow meets.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::serve::{runtime, start_log, stop_on_signal};
 use crate::{
     app::App,
     config::Config,
-    demo::{Mailcow, Options},
+    demo::{Mailcow, Options, reports},
     model::time::Millis,
+    store::Db,
 };
+
+/// The pause between two fresh reports.
+const REPORT_PAUSE: Duration = Duration::from_secs(180);
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -59,6 +63,9 @@ async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()
     options.redirect_uris = vec![format!("http://{portal}/callback")];
     let mailcow = Arc::new(Mailcow::new(options));
     let keys = mailcow.keys.clone();
+    let names = UdpSocket::bind(SocketAddr::new(portal.ip(), 0)).await?;
+    let resolver = names.local_addr()?;
+    tokio::spawn(reports::name_server().serve(names, stop.clone()));
     let simulation = tokio::spawn(Arc::clone(&mailcow).serve(mailcow_listener, stop.clone()));
 
     let settings = [
@@ -73,6 +80,7 @@ async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()
         ("LISTEN", portal.to_string()),
         ("POLL_INTERVAL", "5s".to_owned()),
         ("CRON_KEY", "demo".to_owned()),
+        ("DNS_RESOLVER", resolver.to_string()),
         ("TIME_ZONE", "Europe/Berlin".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
@@ -81,10 +89,26 @@ async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()
     start_log(config.log);
     let app = App::build(config).await?;
     welcome(portal, args);
+    tokio::spawn(receive_reports(app.db.clone(), args.seed, stop.clone()));
     let served = app.serve(listener, stop.clone()).await;
     stop.cancel();
     simulation.await??;
     served
+}
+
+/// Lets the reports of the past come in, and then a fresh one every few minutes.
+async fn receive_reports(db: Db, seed: u64, stop: CancellationToken) {
+    let mut taken = reports::deliver_past(&db, seed, Millis::now()).await;
+    for number in 0.. {
+        if let Err(error) = &taken {
+            tracing::warn!(%error, "a report of the simulation could not be taken");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(REPORT_PAUSE) => {}
+        }
+        taken = reports::deliver(&db, &reports::fresh(seed, number, Millis::now())).await;
+    }
 }
 
 fn welcome(portal: SocketAddr, args: &DemoArgs) {
@@ -98,7 +122,8 @@ fn welcome(portal: SocketAddr, args: &DemoArgs) {
     println!("  carla@beta.test        a user of another domain");
     println!();
     println!(
-        "{} mails of the last 14 days are being read; new ones keep coming. Ctrl-C ends it.",
-        args.mails
+        "{} mails of the last 14 days and the reports of {} days are being read; new ones keep coming. Ctrl-C ends it.",
+        args.mails,
+        reports::DAYS
     );
 }

@@ -2,9 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod collect;
 pub mod demo;
 pub mod explain;
 pub mod import_log;
+pub mod import_reports;
 pub mod jobs;
 pub mod login_link;
 pub mod serve;
@@ -28,15 +30,21 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Poll Mailcow's logs once, as `serve` does by itself
     Update,
+    /// Look for reports in the mailboxes once, as `serve` does by itself
+    FetchReports,
     /// Remove what is past its retention, as `serve` does by itself
     Prune,
+    /// Look at the mail host and write what is seen to a file, for the portal and for Zabbix; needs no settings
+    Collect(collect::CollectArgs),
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
+    /// Read DMARC and TLS reports from files
+    ImportReports(import_reports::ImportReportsArgs),
     /// Say what a reply of another mail server means
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
     LoginLink(login_link::LoginLinkArgs),
-    /// Print an example of .env, or the reference of all settings
+    /// Print an example of .env, or the reference of all settings or of all metrics
     Settings(settings::SettingsArgs),
 }
 
@@ -47,9 +55,13 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve => serve::run(),
         Command::Demo(args) => demo::run(args),
         Command::Update => jobs::update(out),
+        Command::FetchReports => jobs::fetch_reports(out),
         Command::Prune => jobs::prune(out),
+        Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
+        Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
+        Command::ImportReports(args) => import_reports::storing::run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),

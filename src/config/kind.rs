@@ -32,20 +32,33 @@ pub const SECRET: Kind<SecretString> = Kind {
     parse: |text| Ok(text.into()),
 };
 /// PEM certificates. Not secret, but too long to be repeated in a fault.
-pub const CERTIFICATES: Kind<String> =
-    Kind { form: "certificates in PEM form, best by MAILCOW_CA_FILE", secret: true, parse: certificates };
+pub const CERTIFICATES: Kind<String> = Kind {
+    form: "certificates in PEM form, best as a file, by the same name with _FILE",
+    secret: true,
+    parse: certificates,
+};
 /// Rows of a log page.
 pub const ROWS: Kind<u32> = open("a number of rows from 1 to 100000", number::<1, 100_000>);
 /// Whole days.
 pub const DAYS: Kind<Duration> = open("a number of days from 1 to 36500", days);
 /// A pause between polls.
 pub const POLL_PAUSE: Kind<Duration> = open("a time from 5s to 1h, as 30s or 5m", span::<5, 3600>);
+/// A pause between looks into mailboxes.
+pub const REPORT_PAUSE: Kind<Duration> = open("a time from 1m to 7d, as 30m or 6h", span::<60, 604_800>);
+/// A port of TCP.
+pub const PORT: Kind<u16> = open("a port from 1 to 65535", |text| {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is no port".to_owned())
+});
 /// The life of a session.
 pub const SESSION: Kind<Duration> = open("a time from 1m to 365d, as 30m, 12h or 7d", span::<60, 31_536_000>);
 /// The Mailcow server.
 pub const MAILCOW: Kind<Url> = open("the host name of your Mailcow, with :port if it is not 443", mailcow);
 /// The portal's own address.
 pub const PUBLIC_URL: Kind<Url> = open("the https address that visitors type", public_url);
+/// The end of a redirect URI that the portal answers at.
+pub const CALLBACK: Kind<&'static str> = open("callback or callback.php", |text| {
+    one_of(text, &[("callback", "callback"), ("callback.php", "callback.php")])
+});
 /// A path prefix.
 pub const BASE_PATH: Kind<String> = open("a path of letters, digits and - _ . ~ between slashes", base_path);
 /// A socket address.
@@ -54,6 +67,14 @@ pub const LISTEN: Kind<SocketAddr> = open("an IP address and a port", |text| {
 });
 /// Networks.
 pub const NETWORKS: Kind<Vec<IpNet>> = open("networks separated by commas", networks);
+/// Name servers.
+pub const RESOLVERS: Kind<Vec<SocketAddr>> = open("IP addresses, each with :port if it is not 53", resolvers);
+/// On or off.
+pub const SWITCH: Kind<bool> = open("on or off", |text| {
+    let on = ["on", "yes", "true", "1"].map(|word| (word, true));
+    let off = ["off", "no", "false", "0"].map(|word| (word, false));
+    one_of(text, &[on, off].concat())
+});
 /// A language that the texts exist in.
 pub const LANGUAGE: Kind<String> =
     open("en or de", |text| one_of(text, &[("en", "en".into()), ("de", "de".into())]));
@@ -81,12 +102,14 @@ pub const LOG_LEVEL: Kind<tracing::Level> = open("error, warn, info, debug or tr
 pub const LOG_FORMAT: Kind<LogFormat> =
     open("text or json", |text| one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
 
-fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+/// The value of a word, whatever its case.
+pub fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
     found.map(|(_, value)| value.clone()).ok_or_else(|| "is not among the known words".to_owned())
 }
 
-fn one_line(text: &str) -> Result<String, String> {
+/// A text without control characters.
+pub fn one_line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("contains a line end or another control character".to_owned());
     }
@@ -198,6 +221,15 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
+fn resolvers(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let parts = text.split([',', ' ', '\t', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    let server = |part: &str| {
+        let alone = part.parse::<std::net::IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        part.parse().or(alone).map_err(|_| format!("contains {part:?}, which is no IP address"))
+    };
+    parts.map(server).collect()
+}
+
 fn logo(text: &str) -> Result<String, String> {
     if text.contains(':') { link(text) } else { one_line(text) }
 }
@@ -278,5 +310,19 @@ mod tests {
         let read = networks("10.0.0.0/8, ::1").unwrap();
         assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
         assert!(networks("10.0.0.0/33").is_err() && networks("all").is_err());
+    }
+
+    #[test]
+    fn name_servers_are_addresses_and_switches_are_words() {
+        let read = resolvers("127.0.0.1:5353, ::1 [fd00::53]:54\t192.0.2.1").unwrap();
+        let shown: Vec<String> = read.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1:5353", "[::1]:53", "[fd00::53]:54", "192.0.2.1:53"]);
+        for text in ["dns.example", "192.0.2.1:x", "192.0.2.1:99999", "https://192.0.2.1"] {
+            assert!(resolvers(text).is_err(), "{text}");
+        }
+        let switch = SWITCH.parse;
+        assert!(["on", "Yes", "TRUE", "1"].iter().all(|text| switch(text) == Ok(true)));
+        assert!(["off", "No", "false", "0"].iter().all(|text| switch(text) == Ok(false)));
+        assert!(switch("maybe").is_err());
     }
 }

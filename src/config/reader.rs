@@ -40,8 +40,19 @@ impl<'a> Reader<'a> {
 
     /// The value of a setting: as given, or its default. `None` when it is optional and not set, or faulty.
     pub fn take<T>(&mut self, setting: &Setting<T>) -> Option<T> {
+        let names: Vec<String> = setting.entry.names().map(str::to_owned).collect();
+        self.take_named(setting, &names)
+    }
+
+    /// As [`Reader::take`], of the mailbox of this number.
+    pub fn take_nth<T>(&mut self, setting: &Setting<T>, number: u8) -> Option<T> {
+        self.take_named(setting, &[setting.entry.nth_name(number)])
+    }
+
+    fn take_named<T>(&mut self, setting: &Setting<T>, names: &[String]) -> Option<T> {
         let entry = &setting.entry;
-        let Some((name, given)) = self.given(entry)? else {
+        self.taken.insert(entry.name);
+        let Some((name, given)) = self.given(names)? else {
             return match entry.need {
                 // A test parses every default.
                 Need::Default(default) => (setting.parse)(default).ok(),
@@ -63,10 +74,16 @@ impl<'a> Reader<'a> {
 
     /// Whether the setting is given anywhere, sound or not.
     pub fn has<T>(&self, setting: &Setting<T>) -> bool {
-        setting
-            .entry
-            .names()
-            .any(|name| self.values.contains_key(name) || self.values.contains_key(&format!("{name}_FILE")))
+        setting.entry.names().any(|name| self.is_set(name))
+    }
+
+    /// As [`Reader::has`], of the mailbox of this number.
+    pub fn has_nth<T>(&self, setting: &Setting<T>, number: u8) -> bool {
+        self.is_set(&setting.entry.nth_name(number))
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name) || self.values.contains_key(&format!("{name}_FILE"))
     }
 
     /// Adds a fault that only shows when several settings are seen together.
@@ -84,13 +101,12 @@ impl<'a> Reader<'a> {
         &self.taken
     }
 
-    /// Name and text of the first of the setting's names that is set, directly or by file.
+    /// Name and text of the first of a setting's names that is set, directly or by file.
     /// The outer `None` means that it was set and is faulty.
-    fn given(&mut self, entry: &Entry) -> Option<Option<(String, String)>> {
-        self.taken.insert(entry.name);
-        for name in entry.names() {
+    fn given(&mut self, names: &[String]) -> Option<Option<(String, String)>> {
+        for name in names {
             let file = format!("{name}_FILE");
-            match (self.values.get(name).cloned(), self.values.get(&file).cloned()) {
+            match (self.values.get(name.as_str()).cloned(), self.values.get(&file).cloned()) {
                 (None, None) => {}
                 (Some(text), None) => return Some(Some((name.to_owned(), text))),
                 (None, Some(path)) => return self.content(file, &path).map(Some),

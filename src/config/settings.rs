@@ -11,8 +11,10 @@ use super::{
     LogFormat,
     database::{self, DatabaseSettings, MysqlAddress},
     kind::{self, Kind},
+    mailboxes,
     roles::{self, DomainAdmin},
 };
+use crate::{ingest::fetch::After, remote::imap::Security};
 
 /// What is declared about a setting, whatever its type.
 pub struct Entry {
@@ -62,6 +64,14 @@ impl Entry {
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
+
+    /// The name for the mailbox of this number: `IMAP_HOST`, `IMAP_2_HOST`, ….
+    pub fn nth_name(&self, number: u8) -> String {
+        match self.name.split_once('_') {
+            Some((room, rest)) if number > 1 => format!("{room}_{number}_{rest}"),
+            _ => self.name.to_owned(),
+        }
+    }
 }
 
 macro_rules! settings {
@@ -101,11 +111,16 @@ settings! {
         MAILCOW_DOMAIN: Url = kind::MAILCOW, Required "mail.example.org";
 
         /// Client id of the OAuth2 app in Mailcow (System, Configuration, Access, OAuth2 apps). Its redirect URI is
-        /// `PUBLIC_URL` followed by `/callback`.
+        /// `PUBLIC_URL` followed by `/` and `MAILCOW_CALLBACK`.
         MAILCOW_CLIENT_ID: String = kind::TEXT, Required "1a2b3c4d5e6f";
 
         /// Client secret of the same OAuth2 app.
         MAILCOW_CLIENT_SECRET: SecretString = kind::SECRET, Required "";
+
+        /// The end of the redirect URI that is registered with that app: `callback`, or `callback.php` as the PHP app had it.
+        /// Not set, it is `callback`; but `callback.php` with a settings file of the PHP app, which is known by `DB_HOST`
+        /// without `PUBLIC_URL` and `BASE_PATH`.
+        MAILCOW_CALLBACK: &'static str = kind::CALLBACK, Optional "callback.php";
 
         /// API key of Mailcow. The read-only key is enough; this program never changes anything in Mailcow. Mailcow must
         /// allow the address of this machine for that key.
@@ -150,6 +165,61 @@ settings! {
         RETENTION_LINES: Duration = kind::DAYS, Default "14";
     }
 
+    "Reports" {
+        /// Host of the mailbox that DMARC and TLS reports come to. Not set, it is `MAILCOW_DOMAIN` where `IMAP_USER` is
+        /// set; without either, no reports are fetched. More mailboxes: `IMAP_2_HOST`, `IMAP_2_USER` and so on, up to
+        /// `IMAP_9_`; each of the settings `IMAP_…` exists for each of them.
+        IMAP_HOST: String = mailboxes::HOST, Optional "mail.example.org";
+
+        /// Login name of that mailbox.
+        IMAP_USER: String = kind::TEXT, Optional "dmarc@example.org";
+
+        /// Its password. An app password of Mailcow that allows IMAP only is best.
+        IMAP_PASS: SecretString = kind::SECRET, Optional "";
+
+        /// How the connection is encrypted; `plain` only to this very machine. Certificates are always verified.
+        IMAP_TLS: Security = mailboxes::SECURITY, Default "tls";
+
+        /// Port. Not set, it is 993 with `tls`, else 143.
+        IMAP_PORT: u16 = kind::PORT, Optional "993";
+
+        /// Further root certificates that the server's own may be signed with. Mostly given as a file: `IMAP_CA_FILE`.
+        IMAP_CA: String = kind::CERTIFICATES, Optional "";
+
+        /// Folders that are read. Other mail programs may use them, too: what they mark as read makes no difference.
+        IMAP_FOLDER: Vec<String> = mailboxes::FOLDERS, Default "INBOX";
+
+        /// What becomes of a mail once all its reports are in the database: `keep` it as it is, `move:FOLDER`, or `delete`
+        /// it. Mails without reports, and those that could not be read, are left alone in any case. A server without
+        /// UIDPLUS (RFC 4315) marks what is to go, and leaves it to others to expunge.
+        IMAP_AFTER: After = mailboxes::AFTER, Default "keep";
+
+        /// The pause between two looks into the mailboxes.
+        REPORT_INTERVAL: Duration = kind::REPORT_PAUSE, Default "6h";
+
+        /// Names under which your mail servers write `Authentication-Results`. Only what they found out about the sender of
+        /// a report counts. Not set, it is `MAILCOW_DOMAIN` and each `IMAP_HOST`.
+        REPORT_AUTHSERV: Vec<String> = mailboxes::HOSTS, Optional "mail.example.org";
+
+        /// For how many days reports are kept.
+        RETENTION_REPORTS: Duration = kind::DAYS, Default "400";
+    }
+
+    "What is measured" {
+        /// The file that `mailcow-status collect` (or the collector of the Zabbix package) writes on the mail host. Not set,
+        /// what only the host can tell is not in use.
+        COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
+
+        /// For how many days each single change of a metric is kept.
+        RETENTION_SAMPLES: Duration = kind::DAYS, Default "2";
+
+        /// For how many days the roll-ups of five minutes are kept.
+        RETENTION_SAMPLES_5M: Duration = kind::DAYS, Default "30";
+
+        /// For how many days the roll-ups of an hour and of a day are kept.
+        RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+    }
+
     "Who may see what" {
         /// Addresses of those who see everything, separated by commas. They must be mailboxes, because only mailboxes can
         /// log in.
@@ -170,8 +240,8 @@ settings! {
         /// A login ends after this time in any case.
         SESSION_MAX: Duration = kind::SESSION, Default "7d";
 
-        /// Key for `/cron/update` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not set, these
-        /// addresses refuse everybody; the program keeps its own schedule and does not need them.
+        /// Key for `/cron/update`, `/cron/dmarc` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not
+        /// set, these addresses refuse everybody; the program keeps its own schedule and does not need them.
         CRON_KEY: SecretString = kind::SECRET, Optional "";
     }
 
@@ -190,6 +260,24 @@ settings! {
         /// Networks of the proxies in front of this program, separated by commas. Only what they say in `X-Forwarded-For`
         /// is believed. Not set, nobody is believed.
         TRUSTED_PROXIES: Vec<IpNet> = kind::NETWORKS, Optional "172.22.1.0/24, fd4d:6169:6c63:6f77::/64";
+    }
+
+    "Open tracking" {
+        /// `YES` counts when mails are opened: mails of mailboxes that have the Mailcow attribute `OPEN_TRACKING=YES`, and
+        /// single mails with the header `X-Track-Opens: yes`. Needs `TRACKER_KEY`, and the Lua file for Rspamd.
+        OPEN_TRACKING: bool = kind::SWITCH, Default "NO";
+
+        /// The secret that this program and Rspamd share, 32 characters or more, for example from `openssl rand -hex 32`.
+        TRACKER_KEY: SecretString = kind::SECRET, Optional "";
+    }
+
+    "Names of hosts" {
+        /// Whether the host names of addresses in reports are looked up by reverse DNS. It happens in the background; names
+        /// are kept for a week.
+        RESOLVE_NAMES: bool = kind::SWITCH, Default "on";
+
+        /// Name servers to ask, separated by commas. Not set, those of this machine (`/etc/resolv.conf`).
+        DNS_RESOLVER: Vec<SocketAddr> = kind::RESOLVERS, Optional "172.22.1.254";
     }
 
     "Look" {

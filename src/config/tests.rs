@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::{roles::DomainAdmin, settings::SECTIONS, *};
+use crate::{ingest::fetch::After, remote::imap::Security};
 
 const LEAST: &str = "MAILCOW_DOMAIN=mail.example.org\nMAILCOW_CLIENT_ID=id\nMAILCOW_CLIENT_SECRET=hush1\nMAILCOW_API_KEY=hush2\n";
 
@@ -66,7 +67,21 @@ FOOTER_COMPANY_URL=https://example.org
     assert_eq!(config.retention.mails, Duration::from_secs(30 * 86_400));
     assert!(config.web.cron_key.is_none(), "an empty key must not open the cron addresses");
     assert_eq!(config.web.branding.logo_dark, None);
-    assert_eq!(config.web.absolute("/callback.php"), "https://mail.example.org/status/callback.php");
+    assert_eq!(config.web.redirect_uri(), "https://mail.example.org/status/callback.php");
+}
+
+#[test]
+fn the_redirect_uri_is_that_of_the_php_app_only_with_its_file_or_on_wish() {
+    let database = "DB_HOST=mysql\nDB_DATABASE=d\nDB_USER=u\nDB_PASSWORD=p\n";
+    let end = |more: &str| {
+        let uri = from(more).unwrap().web.redirect_uri();
+        uri.rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(end(""), "callback");
+    assert_eq!(end(database), "callback.php");
+    assert_eq!(end(&format!("{database}BASE_PATH=/status\n")), "callback");
+    assert_eq!(end(&format!("{database}MAILCOW_CALLBACK=callback\n")), "callback");
+    assert_eq!(end("MAILCOW_CALLBACK=callback.php\n"), "callback.php");
 }
 
 #[test]
@@ -192,6 +207,48 @@ fn public_address_and_base_path_follow_from_each_other() {
 }
 
 #[test]
+fn mailboxes_of_reports_are_numbered_and_fall_back_on_the_mailcow() {
+    assert!(from("").unwrap().reports.mailboxes.is_empty(), "nobody's mail is read unasked");
+    let text = "IMAP_USER=dmarc@a.test\nIMAP_PASS=hush5\nIMAP_FOLDER=INBOX, Reports\nIMAP_AFTER=move:Done\n\
+                IMAP_3_HOST=mail.b.test\nIMAP_3_USER=tls@b.test\nIMAP_3_PASS=hush6\nIMAP_3_TLS=starttls\n\
+                IMAP_3_AFTER=delete\nREPORT_INTERVAL=30m";
+    let reports = from(text).unwrap().reports;
+    let [first, third] = &reports.mailboxes[..] else { panic!("{:?}", reports.mailboxes) };
+    assert_eq!(first.account.name(), "dmarc@a.test at mail.example.org");
+    assert_eq!((first.account.port, first.account.security), (993, Security::Tls));
+    assert_eq!(
+        (&first.folders[..], &first.after),
+        (&["INBOX".to_owned(), "Reports".to_owned()][..], &After::Move("Done".into()))
+    );
+    assert_eq!((third.account.host.as_str(), third.account.port), ("mail.b.test", 143));
+    assert_eq!((third.account.security, &third.after), (Security::StartTls, &After::Delete));
+    assert_eq!(reports.interval, Duration::from_secs(1800));
+    assert_eq!(reports.authserv, ["mail.b.test", "mail.example.org"]);
+    assert!(!format!("{reports:?}").contains("hush"), "{reports:?}");
+    // What anybody could write under Authentication-Results proves nothing.
+    let local = "MAILCOW_DOMAIN=http://127.0.0.1:1\nIMAP_HOST=localhost\nIMAP_USER=x\nIMAP_PASS=y";
+    assert!(from(local).unwrap().reports.authserv.is_empty());
+    assert_eq!(from("REPORT_AUTHSERV=MX.a.test, b.test").unwrap().reports.authserv, ["mx.a.test", "b.test"]);
+}
+
+#[test]
+fn a_mailbox_of_reports_that_is_half_set_is_a_fault() {
+    for (text, name) in [
+        ("IMAP_HOST=mail.a.test\nIMAP_USER=x", "IMAP_PASS: is not set"),
+        ("IMAP_HOST=mail.a.test\nIMAP_PASS=x", "IMAP_USER: is not set"),
+        ("IMAP_2_HOST=mail.a.test\nIMAP_2_USER=x", "IMAP_2_PASS: is not set"),
+        ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_AFTER=move:INBOX", "IMAP_AFTER: moves to \"INBOX\""),
+        ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_AFTER=burn", "IMAP_AFTER: \"burn\" is not among"),
+        ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_HOST=mail a", "IMAP_HOST: \"mail a\" is no host name"),
+        ("IMAP_2_USER=x\nIMAP_2_PASS=y\nIMAP_2_TLS=none", "IMAP_2_TLS: \"none\" is not among"),
+        ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_PORT=0", "IMAP_PORT: \"0\" is no port"),
+    ] {
+        let told = faults(text);
+        assert!(told.len() == 1 && told[0].starts_with(name), "{told:?}");
+    }
+}
+
+#[test]
 fn sessions_have_both_limits() {
     let session = from("SESSION_MAX=1h").unwrap().web.session;
     assert_eq!((session.idle, session.absolute), (Duration::from_secs(12 * 3600), Duration::from_secs(3600)));
@@ -233,7 +290,11 @@ fn the_example_file_is_sound() {
         })
         .flat_map(|line| [line, "\n"])
         .collect();
-    let config = Config::load(std::iter::empty(), Some(&format!("{on}\n{LEAST}DB_PASSWORD=x\n")), no_files);
+    let config = Config::load(
+        std::iter::empty(),
+        Some(&format!("{on}\n{LEAST}DB_PASSWORD=x\nIMAP_PASS=x\n")),
+        no_files,
+    );
     assert!(config.unwrap().roles.needs_live_domains("bob@b.test"));
 }
 
@@ -250,5 +311,28 @@ fn committed_example_and_reference_are_those_of_the_code() {
             "{} is stale: run the tests once with MAILCOW_STATUS_WRITE=1",
             path.display()
         );
+    }
+}
+
+#[test]
+fn open_tracking_needs_a_key_that_nobody_guesses() {
+    let with = |more: &str| {
+        let minimal =
+            "MAILCOW_DOMAIN=m.test\nMAILCOW_CLIENT_ID=a\nMAILCOW_CLIENT_SECRET=b\nMAILCOW_API_KEY=c\n";
+        Config::load(std::iter::empty(), Some(&format!("{minimal}{more}")), |_| unreachable!())
+    };
+    let key = "TRACKER_KEY=0123456789abcdef0123456789abcdef\n";
+    assert!(with("").unwrap().web.tracker.is_none());
+    assert!(with(key).unwrap().web.tracker.is_none(), "off unless it is switched on");
+    assert!(with(&format!("OPEN_TRACKING=yes\n{key}")).unwrap().web.tracker.is_some());
+    for (wrong, named) in [
+        ("OPEN_TRACKING=YES", "OPEN_TRACKING"),
+        ("TRACKER_KEY=hush", "TRACKER_KEY"),
+        ("OPEN_TRACKING=perhaps", "OPEN_TRACKING"),
+    ] {
+        let faults = with(wrong).unwrap_err();
+        assert_eq!(faults.0.len(), 1, "{faults}");
+        assert_eq!(faults.0[0].name, named);
+        assert!(!faults.to_string().contains("hush"), "{faults}");
     }
 }

@@ -7,10 +7,12 @@
 
 mod api;
 mod book;
+mod dns;
 mod json;
 mod oauth;
 mod objects;
 mod pages;
+pub mod reports;
 mod rng;
 mod session;
 mod state;
@@ -33,6 +35,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::time::Millis;
+pub use dns::NameServer;
 pub use rng::Rng;
 use state::State;
 pub use state::{Call, Fault, History};

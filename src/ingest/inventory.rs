@@ -11,7 +11,7 @@ use crate::{
     remote::{
         self,
         mailcow::Mailcow,
-        objects::{Alias, AliasDomain},
+        objects::{Alias, AliasDomain, Domain},
     },
     store::{
         self,
@@ -54,6 +54,8 @@ struct Answers {
     mailboxes: Vec<remote::objects::Mailbox>,
     aliases: Vec<Alias>,
     alias_domains: Vec<AliasDomain>,
+    /// `None` when they could not be asked for: what was known stays.
+    domains: Option<Vec<String>>,
     offset: ClockOffset,
 }
 
@@ -63,6 +65,8 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, now: Millis) -> Result<Found, E
         mailboxes: mailcow.mailboxes().await?,
         aliases: mailcow.aliases().await?,
         alias_domains: mailcow.alias_domains().await?,
+        // Only which reports count hangs on them.
+        domains: mailcow.domains().await.ok().map(|domains| names(&domains)),
         // The clock is a help only; without it times are read with more caution.
         offset: mailcow.clock_offset().await.unwrap_or(None),
     };
@@ -72,14 +76,32 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, now: Millis) -> Result<Found, E
         return Err(Error::Vanished(had));
     }
     let snapshot = compare(&answers, known.as_ref(), now);
+    let tracked = tracked(&answers.mailboxes);
     let mut tx = db.begin().await?;
     store::inventory::replace(&mut tx, &snapshot).await?;
+    store::opens::replace_tracked(&mut tx, &tracked).await?;
+    if let Some(domains) = &answers.domains {
+        store::reports::host(&mut tx, domains.iter().map(String::as_str)).await?;
+    }
     tx.commit().await?;
     Ok(Found {
         mailboxes: snapshot.mailboxes.len(),
         pairs: snapshot.pairs.len(),
         alias_domains: snapshot.alias_domains.len(),
     })
+}
+
+/// Mailboxes in use whose attribute `OPEN_TRACKING` says `YES`, as the PHP app had it.
+fn tracked(mailboxes: &[remote::objects::Mailbox]) -> BTreeSet<String> {
+    let wishes = |told: &&remote::objects::Mailbox| {
+        let wish = told.custom_attributes.get("OPEN_TRACKING");
+        told.active == 1 && wish.is_some_and(|wish| wish.trim().eq_ignore_ascii_case("yes"))
+    };
+    mailboxes.iter().filter(wishes).filter_map(|told| normalise_address(&told.username)).collect()
+}
+
+fn names(domains: &[Domain]) -> Vec<String> {
+    domains.iter().filter_map(|domain| normalise_domain(&domain.domain_name)).collect()
 }
 
 /// One mailbox as Mailcow tells it now; `known` is what we knew of the address.
@@ -206,6 +228,7 @@ mod tests {
                 {"alias_domain": "also.test", "target_domain": "a.test", "active": 1, "created": JANUARY},
                 {"alias_domain": "off.test", "target_domain": "a.test", "active": 0, "created": JANUARY},
             ])),
+            domains: None,
             offset: Some(0),
         }
     }
@@ -258,6 +281,17 @@ mod tests {
         let back = serde_json::json!([alias("info@a.test", "ann@a.test")]);
         let back = compare(&answers(JANUARY, back), Some(&gone), at("2026-06-03 00:00:00"));
         assert_eq!(back.pairs[0].since, second);
+    }
+
+    #[test]
+    fn only_who_wishes_is_tracked() {
+        let told = rows(serde_json::json!([
+            {"username": "Ann@a.test", "active": 1, "custom_attributes": {"OPEN_TRACKING": "YES"}},
+            {"username": "bob@a.test", "active": 1, "custom_attributes": {"OPEN_TRACKING": "NO"}},
+            {"username": "cat@a.test", "active": 0, "custom_attributes": {"OPEN_TRACKING": "YES"}},
+            {"username": "dan@a.test", "active": 1, "custom_attributes": []},
+        ]));
+        assert_eq!(tracked(&told), ["ann@a.test".to_owned()].into());
     }
 
     #[test]

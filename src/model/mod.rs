@@ -1,13 +1,17 @@
 //! The words of the domain: plain data and pure steps. No I/O, no async, no SQL.
 
+pub mod advice;
 pub mod event;
 pub mod explain;
 pub mod figures;
 pub mod filter;
 pub mod fold;
+pub mod history;
 pub mod inventory;
 pub mod mail;
+pub mod open;
 pub mod report;
+pub mod sample;
 pub mod scan;
 pub mod scope;
 pub mod time;

@@ -1,12 +1,17 @@
 //! What receivers report of a domain: DMARC aggregate reports (RFC 7489 appendix C, RFC 9990) and TLS reports
 //! (RFC 8460). Plain data: everything a report says is kept, words that no standard knows included.
+//!
+//! `store` keeps reports as these types serialise: a change of their fields is a new version there
+//! (`store/reports/body.rs`).
 
 use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
 
 use super::time::Millis;
 
 /// A DMARC aggregate report.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Who reports (`org_name`).
     pub org: String,
@@ -33,7 +38,7 @@ pub struct Report {
 }
 
 /// The policy as the reporter found it published. Words as written, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// Domain of the policy, normalised: lower case, ASCII form, no dot at the end.
     pub domain: String,
@@ -58,7 +63,7 @@ pub struct Policy {
 }
 
 /// One row of an aggregate report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Where the mails came from; `None` when what is written is no address.
     pub source: Option<IpAddr>,
@@ -94,7 +99,7 @@ impl Record {
 }
 
 /// A receiver's word on one of the two checks of DMARC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Evaluation {
     /// Passed and aligned.
     Pass,
@@ -126,7 +131,7 @@ impl Evaluation {
 }
 
 /// Why a receiver did not do as the policy says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reason {
     /// `forwarded`, `mailing_list`, `local_policy`, …, as written in lower case.
     pub kind: String,
@@ -135,7 +140,7 @@ pub struct Reason {
 }
 
 /// One DKIM signature of a mail.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DkimResult {
     /// Signing domain.
     pub domain: String,
@@ -148,7 +153,7 @@ pub struct DkimResult {
 }
 
 /// One SPF check of a mail.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SpfResult {
     /// Domain that was checked.
     pub domain: String,
@@ -161,7 +166,7 @@ pub struct SpfResult {
 }
 
 /// A TLS report (RFC 8460).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TlsReport {
     /// Who reports (`organization-name`).
     pub org: String,
@@ -178,7 +183,7 @@ pub struct TlsReport {
 }
 
 /// What a TLS report says of one policy.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TlsPolicy {
     /// `sts`, `tlsa`, `no-policy-found`, or as written.
     pub kind: String,
@@ -197,7 +202,7 @@ pub struct TlsPolicy {
 }
 
 /// One kind of failure in a TLS report.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TlsFailure {
     /// `starttls-not-supported`, `certificate-expired`, …, or as written (RFC 8460 section 4.3).
     pub kind: String,

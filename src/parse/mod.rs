@@ -10,11 +10,25 @@
 //! | [`syslog`] | one syslog line | its time, program and text |
 //! | [`lines`] | a plain or gzipped stream | byte lines of bounded length |
 //! | [`api`] | the body of a log answer of Mailcow's API | its rows |
+//! | [`proc`] | files below `/proc` and their kin | numbers |
 //! | [`rspamd`] | one row of Rspamd's history | what the spam filter thought of a mail |
+//! | [`attachment`] | a mail or an archive | the report documents in it, within limits |
+//! | [`report`] | such a document, XML or JSON | a DMARC or TLS report |
+//! | [`envelope`] | a mail | who says to have sent it, and what our server found out about that |
+//! | [`mbox`] | a stream of mails in one file | the mails, one by one |
 
 pub mod api;
+pub mod attachment;
+pub mod authentication;
+mod charset;
+mod dmarc;
+pub mod envelope;
 pub mod lines;
 mod loose;
+pub mod mbox;
 pub mod postfix;
+pub mod proc;
+pub mod report;
 pub mod rspamd;
 pub mod syslog;
+mod tlsrpt;

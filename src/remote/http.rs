@@ -170,7 +170,7 @@ impl Answer {
 }
 
 /// A peer's words as we show them: one line, at most 200 characters, blanks folded.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }

@@ -1,10 +1,14 @@
 //! The only room that opens outgoing connections. One file per kind of peer; every failure is typed, because
 //! a failure is also something to show.
 
+pub mod dns;
+pub mod docker;
 pub mod http;
+pub mod imap;
 pub mod mailcow;
 pub mod oauth;
 pub mod objects;
+pub mod status;
 
 /// A request that failed: whom we asked, and why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +69,18 @@ pub enum Cause {
         /// The begin of the body, as plain text.
         text: String,
     },
+    /// A name server answers, but without an answer; the text is its code (`Server Failure`).
+    #[error("the name server failed ({0})")]
+    Dns(String),
+    /// A mailbox refused name or password, with these words.
+    #[error("the login was refused: {0}")]
+    Denied(String),
+    /// A mailbox answered a command with NO or BAD, and these words.
+    #[error("the server answered {0}")]
+    Answer(String),
+    /// What came is no IMAP.
+    #[error("this is no mailbox server ({0})")]
+    Garbled(String),
     /// The question cannot be asked: an argument holds characters that no Mailcow object has.
     #[error("the name cannot be asked for")]
     BadName,
@@ -74,5 +90,10 @@ impl Error {
     /// Whether the peer is away or ill, so that asking again later may help.
     pub fn is_outage(&self) -> bool {
         !matches!(self.cause, Cause::Missing | Cause::BadName)
+    }
+
+    /// Whether the connection to a mailbox is of no more use: the server did more than answer NO.
+    pub fn ends_session(&self) -> bool {
+        !matches!(self.cause, Cause::Answer(_))
     }
 }

@@ -22,6 +22,8 @@ pub enum Action {
     SignOutEverywhere,
     /// Mailcow's answer ended the session.
     SessionEnded,
+    /// Said whose a source of DMARC reports is.
+    SourceJudged,
 }
 
 impl Action {
@@ -35,6 +37,7 @@ impl Action {
             Self::SignOut => "sign-out",
             Self::SignOutEverywhere => "sign-out-everywhere",
             Self::SessionEnded => "session-ended",
+            Self::SourceJudged => "source-judged",
         }
     }
 }

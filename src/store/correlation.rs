@@ -54,7 +54,7 @@ pub async fn by_message_ids(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<Vec<Sto
 async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
     let keys: Vec<i32> = keys.into_iter().collect();
     let mut mails: Vec<StoredMail> = fetch_in(tx, &keys, |places| {
-        format!("SELECT m.id, m.server, m.story FROM mail_key x JOIN mail m ON m.id = x.mail WHERE x.k IN ({places})")
+        format!("SELECT m.id, m.server, m.story FROM mail_key x JOIN mail_story m ON m.id = x.mail WHERE x.k IN ({places})")
     })
     .await?;
     mails.sort_unstable_by_key(|mail| mail.id);
@@ -65,7 +65,7 @@ async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
 /// Which of these ids are taken.
 pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
     let rows: Vec<(MailId,)> =
-        fetch_in(tx, ids, |places| format!("SELECT id FROM mail WHERE id IN ({places})")).await?;
+        fetch_in(tx, ids, |places| format!("SELECT id FROM mail_story WHERE id IN ({places})")).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
@@ -76,7 +76,7 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
         let state = state(mail.status, mail.direction);
         [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), pack(&write.story).into()]
     });
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
+    tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
         .await?;
     search::note(tx, mails.iter().map(|write| write.mail.id)).await?;
     let mut keys = Vec::new();
@@ -106,7 +106,7 @@ pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
         remove_keys(tx, mail.id, &keys_of(mail).into_keys().collect::<Vec<_>>()).await?;
     }
     for mails in mails.chunks(LIST) {
-        let text = format!("DELETE FROM mail WHERE id IN ({})", places(mails.len()));
+        let text = format!("DELETE FROM mail_story WHERE id IN ({})", places(mails.len()));
         tx.execute(sql(text).bind_all(mails.iter().map(|mail| mail.id))).await?;
     }
     Ok(())

@@ -300,12 +300,12 @@ fn one_range(
             ("x.mail", floor)
         }
         Range::State(state) => {
-            text.push_str("SELECT x.id AS id FROM mail x WHERE x.state = ?");
+            text.push_str("SELECT x.id AS id FROM mail_story x WHERE x.state = ?");
             values.push(state.into());
             ("x.id", MailId(i64::MIN))
         }
         Range::All => {
-            text.push_str("SELECT x.id AS id FROM mail x WHERE 1 = 1");
+            text.push_str("SELECT x.id AS id FROM mail_story x WHERE 1 = 1");
             ("x.id", MailId(i64::MIN))
         }
     };
@@ -335,7 +335,7 @@ fn one_range(
 pub(super) async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::mail::Mail>> {
     let mut mails = BTreeMap::new();
     for ids in ids.chunks(STRIDE) {
-        let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
+        let text = format!("SELECT id, server, story FROM mail_story WHERE id IN ({})", places(ids.len()));
         let rows: Vec<StoredMail> = db.fetch(sql(text).bind_all(ids.iter().copied())).await?;
         for row in rows {
             mails.insert(row.id, row.mail()?);
@@ -444,7 +444,7 @@ fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Valu
             .flat_map(|status| Direction::ALL.map(|direction| state(*status, direction)))
             .collect();
         let text = format!(
-            "SELECT id - id % ? AS h, state, COUNT(*) FROM mail WHERE state IN ({}) AND id >= ? AND id < ? \
+            "SELECT id - id % ? AS h, state, COUNT(*) FROM mail_story WHERE state IN ({}) AND id >= ? AND id < ? \
              GROUP BY h, state",
             places(states.len())
         );
@@ -498,7 +498,7 @@ fn add(counts: &mut BTreeMap<i64, HourCount>, id: MailId, state: i64, count: i64
 pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
     let rows: Vec<StoredMail> = tx
         .fetch(
-            sql("SELECT id, server, story FROM mail WHERE id < ? ORDER BY id LIMIT 500")
+            sql("SELECT id, server, story FROM mail_story WHERE id < ? ORDER BY id LIMIT 500")
                 .bind(MailId::floor(before)),
         )
         .await?;

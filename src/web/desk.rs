@@ -1,13 +1,12 @@
 //! The handlers of the pages that people read: take the visitor and the query, ask `store`, build the view, render.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use askama::Template;
 use axum::{
     body::Body,
-    extract::{FromRequestParts, Path, State},
-    http::{HeaderMap, HeaderValue, Uri, header, request},
-    response::{Html, IntoResponse, Redirect, Response},
+    extract::{Path, State},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, get, post},
 };
 use futures_util::stream;
@@ -17,30 +16,29 @@ use super::{
     pages::{
         csv,
         find::{self, Asked, Question},
-        frame::{Entry, Frame, Freshness},
+        frame::Entry,
         ingestion, mail, mails,
         mails::Whose,
         paste, proof,
         query::Query,
-        start,
+        reports, start,
     },
     state::{AppState, JobEnd},
-    visitor::Guest,
+    visit::{Desk, render},
 };
 use crate::{
     model::{
-        explain::Dictionary,
         filter::{Filter, Place},
         mail::{MailId, VisibleMail},
-        scope::{Role, Scope},
+        open::Open,
         time::Millis,
         user::Visitor,
     },
     parse::postfix,
     store::{
-        self, Db,
+        self,
         ingestion::{Gap, Source},
-        lines, mails as shelf, scans,
+        lines, mails as shelf, opens, scans,
     },
 };
 
@@ -50,95 +48,6 @@ const EXPORT_PIECE: usize = 500;
 const PASTE: usize = 1 << 20;
 /// How long after its last fact a gap may still be part of a mail's story.
 const AFTERMATH: Duration = Duration::from_secs(60);
-
-/// A visitor at work: who asks, in which frame, for what.
-struct Desk {
-    state: AppState,
-    visitor: Visitor,
-    frame: Frame,
-    query: String,
-    /// The list with its filter, if that is where the visitor came from.
-    back: Option<String>,
-}
-
-impl FromRequestParts<AppState> for Desk {
-    type Rejection = WebError;
-
-    async fn from_request_parts(parts: &mut request::Parts, state: &AppState) -> Result<Self, WebError> {
-        let visitor = Visitor::from_request_parts(parts, state).await?;
-        let guest = Guest::read(state, parts);
-        let here = below_base(state, &parts.uri);
-        let frame = Frame::around(state, &guest, Some(&visitor), &here);
-        let query = parts.uri.query().unwrap_or_default().to_owned();
-        let back = list_before(state, &parts.headers);
-        Ok(Self { state: state.clone(), visitor, frame, query, back })
-    }
-}
-
-fn list_before(state: &AppState, headers: &HeaderMap) -> Option<String> {
-    let before = url::Url::parse(headers.get(header::REFERER)?.to_str().ok()?).ok()?;
-    let list = state.settings.at("/mails");
-    let ours = before.origin() == state.settings.public_url.origin() && before.path() == list;
-    ours.then(|| list + &Query::parse(before.query().unwrap_or_default()).link())
-}
-
-/// The path and query of a request below the base path.
-fn below_base(state: &AppState, uri: &Uri) -> String {
-    let whole = uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = whole.strip_prefix(&state.settings.base_path).unwrap_or(whole);
-    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
-}
-
-impl Desk {
-    fn db(&self) -> &Db {
-        &self.state.db
-    }
-
-    fn scope(&self) -> &Scope {
-        &self.visitor.scope
-    }
-
-    fn now(&self) -> Millis {
-        self.frame.formats.now
-    }
-
-    fn whose(&self) -> Whose {
-        match (self.visitor.role, self.scope()) {
-            (Role::Admin, _) => Whose::All,
-            (Role::DomainAdmin, Scope::Only(holdings)) => {
-                Whose::Domains(holdings.domains.iter().cloned().collect())
-            }
-            _ => Whose::Own,
-        }
-    }
-
-    /// Notes how fresh the data are, and gives what lies behind: sources, and gaps in the range.
-    async fn freshness(
-        &mut self,
-        entry: Entry,
-        from: Millis,
-        to: Millis,
-    ) -> Result<(Vec<Source>, Vec<Gap>), WebError> {
-        let sources = store::ingestion::sources(self.db()).await?;
-        let gaps = store::ingestion::gaps(self.db(), from, to).await?;
-        self.frame.entry = Some(entry);
-        self.frame.freshness = Some(Freshness::of(&sources, &gaps, self.now()));
-        Ok((sources, gaps))
-    }
-
-    async fn dictionary(&self) -> Result<Arc<Dictionary>, WebError> {
-        Ok(self.state.replies.current(self.db(), self.now()).await?)
-    }
-
-    fn retention_days(&self) -> (i64, i64) {
-        let days = |span: Duration| i64::try_from(span.as_secs() / 86_400).unwrap_or(i64::MAX);
-        (days(self.state.settings.keep_lines), days(self.state.settings.keep_mails))
-    }
-}
-
-fn render(page: &impl Template) -> Result<Response, WebError> {
-    Ok(Html(page.render().map_err(WebError::broken)?).into_response())
-}
 
 /// `/`: is my mail all right?
 pub fn start_page() -> MethodRouter<AppState> {
@@ -171,9 +80,15 @@ pub fn start_page() -> MethodRouter<AppState> {
 /// Addresses of the PHP app lead on, with their filters.
 fn old_address(desk: &Desk) -> Option<Redirect> {
     let pairs = || url::form_urlencoded::parse(desk.query.as_bytes());
-    let task = pairs().find(|(name, _)| name == "task")?.1;
-    if task != "monitor" {
-        return Some(Redirect::to(&desk.frame.url("/")));
+    let value = |wished: &str| pairs().find(|(name, _)| name == wished).map(|(_, value)| value);
+    match &*value("task")? {
+        "monitor" => {}
+        "dmarc" => return Some(Redirect::to(&reports::Query::parse(&desk.query).link(&desk.frame))),
+        "download" if value("action").as_deref() == Some("dmarc-xml") => {
+            let serial: i64 = value("report_id")?.parse().ok()?;
+            return Some(Redirect::to(&desk.frame.url(&format!("/dmarc/reports/{serial}/xml"))));
+        }
+        _ => return Some(Redirect::to(&desk.frame.url("/"))),
     }
     const STATUSES: [&str; 7] = ["sent", "delayed", "bounced", "", "soft-rejected", "rejected", "junk"];
     let mut query = Query::default();
@@ -207,8 +122,14 @@ pub fn mails_page() -> MethodRouter<AppState> {
         let page = shelf::search(desk.db(), desk.scope(), &filter, query.place(), mails::PER_PAGE).await?;
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
-        let input =
-            mails::Input { page: &page, gaps: &gaps, whose: &whose, retention_days: desk.retention_days().1 };
+        let opened = opens::first_opens(desk.db(), desk.scope(), desk.state.opens.key(), &page.mails).await?;
+        let input = mails::Input {
+            page: &page,
+            opened: &opened,
+            gaps: &gaps,
+            whose: &whose,
+            retention_days: desk.retention_days().1,
+        };
         render(&mails::view(&desk.frame, &dictionary, &query, input))
     })
 }
@@ -262,6 +183,7 @@ struct Told {
     related: Vec<VisibleMail>,
     symbols: Vec<crate::model::scan::Symbol>,
     lines: lines::Lines,
+    opens: Vec<Open>,
     gaps: Vec<Gap>,
 }
 
@@ -274,7 +196,8 @@ async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
     let related = shelf::related(db, scope, &mail).await?;
     let symbols = scans::symbols(db, scope, &mail).await?;
     let lines = lines::of_mail(db, scope, &mail, postfix::parse).await?;
-    Ok(Told { mail, related, symbols, lines, gaps })
+    let opens = opens::of_mail(db, scope, desk.state.opens.key(), &mail).await?;
+    Ok(Told { mail, related, symbols, lines, opens, gaps })
 }
 
 impl Told {
@@ -284,6 +207,7 @@ impl Told {
             related: &self.related,
             symbols: &self.symbols,
             lines: &self.lines,
+            opens: &self.opens,
             gaps: &self.gaps,
             back,
             retention_days,

@@ -126,6 +126,11 @@ impl Formats {
         }
     }
 
+    /// `November 2026` of a year and a month.
+    pub fn month(&self, (year, month): (i16, i8)) -> String {
+        format!("{} {year}", name(&MONTHS, self.lang, month))
+    }
+
     /// `13 Nov`, `13. Nov.`, with the year when it is not this one.
     pub fn short_date(&self, at: Millis) -> String {
         let date = self.local(at).date();

@@ -3,6 +3,7 @@
 //! To add a page: a file in `pages/`, a template, and one line in [`router::PAGES`].
 
 pub mod assets;
+mod bring;
 pub mod cron;
 mod desk;
 pub mod errors;
@@ -12,9 +13,13 @@ pub mod login;
 pub mod pages;
 pub mod preferences;
 mod replies;
+mod reports;
 pub mod router;
 pub mod security;
 pub mod session;
 pub mod state;
 pub mod text;
+mod tls;
+mod tracking;
+mod visit;
 pub mod visitor;

@@ -13,12 +13,16 @@ use axum::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    assets, cron, desk,
+    assets, bring, cron, desk,
     errors::WebError,
-    health, login, preferences, replies, security,
+    health, login,
+    pages::upload::MOST_BYTES,
+    preferences, replies, reports, security,
     state::AppState,
+    tls, tracking,
     visitor::{Caller, recognise},
 };
 use crate::model::scope::Role;
@@ -53,10 +57,15 @@ pub struct Page {
     pub access: Access,
     /// The handlers by method.
     pub routes: fn() -> MethodRouter<AppState>,
+    /// Most bytes of a request.
+    pub most: usize,
 }
 
+/// Most bytes of a request; the largest form but the upload is a pasted notice.
+pub const BODY_LIMIT: usize = 256 << 10;
+
 const fn page(path: &'static str, access: Access, routes: fn() -> MethodRouter<AppState>) -> Page {
-    Page { path, access, routes }
+    Page { path, access, routes, most: BODY_LIMIT }
 }
 
 /// All addresses.
@@ -67,10 +76,29 @@ pub const PAGES: &[Page] = &[
     page("/mails/{id}", Access::SignedIn, desk::mail_page),
     page("/mails/{id}/proof", Access::SignedIn, desk::proof_page),
     page("/find", Access::SignedIn, desk::find_page),
+    page("/dmarc", Access::AtLeast(Role::DomainAdmin), reports::overview_page),
+    page("/dmarc/sources", Access::AtLeast(Role::DomainAdmin), reports::sources_page),
+    page("/dmarc/sources/{ip}", Access::AtLeast(Role::DomainAdmin), reports::source_page),
+    page("/dmarc/sources/{ip}/judgement", Access::AtLeast(Role::Admin), reports::judge_source),
+    page("/dmarc/reports", Access::AtLeast(Role::DomainAdmin), reports::list_page),
+    page("/dmarc/reports/{serial}", Access::AtLeast(Role::DomainAdmin), reports::report_page),
+    page("/dmarc/reports/{serial}/xml", Access::AtLeast(Role::DomainAdmin), reports::report_xml),
+    page("/dmarc/unreadable", Access::AtLeast(Role::Admin), bring::unreadable_page),
+    page("/dmarc/unreadable/{id}/retry", Access::AtLeast(Role::Admin), bring::retry),
+    Page { most: MOST_BYTES, ..page("/dmarc/upload", Access::AtLeast(Role::Admin), bring::upload_page) },
+    page("/dmarc/{domain}", Access::AtLeast(Role::DomainAdmin), reports::domain_page),
+    page("/tls-reports", Access::AtLeast(Role::DomainAdmin), tls::list_page),
+    page("/tls-reports/{id}", Access::AtLeast(Role::DomainAdmin), tls::report_page),
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
+    page("/mailbox/tracking", Access::SignedIn, tracking::page),
+    // Answers programs that know a key made from TRACKER_KEY, and no others.
+    page("/internal/tracked.map", Access::Public, tracking::map),
+    page("/track/{token}", Access::Public, tracking::pixel),
+    // As the PHP app wrote it into mails.
+    page("/track.php", Access::Public, tracking::old_pixel),
     page("/login", Access::Public, login::page),
     page("/login/start", Access::Public, login::start),
     page("/login/link/{token}", Access::Public, login::link),
@@ -83,6 +111,7 @@ pub const PAGES: &[Page] = &[
     page("/preferences", Access::Public, preferences::page),
     page("/cron/update", Access::Public, cron::update),
     page("/cron/update.php", Access::Public, cron::update),
+    page("/cron/dmarc", Access::Public, cron::dmarc),
     page("/cron/prune", Access::Public, cron::prune),
     page("/cron/prune.php", Access::Public, cron::prune),
     page("/healthz", Access::Public, health::alive),
@@ -113,7 +142,8 @@ pub async fn serve(
 pub fn assemble(state: AppState, pages: &[Page]) -> Router {
     let mut router = Router::new();
     for page in pages {
-        let guarded = (page.routes)().layer(from_fn_with_state((state.clone(), page.access), guard));
+        let limited = (page.routes)().layer(RequestBodyLimitLayer::new(page.most));
+        let guarded = limited.layer(from_fn_with_state((state.clone(), page.access), guard));
         let path = state.settings.at(page.path);
         if page.path == "/" && !state.settings.base_path.is_empty() {
             router = router.route(&state.settings.base_path, guarded.clone());

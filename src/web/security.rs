@@ -24,14 +24,11 @@ use tower_http::{
         predicate::{NotForContentType, Predicate, SizeAbove},
     },
     csrf::{CsrfLayer, ProtectionError},
-    limit::RequestBodyLimitLayer,
     timeout::TimeoutLayer,
 };
 
 use super::{errors::WebError, state::AppState, state::WebSettings};
 
-/// Most bytes of a request; the largest form is a pasted notice.
-const BODY_LIMIT: usize = 256 << 10;
 /// How long a page may take until its first byte.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One year, the least that browsers' lists ask for.
@@ -45,7 +42,6 @@ pub(super) fn wrap(router: Router, state: &AppState) -> Router {
     let csrf = csrf.clone().add_trusted_origin(&origin).unwrap_or(csrf);
     let worth_packing = SizeAbove::new(860).and(NotForContentType::IMAGES).and(NotForContentType::SSE);
     let pages = router
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE))
         .layer(csrf.with_rejection_response(|_: ProtectionError| WebError::Form.into_response()))
         .layer(CatchPanicLayer::custom(|_| WebError::broken("a page panicked").into_response()));
@@ -65,7 +61,6 @@ async fn protect(State(state): State<AppState>, request: Request, next: Next) ->
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -74,6 +69,9 @@ async fn protect(State(state): State<AppState>, request: Request, next: Next) ->
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // The image of open tracking is made for other people's pages and says so itself.
+    let reach = HeaderName::from_static("cross-origin-resource-policy");
+    headers.entry(reach).or_insert(HeaderValue::from_static("same-origin"));
     if let Ok(policy) = HeaderValue::from_str(&content_policy(&state.settings)) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }

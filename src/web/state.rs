@@ -10,7 +10,9 @@ use url::{Host, Url};
 
 use super::{replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
 use crate::{
+    ingest::opens::Opens,
     model::{
+        open::TrackerKey,
         time::{Clock, Millis},
         user::{RoleRules, SessionLimits},
     },
@@ -33,6 +35,8 @@ pub struct WebSettings {
     pub sessions: SessionLimits,
     /// Key of `/cron/…`; without one, nobody may.
     pub cron_key: Option<SecretString>,
+    /// The key of open tracking; without one, nothing is counted.
+    pub tracker: Option<TrackerKey>,
     /// Language of browsers that ask for none of ours.
     pub default_lang: Lang,
     /// Time zone of visitors who chose none.
@@ -49,6 +53,8 @@ pub struct WebSettings {
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
+    /// Address of the mailbox that reports come to, when one is set up.
+    pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
     pub poll_patience: Duration,
 }
@@ -89,6 +95,8 @@ pub enum JobEnd {
 pub trait Jobs: Send + Sync {
     /// Polls the logs once.
     fn update(&self) -> BoxFuture<'_, JobEnd>;
+    /// Looks for reports in the mailboxes once.
+    fn reports(&self) -> BoxFuture<'_, JobEnd>;
     /// Removes what is past its retention.
     fn prune(&self) -> BoxFuture<'_, JobEnd>;
     /// When a poll last succeeded; an error when the database cannot be asked.
@@ -113,6 +121,8 @@ pub struct Parts {
     pub clock: Clock,
     /// When the process began to serve.
     pub started: Millis,
+    /// Opens on their way to the database.
+    pub opens: Opens,
     /// What other servers' answers mean, with the admins' corrections.
     pub(super) replies: Replies,
     /// Scopes worked out a moment ago.
@@ -138,8 +148,10 @@ impl AppState {
     ) -> Self {
         let started = clock.now();
         let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
+        let opens = Opens::new(settings.tracker.clone());
         Self(Arc::new(Parts {
             db,
+            opens,
             mailcow,
             oauth,
             settings,

@@ -537,7 +537,7 @@ async fn a_flood_of_tries_is_stopped_by_network_and_not_by_claim() {
 async fn cron_needs_its_key() {
     let portal = Portal::start(Wishes::default()).await;
     let mut browser = portal.browser();
-    for path in ["/cron/update", "/cron/prune", "/cron/update.php", "/cron/prune.php"] {
+    for path in ["/cron/update", "/cron/dmarc", "/cron/prune", "/cron/update.php", "/cron/prune.php"] {
         let runs = || portal.jobs.runs.load(std::sync::atomic::Ordering::SeqCst);
         let before = runs();
         for query in ["", "?key=", "?key=wrong", "?key=cron-s3cre", "?key=cron-s3crett", "?KEY=cron-s3cret"] {

@@ -16,6 +16,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("demo", 5),
     ("web", 4),
     ("ingest", 2),
+    ("metrics", 2),
     ("parse", 1),
     ("store", 1),
     ("remote", 1),
@@ -31,7 +32,7 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule { words: &["sqlx::"], places: &["store"] },
-    Rule { words: &["reqwest::", "hickory", "async_imap::", "lettre::"], places: &["remote", "demo"] },
+    Rule { words: &["reqwest::", "hickory", "tokio_rustls::", "lettre::"], places: &["remote", "demo"] },
     Rule { words: &["axum::", "askama::"], places: &["web", "demo"] },
     Rule { words: &["env::var"], places: &["config"] },
     Rule {

@@ -587,7 +587,7 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
             }
         }
         for table in [
-            "mail",
+            "mail_story",
             "mail_key",
             "scan",
             "scan_pending",
@@ -602,7 +602,7 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
 }
 
 async fn all_ids(db: &Db) -> Vec<MailId> {
-    let rows: Vec<(MailId,)> = db.fetch(sql("SELECT id FROM mail ORDER BY id")).await.unwrap();
+    let rows: Vec<(MailId,)> = db.fetch(sql("SELECT id FROM mail_story ORDER BY id")).await.unwrap();
     rows.into_iter().map(|(id,)| id).collect()
 }
 

@@ -65,7 +65,7 @@ async fn filled(place: &At) -> Db {
     let mut tx = db.begin().await.unwrap();
     let id = |n: i64| MailId((1_790_000_000 + n) << MailId::HASH_BITS);
     let mails = (0..5000).map(|n| [id(n).into(), 1.into(), (n % 3).into(), vec![0_u8; 300].into()]);
-    tx.upsert("mail", ["id", "server", "state", "story"], &["id"], &[], mails.collect()).await.unwrap();
+    tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &[], mails.collect()).await.unwrap();
     let keys = (0..20_000).map(|n| [(n / 4 % 50 + n % 4).into(), id(n / 4).into(), (n % 3).into()]);
     tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &[], keys.collect()).await.unwrap();
     tx.commit().await.unwrap();
@@ -84,7 +84,9 @@ async fn databases(dir: &tempfile::TempDir) -> Vec<(At, Db)> {
         let place = At::mysql_url(&url).unwrap();
         let db = filled(&place).await;
         let mut tx = db.begin().await.unwrap();
-        tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail, mail_key")).await.unwrap();
+        tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail_story, mail_key"))
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         all.push((place, db));
     }
@@ -133,7 +135,7 @@ async fn no_list_scans() {
             assert!(found.is_empty(), "{}: counts for {scope:?}: {found:?}", db.engine());
         }
         let ids: Vec<i64> = (0..50).collect();
-        let text = format!("SELECT id, server, story FROM mail WHERE id IN ({})", places(ids.len()));
+        let text = format!("SELECT id, server, story FROM mail_story WHERE id IN ({})", places(ids.len()));
         let found = scans(&db, sql(text).bind_all(ids), May::FollowMails).await;
         assert!(found.is_empty(), "{}: reading a page", db.engine());
     }
@@ -146,7 +148,7 @@ async fn a_missing_index_is_noticed() {
     let scope = Scope::mailbox("ann@alpha.test", Millis(0));
     let dir = tempfile::tempdir().unwrap();
     for (place, db) in databases(&dir).await {
-        let on = if matches!(db, Db::Mysql(_)) { " ON mail" } else { "" };
+        let on = if matches!(db, Db::Mysql(_)) { " ON mail_story" } else { "" };
         let steps = [
             (vec![format!("DROP INDEX mail_state{on}")], Scope::All, bounced.clone()),
             (

@@ -27,7 +27,7 @@ pub async fn shape(db: &Db) -> Result<()> {
         return Ok(());
     }
     let counts: Option<(i64, Option<MailId>, Option<MailId>)> =
-        db.fetch_one(sql("SELECT COUNT(*), MIN(id), MAX(id) FROM mail")).await?;
+        db.fetch_one(sql("SELECT COUNT(*), MIN(id), MAX(id) FROM mail_story")).await?;
     let (mails, first, last) = counts.unwrap_or((0, None, None));
     let (first, last) = (first.unwrap_or(MailId(0)), last.unwrap_or(MailId(0)));
     let wished = if mails < PER_BLOCK { FIRST_WIDTH } else { width(mails, first, last) };
@@ -65,7 +65,7 @@ pub async fn feed(db: &Db) -> Result<bool> {
     if shape.rest.0 <= 0 {
         return Ok(false);
     }
-    let text = format!("SELECT id FROM mail WHERE id < ? ORDER BY id DESC LIMIT {STEP}");
+    let text = format!("SELECT id FROM mail_story WHERE id < ? ORDER BY id DESC LIMIT {STEP}");
     let ids: Vec<(MailId,)> = db.fetch(sql(text).bind(shape.rest)).await?;
     let ids: Vec<MailId> = ids.into_iter().map(|(id,)| id).collect();
     let rest = ids.last().copied().unwrap_or(MailId(0));

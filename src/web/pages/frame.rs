@@ -21,6 +21,8 @@ pub enum Entry {
     Mails,
     /// Where is my mail?
     Find,
+    /// DMARC and TLS reports, for domain admins and admins.
+    Reports,
     /// Is the log complete? For admins.
     Ingestion,
 }
@@ -253,6 +255,9 @@ impl Frame {
             link(Entry::Start, "/", self.t("nav.start")),
             link(Entry::Mails, "/mails", self.t("nav.mails")),
         ];
+        if self.role() >= Role::DomainAdmin {
+            links.push(link(Entry::Reports, "/dmarc", self.t("nav.reports")));
+        }
         if self.is_admin() {
             links.push(link(Entry::Ingestion, "/ingestion", self.t("nav.operation")));
         }

@@ -3,6 +3,7 @@
 
 pub mod cause;
 pub mod csv;
+pub mod dmarc;
 pub mod entrance;
 pub mod find;
 pub mod frame;
@@ -14,8 +15,17 @@ pub mod paste;
 pub mod plain;
 pub mod proof;
 pub mod query;
+pub mod report;
+pub mod reports;
+pub mod source;
+pub mod sources;
 pub mod start;
 mod story;
+pub mod tls;
+pub mod tls_report;
+pub mod tracking;
+pub mod unreadable;
+pub mod upload;
 
 #[cfg(test)]
 mod samples;

@@ -138,7 +138,7 @@ impl Picture {
     pub async fn of(db: &Db) -> Self {
         let mut parts = BTreeMap::new();
         let stored: Vec<StoredMail> =
-            db.fetch(sql("SELECT id, server, story FROM mail ORDER BY id")).await.unwrap();
+            db.fetch(sql("SELECT id, server, story FROM mail_story ORDER BY id")).await.unwrap();
         let mut mails = Vec::new();
         for mail in stored.iter().map(|row| row.mail().unwrap()) {
             let text = format!("{mail:?}");
@@ -150,7 +150,7 @@ impl Picture {
         let words = |rows: Vec<(i64, i64, i64)>| rows.iter().map(|row| format!("{row:?}")).collect();
         let keys = db.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY k, mail")).await.unwrap();
         parts.insert("keys", words(keys));
-        let states = db.fetch(sql("SELECT id, id, state FROM mail ORDER BY id")).await.unwrap();
+        let states = db.fetch(sql("SELECT id, id, state FROM mail_story ORDER BY id")).await.unwrap();
         parts.insert("states", words(states));
         let scans = db.fetch(sql("SELECT id, id, 0 FROM scan ORDER BY id")).await.unwrap();
         parts.insert("scans", words(scans));

@@ -1,0 +1,195 @@
+//! How fast reports are stored, and how fast the overview answers beside many: `cargo bench --bench report_store`.
+//!
+//! Stores reports of a heavy-tailed number of records (102 on average, addresses at random: hardly a source comes twice,
+//! which is the worst for sums by source) until `MAILCOW_STATUS_BENCH_RECORDS` records are there (100,000 unless told
+//! otherwise), and prints the rate; then asks what the overview asks, first without memory of earlier answers, then with.
+//! SQLite by default; `MAILCOW_STATUS_TEST_MYSQL` (an empty database's address) measures MariaDB instead.
+//! `MAILCOW_STATUS_BENCH_COMMIT` reports go into one transaction (1 unless told otherwise).
+
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::{Duration, Instant},
+};
+
+use mailcow_status::{
+    model::{
+        figures::{SourceFilter, Span},
+        report::{Arrival, DkimResult, Evaluation, Policy, Proof, Record, Report, SpfResult},
+        scope::Scope,
+        time::Millis,
+    },
+    store::{Db, db::Place, reports},
+};
+
+const DAY: i64 = 86_400_000;
+const END: i64 = 20_770 * DAY;
+const SPAN: u64 = 365;
+
+/// Numbers that look random and are the same in each run (Knuth's MMIX generator).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn ip(&mut self) -> IpAddr {
+        if self.below(100) < 15 {
+            return Ipv6Addr::new(
+                0x2001,
+                0xdb8,
+                self.below(65_536) as u16,
+                0,
+                0,
+                0,
+                0,
+                self.below(65_536) as u16,
+            )
+            .into();
+        }
+        Ipv4Addr::new(198, 18 + self.below(2) as u8, self.below(256) as u8, 1 + self.below(254) as u8).into()
+    }
+
+    /// 70 % have 1 to 10, 20 % up to 100, 9 % up to 1,000, 1 % up to 5,000.
+    fn records(&mut self) -> u64 {
+        match self.below(100) {
+            0..70 => 1 + self.below(10),
+            70..90 => 11 + self.below(90),
+            90..99 => 101 + self.below(900),
+            _ => 1001 + self.below(4000),
+        }
+    }
+}
+
+fn record(dice: &mut Dice, domain: &str, xml: &mut String) -> Record {
+    let (dkim, spf) = (dice.below(100) < 85, dice.below(100) < 80);
+    let word = |so: bool| if so { "pass" } else { "fail" };
+    let disposition = if dkim || spf { "none" } else { "quarantine" };
+    let (ip, count) = (dice.ip(), 1 + dice.below(10));
+    let _ = write!(
+        xml,
+        "  <record>\n    <row>\n      <source_ip>{ip}</source_ip>\n      <count>{count}</count>\n      <policy_evaluated>\n        \
+         <disposition>{disposition}</disposition>\n        <dkim>{0}</dkim>\n        <spf>{1}</spf>\n      </policy_evaluated>\n    \
+         </row>\n    <identifiers>\n      <header_from>{domain}</header_from>\n    </identifiers>\n    <auth_results>\n      <dkim>\n        \
+         <domain>{domain}</domain>\n        <selector>s1</selector>\n        <result>{0}</result>\n      </dkim>\n      <spf>\n        \
+         <domain>{domain}</domain>\n        <scope>mfrom</scope>\n        <result>{1}</result>\n      </spf>\n    </auth_results>\n  </record>\n",
+        word(dkim),
+        word(spf),
+    );
+    Record {
+        source: Some(ip),
+        source_text: None,
+        count,
+        disposition: disposition.to_owned(),
+        dkim: Evaluation::from_code(word(dkim)),
+        spf: Evaluation::from_code(word(spf)),
+        reasons: Vec::new(),
+        header_from: domain.to_owned(),
+        envelope_from: None,
+        envelope_to: None,
+        dkim_results: vec![DkimResult {
+            domain: domain.to_owned(),
+            selector: Some("s1".to_owned()),
+            result: word(dkim).to_owned(),
+            human_result: None,
+        }],
+        spf_results: vec![SpfResult {
+            domain: domain.to_owned(),
+            scope: Some("mfrom".to_owned()),
+            result: word(spf).to_owned(),
+            human_result: None,
+        }],
+    }
+}
+
+fn report(dice: &mut Dice, number: u64) -> (Report, String) {
+    let domain = format!("corp{}.example", 1 + dice.below(20));
+    let mut xml = String::from("<feedback>\n");
+    let records = (0..dice.records()).map(|_| record(dice, &domain, &mut xml)).collect();
+    xml.push_str("</feedback>\n");
+    let begin = Millis(END - DAY * dice.below(SPAN) as i64);
+    let report = Report {
+        org: format!("receiver{}.example", number % 10),
+        email: Some("dmarc@receiver.example".to_owned()),
+        report_id: format!("{:x}{number}", dice.below(1 << 30)),
+        begin,
+        end: Millis(begin.0 + DAY - 1000),
+        policy: Policy { domain, p: Some("none".to_owned()), pct: Some(100), ..Policy::default() },
+        records,
+        ..Report::default()
+    };
+    (report, xml)
+}
+
+async fn fill(db: &Db, wanted: usize, commit: usize) {
+    let arrival = Arrival { via: "bench".to_owned(), proof: Proof::Proven, ..Arrival::default() };
+    let (mut dice, mut stored, mut count, mut busy) = (Dice(1), 0, 0, Duration::ZERO);
+    while stored < wanted {
+        let batch: Vec<(Report, String)> =
+            (0..commit).map(|n| report(&mut dice, (count + n) as u64)).collect();
+        let began = Instant::now();
+        let mut tx = db.begin().await.expect("a transaction");
+        for (report, xml) in &batch {
+            reports::insert(&mut tx, &arrival, report, xml.as_bytes()).await.expect("a report");
+            stored += report.records.len();
+        }
+        tx.commit().await.expect("a commit");
+        busy += began.elapsed();
+        count += batch.len();
+    }
+    let seconds = busy.as_secs_f64();
+    println!(
+        "{}: {count} reports with {stored} records in {seconds:.1} s: {:.0} reports/s, {:.0} records/s",
+        db.engine(),
+        count as f64 / seconds,
+        stored as f64 / seconds,
+    );
+}
+
+async fn overview(db: &Db, days: i64, round: &str) {
+    let span = Span { from: Millis(END - days * DAY), to: Millis(END + DAY), domain: None };
+    let filter = SourceFilter { span: span.clone(), ..SourceFilter::default() };
+    let mut parts = Vec::new();
+    let began = Instant::now();
+    let mut at = began;
+    let mut part = |name: &str, rows: usize| {
+        parts.push(format!("{name} {:.1} ({rows})", at.elapsed().as_secs_f64() * 1e3));
+        at = Instant::now();
+    };
+    part("days", reports::days(db, &Scope::All, &span).await.expect("days").len());
+    part("domains", reports::domains(db, &Scope::All, &span).await.expect("domains").len());
+    part("sources", reports::sources(db, &Scope::All, &filter, 6).await.expect("sources").len());
+    part("receivers", reports::receivers(db, &Scope::All, &span).await.expect("receivers").len());
+    println!("{days} days, {round}: {:.1} ms: {}", began.elapsed().as_secs_f64() * 1e3, parts.join(", "));
+}
+
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = match std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
+            Ok(url) => Place::mysql_url(&url).expect("an address"),
+            Err(_) => Place::Sqlite(dir.path().join("reports.sqlite")),
+        };
+        let db = Db::open(&place).await.expect("a database");
+        fill(&db, number("MAILCOW_STATUS_BENCH_RECORDS", 100_000), number("MAILCOW_STATUS_BENCH_COMMIT", 1))
+            .await;
+        for round in ["first", "again"] {
+            for days in [30, 90, 365] {
+                overview(&db, days, round).await;
+            }
+        }
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("memory unknown"));
+    });
+}

@@ -1,0 +1,235 @@
+//! DMARC aggregate reports. On MariaDB they live in the tables of dmarcts-report-parser, which other programs may read
+//! and write, too; what those tables cannot hold, and what lists and figures need, lives beside them.
+//!
+//! A report is stored once: it is known by receiver, report id, domain, begin and end. Another body under the same key
+//! is kept as a variant and marked; of two bodies the one counts whose sender is better proven, so that a forged report
+//! that comes first does not keep the true one out.
+//!
+//! | file | what |
+//! |---|---|
+//! | `rows` | the tables `report` and `rptrecord` |
+//! | `lines` | what is derived of a report for lists and figures |
+//! | `packed` | sums by source |
+//! | `settle` | deriving it for rows of other programs |
+//! | `figures`, `sources` | sums for pages |
+//! | `memory` | answers that are still true |
+
+mod body;
+mod figures;
+mod lines;
+mod list;
+mod memory;
+mod packed;
+mod rows;
+mod scope;
+mod settle;
+mod sources;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub(super) use body::{decode, encode, hash};
+pub use figures::{days, domains, receivers};
+pub(super) use list::ArrivalRow;
+pub use list::{find, list, months, xml};
+pub(super) use rows::fit;
+pub(super) use scope::{condition, counted, sees};
+pub use scope::{host, hosted, names as domain_names};
+pub use settle::settle;
+pub use sources::{judge, source, sources};
+
+use super::{
+    db::{Db, Result, Tx, Value, sql},
+    pack::{Unpacked, pack},
+};
+use crate::model::{
+    report::{Arrival, Proof, Report},
+    scope::Scope,
+    time::Millis,
+};
+
+/// Reports that one step of pruning deletes.
+const PIECE: i64 = 50;
+
+/// What became of a report that was handed in, with its number in our database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is new.
+    New(i64),
+    /// It was here already.
+    Known(i64),
+    /// Another body with the same key was here; both are kept.
+    Variant(i64),
+}
+
+/// Stores a report with the XML that it was read from. Storing it again changes nothing, unless its sender is better
+/// proven this time: then that counts.
+pub async fn insert(tx: &mut Tx, arrival: &Arrival, report: &Report, xml: &[u8]) -> Result<Stored> {
+    let key = rows::Key::of(report);
+    if let Some(serial) = rows::serial(tx, &key).await? {
+        return again(tx, serial, arrival, report, xml).await;
+    }
+    let serial = rows::insert(tx, &key, report, xml).await?;
+    rows::insert_records(tx, serial, &report.records).await?;
+    insert_body(tx, serial, arrival, report, &body::hash(xml)).await?;
+    lines::add(tx, serial, report, arrival.proof, 0).await?;
+    Ok(Stored::New(serial))
+}
+
+async fn insert_body(
+    tx: &mut Tx,
+    serial: i64,
+    arrival: &Arrival,
+    report: &Report,
+    hash: &[u8],
+) -> Result<()> {
+    let row: [Value<'_>; 8] = [
+        serial.into(),
+        hash.into(),
+        arrival.at.into(),
+        (&arrival.via).into(),
+        (&arrival.name).into(),
+        arrival.sender.as_deref().into(),
+        arrival.evidence.as_deref().into(),
+        body::encode(report).into(),
+    ];
+    let columns = ["serial", "hash", "arrived_at", "via", "name", "sender", "evidence", "body"];
+    tx.insert("report_body", columns, row).await
+}
+
+/// A report whose key is here already.
+async fn again(tx: &mut Tx, serial: i64, arrival: &Arrival, report: &Report, xml: &[u8]) -> Result<Stored> {
+    if lines::mark(tx, serial).await?.is_none() {
+        settle::take(tx, serial).await?;
+    }
+    let Some(mark) = lines::mark(tx, serial).await? else { return Ok(Stored::Known(serial)) };
+    let proof = Proof::from_code(&mark.proof).unwrap_or_default();
+    let hash = body::hash(xml);
+    let known = "SELECT hash FROM report_body WHERE serial = ?";
+    let known: Option<(Vec<u8>,)> = tx.fetch_one(sql(known).bind(serial)).await?;
+    match known {
+        // Another program stored it: we know more of it now.
+        None if settle::same(&mark, report) => {
+            insert_body(tx, serial, arrival, report, &hash).await?;
+            let variants = mark.variants;
+            lines::remove(tx, &[mark]).await?;
+            lines::add(tx, serial, report, arrival.proof.min(proof), variants).await?;
+            Ok(Stored::Known(serial))
+        }
+        Some((known,)) if known == hash => {
+            if arrival.proof < proof {
+                prove(tx, serial, arrival.proof, arrival.evidence.as_deref()).await?;
+            }
+            Ok(Stored::Known(serial))
+        }
+        own => vary(tx, &mark, arrival, report, xml, own.is_some() && arrival.proof < proof).await,
+    }
+}
+
+/// Keeps another body of a report: as the report itself, when its sender is better proven, else beside it.
+async fn vary(
+    tx: &mut Tx,
+    mark: &lines::Mark,
+    arrival: &Arrival,
+    report: &Report,
+    xml: &[u8],
+    better: bool,
+) -> Result<Stored> {
+    let (serial, hash) = (mark.serial, body::hash(xml));
+    let known = "SELECT id FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
+    let known: Option<(i64,)> = tx.fetch_one(sql(known).bind(serial).bind(&hash)).await?;
+    match (known, better) {
+        (Some(_), false) => return Ok(Stored::Known(serial)),
+        (None, false) => insert_variant(tx, "dmarc", serial, arrival, &hash, xml).await?,
+        (_, true) => {
+            set_aside(tx, serial, &mark.proof).await?;
+            let text = "DELETE FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
+            tx.execute(sql(text).bind(serial).bind(&hash)).await?;
+            rows::replace(tx, serial, report, xml).await?;
+            rows::insert_records(tx, serial, &report.records).await?;
+            insert_body(tx, serial, arrival, report, &hash).await?;
+            lines::remove(tx, std::slice::from_ref(mark)).await?;
+            lines::add(tx, serial, report, arrival.proof, 0).await?;
+        }
+    }
+    let variants = variants(tx, serial).await?;
+    lines::note_variants(tx, serial, variants).await?;
+    Ok(Stored::Variant(serial))
+}
+
+/// Makes the body of a report one of its variants.
+async fn set_aside(tx: &mut Tx, serial: i64, proof: &str) -> Result<()> {
+    let text = rows::raw_xml(tx, serial).await?.unwrap_or_default();
+    let columns = "family, serial, hash, arrived_at, via, name, sender, proof, evidence, document";
+    let statement = format!(
+        "INSERT INTO report_variant ({columns}) SELECT 'dmarc', serial, hash, arrived_at, via, name, sender, ?, \
+         evidence, ? FROM report_body WHERE serial = ?"
+    );
+    let document = pack(&body::xml_of(&text).unwrap_or_default());
+    tx.execute(sql(statement).bind(proof).bind(document).bind(serial)).await?;
+    tx.execute(sql("DELETE FROM report_body WHERE serial = ?").bind(serial)).await?;
+    Ok(())
+}
+
+pub(super) async fn insert_variant(
+    tx: &mut Tx,
+    family: &'static str,
+    serial: i64,
+    arrival: &Arrival,
+    hash: &[u8],
+    document: &[u8],
+) -> Result<()> {
+    let row: [Value<'_>; 10] = [
+        family.into(),
+        serial.into(),
+        hash.into(),
+        arrival.at.into(),
+        (&arrival.via).into(),
+        (&arrival.name).into(),
+        arrival.sender.as_deref().into(),
+        arrival.proof.code().into(),
+        arrival.evidence.as_deref().into(),
+        pack(document).into(),
+    ];
+    let columns =
+        ["family", "serial", "hash", "arrived_at", "via", "name", "sender", "proof", "evidence", "document"];
+    tx.insert("report_variant", columns, row).await
+}
+
+async fn variants(tx: &mut Tx, serial: i64) -> Result<i64> {
+    let text = "SELECT COUNT(*) FROM report_variant WHERE family = 'dmarc' AND serial = ?";
+    let found: Option<(i64,)> = tx.fetch_one(sql(text).bind(serial)).await?;
+    Ok(found.map_or(0, |(count,)| count))
+}
+
+/// The XML of another body of a report, by its number in `StoredReport::others`.
+pub async fn variant_xml(db: &Db, scope: &Scope, serial: i64, number: i64) -> Result<Option<Vec<u8>>> {
+    if list::line(db, scope, serial).await?.is_none() {
+        return Ok(None);
+    }
+    let text = "SELECT document FROM report_variant WHERE family = 'dmarc' AND serial = ? AND id = ?";
+    let found: Option<(Vec<u8>,)> = db.fetch_one(sql(text).bind(serial).bind(number)).await?;
+    let document = found.map(|(packed,)| Unpacked::try_from(packed)).transpose()?;
+    Ok(document.map(|document| document.0))
+}
+
+/// Sets whether it is proven who sent a report: by a later check, or because an admin vouches for it.
+pub async fn prove(tx: &mut Tx, serial: i64, proof: Proof, evidence: Option<&str>) -> Result<()> {
+    let Some(mark) = lines::mark(tx, serial).await? else { return Ok(()) };
+    lines::prove(tx, &mark, proof).await?;
+    let text = "UPDATE report_body SET evidence = ? WHERE serial = ?";
+    tx.execute(sql(text).bind(evidence).bind(serial)).await?;
+    Ok(())
+}
+
+/// Deletes some of the reports that begin before a moment, with all that was derived of them. True: more are left.
+pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
+    let marks = lines::oldest(tx, before, PIECE).await?;
+    if marks.is_empty() {
+        return Ok(false);
+    }
+    let serials: Vec<i64> = marks.iter().map(|mark| mark.serial).collect();
+    lines::remove(tx, &marks).await?;
+    lines::delete_beside(tx, &serials).await?;
+    rows::delete(tx, &serials).await?;
+    Ok(marks.len() as i64 == PIECE)
+}

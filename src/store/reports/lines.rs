@@ -1,0 +1,194 @@
+//! What lists and figures take of a report, derived from it in the transaction that stores it: its line, its sums by
+//! source, and its month. All of it can be taken away again exactly.
+
+use jiff::tz::TimeZone;
+
+use super::{packed, rows::fit};
+use crate::{
+    model::{
+        report::{Proof, Report},
+        scope::normalise_domain,
+        time::Millis,
+    },
+    store::db::{Result, Sql, Tx, Value, places, sql},
+};
+
+/// The part of a line by which it is found and taken away.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Mark {
+    /// Begin of the span.
+    pub begin_at: Millis,
+    /// Number of the report.
+    pub serial: i64,
+    /// Domain.
+    pub domain: String,
+    /// [`Proof::code`].
+    pub proof: String,
+    /// Records that were added up.
+    pub records: i64,
+    /// Messages in them.
+    pub messages: i64,
+    /// Other bodies that came under its key.
+    pub variants: i64,
+    /// Hash of what figures take from it.
+    pub stamp: i64,
+}
+
+const MARK: &str =
+    "SELECT begin_at, serial, domain, proof, records, messages, variants, stamp FROM report_line";
+
+/// The domain of a report as it is compared; as written when it is no domain name.
+fn domain_of(report: &Report) -> String {
+    fit(&normalise_domain(&report.policy.domain).unwrap_or_else(|| report.policy.domain.clone()), 255)
+}
+
+/// The month of a moment: year * 100 + month, UTC.
+fn month_of(at: Millis) -> i64 {
+    let at = at.in_zone(&TimeZone::UTC);
+    i64::from(at.year()) * 100 + i64::from(at.month())
+}
+
+/// Forty bits of a hash: a million of them can be added up.
+fn hash(bytes: &[u8]) -> i64 {
+    (twox_hash::XxHash3_64::oneshot(bytes) >> 24) as i64
+}
+
+/// What a report adds to the stamp of its month.
+fn stamp(stamp: i64, proof: &str) -> i64 {
+    hash(format!("{stamp} {proof}").as_bytes())
+}
+
+/// Derives all of a report.
+pub async fn add(tx: &mut Tx, serial: i64, report: &Report, proof: Proof, variants: i64) -> Result<()> {
+    let (domain, sums) = (domain_of(report), packed::total(&report.records));
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let sources = packed::pack(&report.records);
+    let (policy, org) = (&report.policy, fit(&report.org, 255));
+    let whole = (serial, &domain, &org, report.begin, &policy.p, &policy.sp, policy.pct, sums, &sources);
+    let own = hash(format!("{whole:?}").as_bytes());
+    let short = |text: &Option<String>| text.as_deref().map(|text| fit(text, 20));
+    let report_id = fit(&report.report_id, 255);
+    let line: [Value<'_>; 21] = [
+        report.begin.into(),
+        serial.into(),
+        report.end.into(),
+        (&domain).into(),
+        words(&org, &report_id).into(),
+        org.into(),
+        report_id.into(),
+        packed::state(&report.records).code().into(),
+        proof.code().into(),
+        short(&policy.p).unwrap_or_default().into(),
+        short(&policy.sp).into(),
+        policy.pct.into(),
+        number(report.records.len() as u64).into(),
+        number(sums.messages).into(),
+        number(sums.dkim).into(),
+        number(sums.spf).into(),
+        number(sums.aligned).into(),
+        number(sums.quarantined).into(),
+        number(sums.rejected).into(),
+        variants.into(),
+        own.into(),
+    ];
+    tx.insert("report_line", LINE, line).await?;
+    let row = [(&domain).into(), serial.into(), report.begin.into(), proof.code().into(), sources.into()];
+    tx.insert("report_source", ["domain", "serial", "begin_at", "proof", "sources"], row).await?;
+    add_month(tx, &domain, report.begin, 1, stamp(own, proof.code())).await
+}
+
+const LINE: [&str; 21] = [
+    "begin_at",
+    "serial",
+    "end_at",
+    "domain",
+    "words",
+    "org",
+    "report_id",
+    "state",
+    "proof",
+    "policy_p",
+    "policy_sp",
+    "policy_pct",
+    "records",
+    "messages",
+    "dkim",
+    "spf",
+    "aligned",
+    "quarantined",
+    "rejected",
+    "variants",
+    "stamp",
+];
+
+/// Receiver and report id in lower case with a tab between; neither holds one itself.
+fn words(org: &str, report_id: &str) -> String {
+    let plain = |text: &str| fit(&text.to_lowercase().replace('\t', " "), 383);
+    format!("{}\t{}", plain(org), plain(report_id))
+}
+
+async fn add_month(tx: &mut Tx, domain: &str, begin: Millis, reports: i64, stamp: i64) -> Result<()> {
+    let row = [domain.into(), month_of(begin).into(), reports.into(), stamp.into()];
+    let columns = ["domain", "month", "reports", "stamp"];
+    tx.upsert_adding("report_month", columns, &["domain", "month"], &[], &["reports", "stamp"], vec![row])
+        .await
+}
+
+/// The line of one report.
+pub async fn mark(tx: &mut Tx, serial: i64) -> Result<Option<Mark>> {
+    tx.fetch_one(sql(format!("{MARK} WHERE serial = ?")).bind(serial)).await
+}
+
+/// The oldest lines that begin before a moment.
+pub async fn oldest(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Mark>> {
+    tx.fetch(oldest_statement(before, limit)).await
+}
+
+pub(super) fn oldest_statement(before: Millis, limit: i64) -> Sql<'static> {
+    let text = format!("{MARK} WHERE begin_at < ? ORDER BY begin_at, serial LIMIT ?");
+    sql(text).bind(before).bind(limit)
+}
+
+/// Takes away all that was derived of these reports.
+pub async fn remove(tx: &mut Tx, marks: &[Mark]) -> Result<()> {
+    for mark in marks {
+        let key = "DELETE FROM report_line WHERE begin_at = ? AND serial = ?";
+        tx.execute(sql(key).bind(mark.begin_at).bind(mark.serial)).await?;
+        let key = "DELETE FROM report_source WHERE domain = ? AND serial = ?";
+        tx.execute(sql(key).bind(&mark.domain).bind(mark.serial)).await?;
+        let stamp = stamp(mark.stamp, &mark.proof);
+        add_month(tx, &mark.domain, mark.begin_at, -1, -stamp).await?;
+        let empty = "DELETE FROM report_month WHERE domain = ? AND month = ? AND reports = 0";
+        tx.execute(sql(empty).bind(&mark.domain).bind(month_of(mark.begin_at))).await?;
+    }
+    Ok(())
+}
+
+/// Sets the proof of a report.
+pub async fn prove(tx: &mut Tx, mark: &Mark, proof: Proof) -> Result<()> {
+    let line = "UPDATE report_line SET proof = ? WHERE begin_at = ? AND serial = ?";
+    tx.execute(sql(line).bind(proof.code()).bind(mark.begin_at).bind(mark.serial)).await?;
+    let sums = "UPDATE report_source SET proof = ? WHERE domain = ? AND serial = ?";
+    tx.execute(sql(sums).bind(proof.code()).bind(&mark.domain).bind(mark.serial)).await?;
+    let change = stamp(mark.stamp, proof.code()) - stamp(mark.stamp, &mark.proof);
+    add_month(tx, &mark.domain, mark.begin_at, 0, change).await
+}
+
+/// Notes how many other bodies came under the key of a report.
+pub async fn note_variants(tx: &mut Tx, serial: i64, variants: i64) -> Result<()> {
+    tx.execute(sql("UPDATE report_line SET variants = ? WHERE serial = ?").bind(variants).bind(serial))
+        .await?;
+    Ok(())
+}
+
+/// Deletes side rows of these reports.
+pub async fn delete_beside(tx: &mut Tx, serials: &[i64]) -> Result<()> {
+    for text in [
+        "DELETE FROM report_body WHERE serial",
+        "DELETE FROM report_variant WHERE family = 'dmarc' AND serial",
+    ] {
+        let text = format!("{text} IN ({})", places(serials.len()));
+        tx.execute(sql(text).bind_all(serials.iter().copied())).await?;
+    }
+    Ok(())
+}

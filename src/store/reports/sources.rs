@@ -1,0 +1,258 @@
+//! Who sends in the name of a domain: one pass over the packed sums of all reports in question.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+};
+
+use super::{body, memory::About, packed, rows};
+use crate::{
+    model::{
+        figures::{Day, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict},
+        report::{Record, Report},
+        scope::Scope,
+        time::Millis,
+    },
+    store::{
+        db::{Db, Result, Sql, Tx, Value, places, sql},
+        names,
+    },
+};
+
+/// Rows of packed sums that are read at once.
+const STRIDE: i64 = 400;
+/// Shares of a source that are shown of each kind.
+const SHARES: usize = 50;
+const DAY: i64 = 86_400_000;
+
+/// What is known of one source: its sums in the span, and when it was seen, ever.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    sums: Sums,
+    first: i64,
+    last: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct PackedRow {
+    serial: i64,
+    begin_at: i64,
+    sources: Vec<u8>,
+}
+
+pub(super) fn packed_statement(domain: &str, after: i64) -> Sql<'_> {
+    sql("SELECT serial, begin_at, sources FROM report_source \
+         WHERE domain = ? AND serial > ? AND proof <> 'failed' ORDER BY serial LIMIT ?")
+    .bind(domain)
+    .bind(after)
+    .bind(STRIDE)
+}
+
+/// Calls `each` with serial, begin, source and sums of all reports of a domain that count.
+async fn pass(db: &Db, domain: &str, mut each: impl FnMut(i64, i64, IpAddr, &Sums)) -> Result<()> {
+    let mut after = -1;
+    loop {
+        let rows: Vec<PackedRow> = db.fetch(packed_statement(domain, after)).await?;
+        for row in &rows {
+            packed::unpack(&row.sources, |ip, sums| each(row.serial, row.begin_at, ip, sums))?;
+        }
+        match rows.last() {
+            Some(last) if rows.len() as i64 == STRIDE => after = last.serial,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// How many sources of a domain were first seen within the span.
+pub async fn count_new(db: &Db, domain: &str, about: &About) -> Result<u64> {
+    let mut first: HashMap<IpAddr, i64> = HashMap::new();
+    pass(db, domain, |_, begin, ip, _| {
+        first.entry(ip).and_modify(|first| *first = begin.min(*first)).or_insert(begin);
+    })
+    .await?;
+    Ok(first.values().filter(|first| (about.from..about.to).contains(first)).count() as u64)
+}
+
+async fn seen(db: &Db, about: &About) -> Result<HashMap<IpAddr, Seen>> {
+    let mut all: HashMap<IpAddr, Seen> = HashMap::new();
+    for domain in &about.domains {
+        pass(db, domain, |_, begin, ip, sums| {
+            let known = all.entry(ip).or_insert(Seen { sums: Sums::default(), first: begin, last: begin });
+            known.first = known.first.min(begin);
+            known.last = known.last.max(begin);
+            if (about.from..about.to).contains(&begin) {
+                packed::add(&mut known.sums, sums);
+            }
+        })
+        .await?;
+    }
+    Ok(all)
+}
+
+/// Sources with messages in the span, at most `limit`.
+pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize) -> Result<Vec<Source>> {
+    let about = About::of(db, scope, &filter.span).await?;
+    let own = filter.verdict.is_some() || filter.sort == SourceSort::Name;
+    let found = match own {
+        // What admins say and names change without a report: such questions are worked out anew.
+        true => select(db, &about, filter, limit).await?,
+        false => {
+            let question = format!("sources {} {} {:?} {limit}", filter.failing, filter.new, filter.sort);
+            about.answer(&question, select(db, &about, filter, limit)).await?
+        }
+    };
+    dress(db, found).await
+}
+
+async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> Result<Vec<(IpAddr, Seen)>> {
+    let mut found: Vec<(IpAddr, Seen)> = seen(db, about).await?.into_iter().collect();
+    found.retain(|(_, seen)| {
+        seen.sums.messages > 0
+            && (!filter.failing || seen.sums.failed() > 0)
+            && (!filter.new || (about.from..about.to).contains(&seen.first))
+    });
+    if let Some(verdict) = filter.verdict {
+        let said = names::judgements(db).await?;
+        found.retain(|(ip, _)| said.get(ip).map_or(Verdict::Unsaid, |said| said.verdict) == verdict);
+    }
+    match filter.sort {
+        SourceSort::Messages => {
+            found.sort_unstable_by_key(|(ip, seen)| (std::cmp::Reverse(seen.sums.messages), *ip));
+        }
+        SourceSort::LastSeen => found.sort_unstable_by_key(|(ip, seen)| (std::cmp::Reverse(seen.last), *ip)),
+        SourceSort::Name => {
+            let named = names::all(db).await?;
+            found.sort_by_cached_key(|(ip, _)| {
+                let name = named.get(ip);
+                (name.is_none(), name.cloned(), *ip)
+            });
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// Adds names, labels and verdicts.
+async fn dress(db: &Db, found: Vec<(IpAddr, Seen)>) -> Result<Vec<Source>> {
+    let ips: Vec<IpAddr> = found.iter().map(|(ip, _)| *ip).collect();
+    let (mut named, mut said) = (names::of(db, &ips).await?, names::said_of(db, &ips).await?);
+    let dressed = found.into_iter().map(|(ip, seen)| {
+        let said = said.remove(&ip).unwrap_or_default();
+        Source {
+            ip,
+            name: named.remove(&ip),
+            label: said.label,
+            verdict: said.verdict,
+            sums: seen.sums,
+            first: Millis(seen.first),
+            last: Millis(seen.last),
+        }
+    });
+    Ok(dressed.collect())
+}
+
+/// One source in detail; `None` when no report that counts and is in scope ever spoke of it.
+pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<Option<SourceDetail>> {
+    let ip = ip.to_canonical();
+    let about = About::of(db, scope, span).await?;
+    let mut seen: Option<Seen> = None;
+    let mut reports: BTreeMap<i64, Sums> = BTreeMap::new();
+    let mut days: BTreeMap<i64, Sums> = BTreeMap::new();
+    for domain in &about.domains {
+        pass(db, domain, |serial, begin, found, sums| {
+            if found != ip {
+                return;
+            }
+            let known = seen.get_or_insert(Seen { sums: Sums::default(), first: begin, last: begin });
+            known.first = known.first.min(begin);
+            known.last = known.last.max(begin);
+            if (about.from..about.to).contains(&begin) {
+                packed::add(&mut known.sums, sums);
+                packed::add(reports.entry(serial).or_default(), sums);
+                packed::add(days.entry(begin - begin.rem_euclid(DAY)).or_default(), sums);
+            }
+        })
+        .await?;
+    }
+    let Some(seen) = seen else { return Ok(None) };
+    let Some(source) = dress(db, vec![(ip, seen)]).await?.pop() else { return Ok(None) };
+    let days = days.into_iter().map(|(at, sums)| Day { at: Millis(at), sums }).collect();
+    let (receivers, signers) = (receivers_of(db, &reports).await?, signers_of(db, ip, &reports).await?);
+    Ok(Some(SourceDetail { source, receivers, signers, days }))
+}
+
+fn shares(all: BTreeMap<String, Sums>) -> Vec<SourceShare> {
+    let mut shares: Vec<SourceShare> =
+        all.into_iter().map(|(name, sums)| SourceShare { name, sums }).collect();
+    shares.sort_by_key(|share| std::cmp::Reverse(share.sums.messages));
+    shares.truncate(SHARES);
+    shares
+}
+
+async fn receivers_of(db: &Db, reports: &BTreeMap<i64, Sums>) -> Result<Vec<SourceShare>> {
+    let mut all: BTreeMap<String, Sums> = BTreeMap::new();
+    let serials: Vec<i64> = reports.keys().copied().collect();
+    for serials in serials.chunks(256) {
+        let text = format!("SELECT serial, org FROM report_line WHERE serial IN ({})", places(serials.len()));
+        let rows: Vec<(i64, String)> = db.fetch(sql(text).bind_all(serials.iter().copied())).await?;
+        for (serial, org) in rows {
+            if let Some(sums) = reports.get(&serial) {
+                packed::add(all.entry(org).or_default(), sums);
+            }
+        }
+    }
+    Ok(shares(all))
+}
+
+async fn signers_of(db: &Db, ip: IpAddr, reports: &BTreeMap<i64, Sums>) -> Result<Vec<SourceShare>> {
+    let mut all: BTreeMap<String, Sums> = BTreeMap::new();
+    let serials: Vec<i64> = reports.keys().copied().collect();
+    for serials in serials.chunks(64) {
+        let mut foreign: HashSet<i64> = serials.iter().copied().collect();
+        let text =
+            format!("SELECT serial, body FROM report_body WHERE serial IN ({})", places(serials.len()));
+        let rows: Vec<(i64, Vec<u8>)> = db.fetch(sql(text).bind_all(serials.iter().copied())).await?;
+        for (serial, body) in rows {
+            foreign.remove(&serial);
+            add_signers(&mut all, ip, &body::decode::<Report>(body)?.records);
+        }
+        // Rows of other programs have no body of ours beside them.
+        for serial in foreign {
+            if let Some(report) = rows::look(db, serial).await? {
+                add_signers(&mut all, ip, &report.records);
+            }
+        }
+    }
+    Ok(shares(all))
+}
+
+/// Each signing domain with its result; a mail with two signatures of one domain counts once for it.
+fn add_signers(all: &mut BTreeMap<String, Sums>, ip: IpAddr, records: &[Record]) {
+    for record in records.iter().filter(|record| record.source.map(|ip| ip.to_canonical()) == Some(ip)) {
+        let mut names: Vec<String> = record
+            .dkim_results
+            .iter()
+            .map(|result| format!("{} ({})", result.domain, result.result))
+            .collect();
+        names.sort();
+        names.dedup();
+        if names.is_empty() {
+            names.push(String::new());
+        }
+        for name in names {
+            packed::add(all.entry(name).or_default(), &packed::sums_of(record));
+        }
+    }
+}
+
+/// Notes what an admin says of a source.
+pub async fn judge(tx: &mut Tx, ip: IpAddr, label: Option<&str>, verdict: Verdict) -> Result<()> {
+    let key = names::octets(ip);
+    if label.is_none() && verdict == Verdict::Unsaid {
+        tx.execute(sql("DELETE FROM source_judgement WHERE ip = ?").bind(key)).await?;
+        return Ok(());
+    }
+    let row: [Value<'_>; 3] =
+        [key.into(), label.map(|label| rows::fit(label, 255)).into(), verdict.code().into()];
+    tx.upsert("source_judgement", ["ip", "label", "verdict"], &["ip"], &["label", "verdict"], vec![row]).await
+}

@@ -1,0 +1,296 @@
+//! Other programs beside ours, other bodies of a report, and what the two tables keep.
+
+use sqlx::Row;
+
+use super::*;
+use crate::model::{
+    figures::{ReportFilter, ReportState, SourceFilter, Span, Verdict},
+    report::Reason,
+};
+
+/// The tables as an old dmarcts-report-parser made them, with a report in them.
+const OLD: [&str; 4] = [
+    "CREATE TABLE report (serial int(10) unsigned NOT NULL AUTO_INCREMENT, mindate timestamp NOT NULL DEFAULT \
+     CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, maxdate timestamp NULL, domain varchar(255) NOT NULL, org \
+     varchar(255) NOT NULL, reportid varchar(255) NOT NULL, PRIMARY KEY (serial), UNIQUE KEY domain \
+     (domain, org, reportid)) ROW_FORMAT=COMPRESSED",
+    "CREATE TABLE rptrecord (serial int(10) unsigned NOT NULL, ip int(10) unsigned NOT NULL, rcount int(10) unsigned \
+     NOT NULL, disposition enum('none','quarantine','reject'), reason varchar(255), dkimdomain varchar(255), \
+     dkimresult enum('none','pass','fail','neutral','policy','temperror','permerror'), spfdomain varchar(255), \
+     spfresult enum('none','neutral','pass','fail','softfail','temperror','permerror'), KEY serial (serial, ip))",
+    "INSERT INTO report (mindate, maxdate, domain, org, reportid) VALUES \
+     (FROM_UNIXTIME(1700000000), FROM_UNIXTIME(1700086399), 'Alpha.test', 'Old', '1')",
+    "INSERT INTO rptrecord (serial, ip, rcount, disposition) VALUES (1, 3221225985, 7, 'reject')",
+];
+
+/// What their parser runs for one report of 2023-11-15, at UTC.
+const THEIRS: [&str; 3] = [
+    "INSERT INTO report (mindate, maxdate, domain, org, reportid, email, extra_contact_info, policy_adkim, policy_aspf, \
+     policy_p, policy_sp, policy_pct, raw_xml) VALUES (FROM_UNIXTIME(1700006400), FROM_UNIXTIME(1700092799), \
+     'alpha.test', 'Theirs', '2', 'a@theirs.test', '', 'r', 'r', 'quarantine', 'none', 100, '<feedback/>')",
+    "INSERT INTO rptrecord (serial, ip, rcount, disposition, spf_align, dkim_align, reason, dkimdomain, dkimresult, \
+     spfdomain, spfresult, identifier_hfrom) VALUES (LAST_INSERT_ID(), INET_ATON('192.0.2.1'), 5, 'none', 'pass', \
+     'fail', 'forwarded/other', 'alpha.test/esp.test', 'fail', 'alpha.test', 'pass', 'alpha.test')",
+    "INSERT INTO rptrecord (serial, ip6, rcount, disposition, spf_align, dkim_align, dkimdomain, dkimresult, spfdomain, \
+     spfresult, identifier_hfrom) VALUES (LAST_INSERT_ID(), INET6_ATON('2001:db8::1'), 3, 'quarantine', 'fail', 'fail', \
+     NULL, NULL, 'spam.test', 'softfail', 'alpha.test')",
+];
+
+async fn run(url: &str, statements: &[&'static str]) -> sqlx::MySqlConnection {
+    let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+    for statement in statements {
+        connection.execute(*statement).await.unwrap();
+    }
+    connection
+}
+
+fn ever() -> Span {
+    Span { from: Millis(0), to: Millis(40_000 * DAY), domain: None }
+}
+
+#[tokio::test]
+async fn a_database_of_dmarcts_report_parser_is_used_in_place() {
+    let Some(url) = mysql_url().await else { return };
+    run(&url, &OLD).await;
+    let db = Db::open(&Place::mysql_url(&url).unwrap()).await.unwrap();
+    assert_eq!(settle(&db).await.unwrap(), 1);
+    let lines = list(&db, &Scope::All, &ReportFilter::default(), None, 9).await.unwrap();
+    let line = &lines[0];
+    assert_eq!(
+        (line.domain.as_str(), line.org.as_str(), line.begin),
+        ("alpha.test", "Old", Millis(1_700_000_000_000))
+    );
+    assert_eq!((line.sums.messages, line.sums.rejected, line.state), (7, 7, ReportState::Other));
+    assert_eq!(line.end, Millis(1_700_086_399_000));
+
+    // The same report id with another span is another report now, and the old one has not moved.
+    let again = "INSERT INTO report (mindate, maxdate, domain, org, reportid) VALUES \
+        (FROM_UNIXTIME(1700086400), FROM_UNIXTIME(1700172799), 'Alpha.test', 'Old', '1')";
+    let mut connection = run(&url, &[again]).await;
+    let begin =
+        connection.fetch_one("SELECT UNIX_TIMESTAMP(mindate) FROM report WHERE serial = 1").await.unwrap();
+    assert_eq!(begin.get::<i64, _>(0), 1_700_000_000);
+
+    // Opened again, nothing is done twice.
+    let db = Db::open(&Place::mysql_url(&url).unwrap()).await.unwrap();
+    assert_eq!(settle(&db).await.unwrap(), 1);
+    assert_eq!(settle(&db).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn their_parser_writes_beside_ours() {
+    let Some(url) = mysql_url().await else { return };
+    let db = Db::open(&Place::mysql_url(&url).unwrap()).await.unwrap();
+    put(
+        &db,
+        &arrival(Proof::Proven),
+        &report("alpha.test", "Ours", "1", 0, vec![record("192.0.2.1", 2, "pass", "fail", "none")]),
+        "1",
+    )
+    .await;
+    // Their program may be cut off between a report and its records.
+    let mut connection = run(&url, &THEIRS[..1]).await;
+    assert_eq!(settle(&db).await.unwrap(), 1);
+    assert_eq!(list(&db, &Scope::All, &ReportFilter::default(), None, 9).await.unwrap()[1].sums.messages, 0);
+    for statement in &THEIRS[1..] {
+        connection.execute(*statement).await.unwrap();
+    }
+    assert_eq!(settle(&db).await.unwrap(), 1);
+    assert_eq!(settle(&db).await.unwrap(), 0);
+    let line = list(&db, &Scope::All, &ReportFilter::default(), None, 9).await.unwrap().remove(1);
+    assert_eq!((line.sums.messages, line.sums.spf, line.sums.dkim, line.sums.aligned), (8, 5, 0, 5));
+    let stored = find(&db, &Scope::All, line.serial).await.unwrap().unwrap();
+    assert_eq!((stored.arrival, stored.has_xml), (None, true));
+    assert_eq!(stored.report.records[0].source, "192.0.2.1".parse().ok());
+    assert_eq!(stored.report.records[1].source, "2001:db8::1".parse().ok());
+    assert_eq!(stored.report.records[0].reasons.len(), 2);
+    assert_eq!(xml(&db, &Scope::All, line.serial).await.unwrap().unwrap(), b"<feedback/>");
+    let filter = SourceFilter { span: ever(), ..SourceFilter::default() };
+    assert_eq!(sources(&db, &Scope::All, &filter, 9).await.unwrap().len(), 2);
+    let detail = source(&db, &Scope::All, "192.0.2.1".parse().unwrap(), &ever()).await.unwrap().unwrap();
+    let signers: Vec<&str> = detail.signers.iter().map(|share| share.name.as_str()).collect();
+    assert_eq!(signers, ["alpha.test/esp.test (fail)", "alpha.test (pass)"]);
+
+    // The same report comes to us by mail: known, and now with all that it says. Another body is a variant.
+    let mut whole = stored.report.clone();
+    whole.records[0].envelope_to = Some("theirs.test".to_owned());
+    let known = put(&db, &arrival(Proof::Proven), &whole, "theirs").await;
+    assert_eq!(known, Stored::Known(line.serial));
+    let stored = find(&db, &Scope::All, line.serial).await.unwrap().unwrap();
+    assert_eq!((&stored.report, stored.line.proof), (&whole, Proof::Proven));
+    whole.records.pop();
+    assert_eq!(put(&db, &arrival(Proof::Unchecked), &whole, "other").await, Stored::Variant(line.serial));
+}
+
+#[tokio::test]
+async fn their_viewers_read_ours() {
+    let Some(url) = mysql_url().await else { return };
+    let db = Db::open(&Place::mysql_url(&url).unwrap()).await.unwrap();
+    let mut ours = record("2001:db8::7", 5_000_000_000, "pass", "fail", "pass");
+    ours.reasons = ["forwarded", "local_policy"]
+        .map(|kind| Reason { kind: kind.to_owned(), comment: Some("why".to_owned()) })
+        .to_vec();
+    ours.spf_results[0].result = "hardfail".to_owned();
+    ours.dkim_results.insert(
+        0,
+        DkimResult { domain: "esp.test".to_owned(), result: "fail".to_owned(), ..DkimResult::default() },
+    );
+    let one = report("alpha.test", "Ours", "1", 0, vec![ours]);
+    let xml = "<feedback>ö</feedback>".repeat(50);
+    put(&db, &arrival(Proof::Proven), &one, &xml).await;
+    let mut connection = run(&url, &[]).await;
+    // A session of theirs in another time zone reads the same moment.
+    connection.execute("SET time_zone = '+02:00'").await.unwrap();
+    let text = "SELECT UNIX_TIMESTAMP(mindate) = ?, INET6_NTOA(ip6), rcount = 4294967295, CAST(reason AS CHAR), \
+        CAST(dkimdomain AS CHAR), CAST(dkimresult AS CHAR), CAST(spfresult AS CHAR), CAST(disposition AS CHAR), \
+        CAST(spf_align AS CHAR), CAST(dkim_align AS CHAR), UNCOMPRESS(NULL) IS NULL \
+        FROM report JOIN rptrecord USING (serial)";
+    type Row = (i64, String, i64, String, String, String, String, String, String, String, i64);
+    let row: Row = sqlx::query_as(text).bind(one.begin.secs()).fetch_one(&mut connection).await.unwrap();
+    let words = "forwarded/local_policy esp.test/alpha.test pass unknown none fail pass";
+    let found = [&row.3, &row.4, &row.5, &row.6, &row.7, &row.8, &row.9].map(String::as_str).join(" ");
+    assert_eq!((row.0, row.1.as_str(), row.2, found.as_str()), (1, "2001:db8::7", 1, words));
+    // Proving it later must not move `mindate`, nor must another body that takes its place.
+    put(&db, &arrival(Proof::Unchecked), &report("alpha.test", "Ours", "2", 0, Vec::new()), "forged").await;
+    put(&db, &arrival(Proof::Proven), &report("alpha.test", "Ours", "2", 0, Vec::new()), "true").await;
+    let moved: (i64,) = sqlx::query_as("SELECT COUNT(*) FROM report WHERE UNIX_TIMESTAMP(mindate) <> ?")
+        .bind(one.begin.secs())
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(moved, (0,));
+}
+
+#[tokio::test]
+async fn all_that_a_report_says_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut one = report(
+            "alpha.test",
+            &"ö".repeat(300),
+            &"i".repeat(400),
+            0,
+            vec![record("x", 3, "pass", "odd", "odd")],
+        );
+        one.errors = vec!["error".to_owned()];
+        one.policy.np = Some("reject".to_owned());
+        one.begin = Millis(-5000);
+        one.end = Millis(99_999_999_999_000);
+        let Stored::New(serial) = put(&db, &arrival(Proof::Unchecked), &one, "<a/>").await else {
+            panic!("new")
+        };
+        // A long id that begins alike is another report.
+        let mut other = one.clone();
+        other.report_id.push('x');
+        assert!(matches!(put(&db, &arrival(Proof::Unchecked), &other, "<b/>").await, Stored::New(_)));
+        let stored = find(&db, &Scope::All, serial).await.unwrap().unwrap();
+        assert_eq!(
+            (&stored.report, stored.arrival),
+            (&one, Some(arrival(Proof::Unchecked))),
+            "{}",
+            db.engine()
+        );
+        assert_eq!(xml(&db, &Scope::All, serial).await.unwrap().unwrap(), b"<a/>");
+        for scope in [
+            admin_of(&["beta.test"]),
+            admin_of(&["test"]),
+            admin_of(&[]),
+            Scope::mailbox("a@alpha.test", Millis(0)),
+        ] {
+            assert_eq!(find(&db, &scope, serial).await.unwrap(), None);
+            assert_eq!(xml(&db, &scope, serial).await.unwrap(), None);
+            assert!(domain_names(&db, &scope).await.unwrap().is_empty());
+            assert!(months(&db, &scope).await.unwrap().is_empty());
+        }
+        assert!(find(&db, &admin_of(&["alpha.test"]), serial).await.unwrap().is_some());
+        assert_eq!(months(&db, &Scope::All).await.unwrap(), [(1969, 12)]);
+    }
+}
+
+#[tokio::test]
+async fn a_forged_report_does_not_keep_the_true_one_out() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let forged =
+            report("alpha.test", "Big", "1", 0, vec![record("192.0.2.1", 9000, "fail", "fail", "none")]);
+        let real = report("alpha.test", "Big", "1", 0, vec![record("192.0.2.2", 9, "pass", "pass", "none")]);
+        let Stored::New(serial) = put(&db, &arrival(Proof::Failed), &forged, "forged").await else {
+            panic!("new")
+        };
+        let span = ever();
+        assert!(days(&db, &Scope::All, &span).await.unwrap().is_empty());
+        assert_eq!(domains(&db, &Scope::All, &span).await.unwrap()[0].set_aside, 1);
+        assert_eq!(put(&db, &arrival(Proof::Proven), &real, "real").await, Stored::Variant(serial));
+        assert_eq!(days(&db, &Scope::All, &span).await.unwrap()[0].sums.messages, 9);
+        for (proof, body) in [(Proof::Proven, "real"), (Proof::Failed, "forged"), (Proof::Unchecked, "real")]
+        {
+            let body_of = if body == "real" { &real } else { &forged };
+            assert_eq!(put(&db, &arrival(proof), body_of, body).await, Stored::Known(serial));
+        }
+        let stored = find(&db, &Scope::All, serial).await.unwrap().unwrap();
+        assert_eq!((&stored.report, stored.line.variants, stored.others.len()), (&real, 1, 1));
+        assert_eq!(stored.others[0].1.proof, Proof::Failed);
+        let number = stored.others[0].0;
+        assert_eq!(variant_xml(&db, &Scope::All, serial, number).await.unwrap().unwrap(), b"forged");
+        assert_eq!(variant_xml(&db, &admin_of(&["beta.test"]), serial, number).await.unwrap(), None);
+        assert_eq!(xml(&db, &Scope::All, serial).await.unwrap().unwrap(), b"real");
+        // An admin takes it out of the figures, and lets it in again.
+        for (proof, messages) in [(Proof::Failed, 0), (Proof::Proven, 9)] {
+            let mut tx = db.begin().await.unwrap();
+            prove(&mut tx, serial, proof, Some("an admin said so")).await.unwrap();
+            tx.commit().await.unwrap();
+            let days = days(&db, &Scope::All, &span).await.unwrap();
+            assert_eq!(days.first().map_or(0, |day| day.sums.messages), messages);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_changed_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        for (day, p) in [(0, "reject"), (1, "none"), (3, "none"), (5, "quarantine"), (8, "quarantine")] {
+            let mut one = report("alpha.test", "Big", &day.to_string(), day, Vec::new());
+            one.policy.p = Some(p.to_owned());
+            put(&db, &arrival(Proof::Proven), &one, p).await;
+        }
+        let figures = domains(&db, &Scope::All, &ever()).await.unwrap().remove(0);
+        assert_eq!(figures.policy.p, "quarantine");
+        let (before, since) = figures.policy_before.unwrap();
+        assert_eq!((before.p.as_str(), since), ("none", Millis(BEGIN + 5 * DAY)));
+    }
+}
+
+#[tokio::test]
+async fn what_admins_and_reverse_dns_say_of_sources() {
+    use crate::store::names;
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let records = [("192.0.2.1", 9), ("192.0.2.2", 5), ("2001:db8::1", 7)];
+        let records = records.map(|(ip, count)| record(ip, count, "pass", "fail", "none")).to_vec();
+        put(&db, &arrival(Proof::Proven), &report("alpha.test", "Big", "1", 0, records), "1").await;
+        let ips: Vec<IpAddr> =
+            ["192.0.2.1", "2001:db8::1", "192.0.2.2"].map(|ip| ip.parse().unwrap()).to_vec();
+        let now = Millis(BEGIN + 10 * DAY);
+        assert_eq!(names::wanted(&db, now, 2).await.unwrap(), ips[..2]);
+        let mut tx = db.begin().await.unwrap();
+        names::note(&mut tx, ips[0], Some("mail.alpha.test"), now).await.unwrap();
+        names::note(&mut tx, ips[1], None, now).await.unwrap();
+        judge(&mut tx, ips[2], Some("Printer"), Verdict::Ours).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(names::wanted(&db, now, 9).await.unwrap(), ips[2..]);
+        assert_eq!(names::wanted(&db, Millis(now.0 + 8 * DAY), 9).await.unwrap(), ips);
+        let filter = SourceFilter { span: ever(), verdict: Some(Verdict::Ours), ..SourceFilter::default() };
+        let found = sources(&db, &Scope::All, &filter, 9).await.unwrap();
+        assert_eq!(found.iter().map(|source| source.ip).collect::<Vec<_>>(), ips[2..]);
+        assert_eq!(found[0].label.as_deref(), Some("Printer"));
+        let filter = SourceFilter { verdict: None, sort: crate::model::figures::SourceSort::Name, ..filter };
+        let found = sources(&db, &Scope::All, &filter, 9).await.unwrap();
+        let found: Vec<_> = found.iter().map(|source| (source.ip, source.name.as_deref())).collect();
+        assert_eq!(found, [(ips[0], Some("mail.alpha.test")), (ips[2], None), (ips[1], None)]);
+        let mut tx = db.begin().await.unwrap();
+        judge(&mut tx, ips[2], None, Verdict::Unsaid).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(count(&db, "source_judgement").await, 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! No question of a page reads a whole table: how each engine would run the statements.
+
+use super::{super::*, *};
+use crate::{
+    model::figures::{ReportFilter, ReportPlace, ReportState, Span},
+    store::db::Sql,
+};
+
+#[derive(sqlx::FromRow)]
+struct MysqlStep {
+    table: Option<String>,
+    #[sqlx(rename = "type")]
+    kind: Option<String>,
+}
+
+/// The steps of a plan that read a whole table or index.
+async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
+    let statement = statement.explained(db);
+    if let Db::Sqlite { .. } = db {
+        let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
+        assert!(!steps.is_empty());
+        return steps.into_iter().map(|step| step.3).filter(|step| step.starts_with("SCAN")).collect();
+    }
+    let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
+    assert!(!steps.is_empty());
+    let steps = steps.into_iter().filter_map(|step| Some((step.table?, step.kind?)));
+    let scan = |(_, kind): &(String, String)| matches!(kind.as_str(), "ALL" | "index");
+    steps.filter(scan).map(|(table, kind)| format!("{kind} {table}")).collect()
+}
+
+/// Lines of three thousand reports over a year, so that the engines have a choice.
+async fn fill(db: &Db) {
+    let mut tx = db.begin().await.unwrap();
+    for n in 0..3000_i64 {
+        let domain = format!("d{}.test", n % 20);
+        let one = report(
+            &domain,
+            "Big",
+            &n.to_string(),
+            n / 10 - 365,
+            vec![record("192.0.2.1", 1, "pass", "fail", "none")],
+        );
+        lines::add(&mut tx, n + 1, &one, Proof::Proven, 0).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    if let Db::Mysql(_) = db {
+        let mut tx = db.begin().await.unwrap();
+        let text = "ANALYZE TABLE report_line, report_source, report_month";
+        tx.fetch::<(String, String, String, String)>(sql(text)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_question_scans() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        fill(&db).await;
+        let admin = admin_of(&["d1.test", "d2.test"]);
+        let text = |text: &str| Some(text.to_owned());
+        for scope in [&Scope::All, &admin] {
+            let to = Millis(BEGIN - 70 * DAY);
+            let span = Span { from: Millis(to.0 - 30 * DAY), to, domain: None };
+            let about = memory::About::of(&db, scope, &span).await.unwrap();
+            assert_eq!(about.domains.len(), if *scope == Scope::All { 20 } else { 2 });
+            for tail in ["GROUP BY domain", "GROUP BY org"] {
+                let statement = figures::selection(&about, figures::SUMS, "<>", tail).unwrap();
+                let found = scans(&db, statement).await;
+                assert!(found.is_empty(), "{}: figures for {scope:?}: {found:?}", db.engine());
+            }
+            for filter in [
+                ReportFilter::default(),
+                ReportFilter { state: Some(ReportState::Fail), ..ReportFilter::default() },
+                ReportFilter { month: Some((2026, 3)), ..ReportFilter::default() },
+                ReportFilter { domain: text("d1.test"), ..ReportFilter::default() },
+            ] {
+                let begin = Millis(BEGIN - 100 * DAY);
+                let after = Some(ReportPlace { begin, serial: 5 });
+                for statement in list::statements(scope, &filter, after, 50) {
+                    let found = scans(&db, statement).await;
+                    assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
+                }
+            }
+        }
+        assert!(scans(&db, sources::packed_statement("d1.test", 7)).await.is_empty(), "{}", db.engine());
+        assert!(scans(&db, settle::statement(2990)).await.is_empty(), "{}: settling", db.engine());
+        assert!(scans(&db, lines::oldest_statement(Millis(BEGIN - 360 * DAY), 50)).await.is_empty());
+    }
+}

@@ -1,0 +1,110 @@
+//! Reports by hand: upload, and what could not be read. For admins.
+
+use axum::{
+    extract::{DefaultBodyLimit, Multipart, Path, multipart::MultipartError},
+    http::StatusCode,
+    routing::{MethodRouter, get, post},
+};
+
+use super::{
+    errors::WebError,
+    pages::{
+        frame::Entry,
+        unreadable,
+        upload::{self, Sent},
+    },
+    reports::value,
+    state::AppState,
+    visit::{Desk, render},
+};
+use crate::{
+    ingest::reports::{Fate, take},
+    model::report::{Arrival, Proof},
+    store::unreadable as shelf,
+};
+
+/// Files in one upload.
+const MOST_FILES: usize = 1000;
+/// Longest file name that is kept.
+const NAME: usize = 200;
+
+/// `/dmarc/upload`: files in, a line of answer for each.
+pub fn upload_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        desk.frame.entry = Some(Entry::Reports);
+        render(&upload::view(&desk.frame, None))
+    })
+    .post(async |mut desk: Desk, form: Multipart| {
+        desk.frame.entry = Some(Entry::Reports);
+        let sent = receive(&desk, form).await?;
+        render(&upload::view(&desk.frame, Some(&sent)))
+    })
+    .layer(DefaultBodyLimit::max(upload::MOST_BYTES))
+}
+
+/// Takes one file after the other, so that only one is in memory.
+async fn receive(desk: &Desk, mut form: Multipart) -> Result<Vec<Sent>, WebError> {
+    let mut sent = Vec::new();
+    for _ in 0..MOST_FILES {
+        let Some(field) = form.next_field().await.map_err(refused)? else { break };
+        let name: String = field.file_name().unwrap_or_default().chars().take(NAME).collect();
+        let bytes = field.bytes().await.map_err(refused)?;
+        if name.is_empty() && bytes.is_empty() {
+            continue;
+        }
+        let arrival = Arrival {
+            at: desk.now(),
+            via: "upload".to_owned(),
+            name: name.clone(),
+            sender: None,
+            // Who brings a report by hand vouches for it.
+            proof: Proof::Proven,
+            evidence: None,
+        };
+        let taken = take(desk.db(), &arrival, bytes.to_vec()).await?;
+        sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
+    }
+    tracing::info!(by = desk.visitor.address, documents = sent.len(), "reports were uploaded");
+    Ok(sent)
+}
+
+/// What is wrong with a form: too much, or no form.
+fn refused(error: MultipartError) -> WebError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { WebError::TooLarge } else { WebError::Form }
+}
+
+/// `/dmarc/unreadable`: what could not be read, with its reason.
+pub fn unreadable_page() -> MethodRouter<AppState> {
+    get(async |desk: Desk| show_unreadable(desk).await)
+}
+
+async fn show_unreadable(mut desk: Desk) -> Result<axum::response::Response, WebError> {
+    desk.frame.entry = Some(Entry::Reports);
+    let after: Option<i64> = value(&desk, "after").parse().ok();
+    let inputs = shelf::list(desk.db(), after, unreadable::PER_PAGE + 1).await?;
+    render(&unreadable::view(&desk.frame, &inputs, after.is_some()))
+}
+
+/// `/dmarc/unreadable/{id}/retry`: reads it again, by the parser of today.
+pub fn retry() -> MethodRouter<AppState> {
+    post(async |mut desk: Desk, Path(id): Path<String>| {
+        let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
+        let (arrival, bytes) = shelf::bytes(desk.db(), id).await?.ok_or(WebError::NotFound)?;
+        let taken = take(desk.db(), &arrival, bytes).await?;
+        let refusal = taken.iter().find_map(|taken| match &taken.fate {
+            Fate::Refused(reason) => Some(reason.clone()),
+            _ => None,
+        });
+        // Parts that still cannot be read were noted on their own.
+        if taken.iter().any(|taken| !matches!(taken.fate, Fate::Refused(_))) {
+            let mut tx = desk.db().begin().await?;
+            shelf::remove(&mut tx, id).await?;
+            tx.commit().await?;
+        }
+        desk.frame.message = Some(match refusal {
+            None => desk.frame.t("unreadable.read").to_owned(),
+            Some(reason) => desk.frame.lang().tf("unreadable.still", &[("reason", &reason)]),
+        });
+        show_unreadable(desk).await
+    })
+}

@@ -1,0 +1,316 @@
+//! Sources: which addresses send in the name of the domains, and how each is judged.
+
+use std::net::IpAddr;
+
+use askama::Template;
+use url::form_urlencoded;
+
+use super::dmarc::{
+    Tab,
+    period::{Choice, Period},
+    tabs,
+    words::{self, Badge, count, number},
+};
+use crate::{
+    model::{
+        advice::{self, Judge, Standing},
+        figures::{Source, SourceFilter, SourceSort, Span},
+    },
+    web::pages::frame::{Frame, NavLink},
+};
+
+/// Most sources on the page.
+pub const MOST: usize = 500;
+
+/// What the address says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// Only this domain; empty for all in scope.
+    pub domain: String,
+    /// How far back.
+    pub period: Period,
+    /// Only sources with mails that failed.
+    pub failing: bool,
+    /// Only sources first seen in the period.
+    pub new: bool,
+    /// Only of this standing.
+    pub standing: Option<Standing>,
+    /// Order.
+    pub sort: SourceSort,
+}
+
+/// The words of orders in addresses.
+const SORTS: [(&str, SourceSort); 3] =
+    [("mails", SourceSort::Messages), ("name", SourceSort::Name), ("last", SourceSort::LastSeen)];
+
+impl Query {
+    /// Reads the part of an address behind `?`; what cannot be understood is left out.
+    pub fn parse(text: &str) -> Self {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()).take(50) {
+            match &*name {
+                "domain" => {
+                    query.domain = crate::model::scope::normalise_domain(&value).unwrap_or_default();
+                }
+                "range" => query.period = Period::parse(&value),
+                "show" => {
+                    query.failing = value == "failing";
+                    query.new = value == "new";
+                }
+                "standing" => query.standing = Standing::from_code(&value),
+                "sort" => {
+                    let sort = SORTS.into_iter().find(|(word, _)| *word == value);
+                    query.sort = sort.map(|(_, sort)| sort).unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        query
+    }
+
+    /// The page's address.
+    pub fn link(&self, frame: &Frame) -> String {
+        let mut link = form_urlencoded::Serializer::new(String::new());
+        if !self.domain.is_empty() {
+            link.append_pair("domain", &self.domain);
+        }
+        if self.period != Period::default() {
+            link.append_pair("range", &self.period.days.to_string());
+        }
+        if let Some(show) = self.show() {
+            link.append_pair("show", show);
+        }
+        if let Some(standing) = self.standing {
+            link.append_pair("standing", standing.code());
+        }
+        if self.sort != SourceSort::default() {
+            link.append_pair("sort", sort_word(self.sort));
+        }
+        let query = link.finish();
+        frame.url("/dmarc/sources") + if query.is_empty() { "" } else { "?" } + &query
+    }
+
+    fn show(&self) -> Option<&'static str> {
+        match (self.failing, self.new) {
+            (true, _) => Some("failing"),
+            (_, true) => Some("new"),
+            _ => None,
+        }
+    }
+
+    /// What to ask the store for.
+    pub fn filter(&self, span: Span) -> SourceFilter {
+        SourceFilter { span, failing: self.failing, new: self.new, verdict: None, sort: self.sort }
+    }
+}
+
+fn sort_word(sort: SourceSort) -> &'static str {
+    SORTS.into_iter().find(|(_, own)| *own == sort).map_or("mails", |(word, _)| word)
+}
+
+/// The address of a source's page.
+pub fn detail_link(frame: &Frame, ip: IpAddr, domain: &str, period: Period) -> String {
+    let mut link = form_urlencoded::Serializer::new(String::new());
+    if !domain.is_empty() {
+        link.append_pair("domain", domain);
+    }
+    if period != Period::default() {
+        link.append_pair("range", &period.days.to_string());
+    }
+    let query = link.finish();
+    frame.url(&format!("/dmarc/sources/{ip}")) + if query.is_empty() { "" } else { "?" } + &query
+}
+
+/// One source in a table.
+pub struct Row {
+    /// Its page.
+    pub href: String,
+    /// What it is called.
+    pub name: String,
+    /// Name and address, as far as they are not above.
+    pub second: String,
+    /// Mails.
+    pub mails: String,
+    /// How DKIM went.
+    pub dkim: Badge,
+    /// How SPF went.
+    pub spf: Badge,
+    /// What receivers did.
+    pub did: String,
+    /// First day ever.
+    pub first: String,
+    /// Last day ever.
+    pub last: String,
+    /// Judgement.
+    pub standing: Badge,
+}
+
+/// The row of a source.
+pub fn row(frame: &Frame, judge: &Judge, source: &Source, query: &Query) -> Row {
+    let name = words::source_name(frame, judge, source);
+    Row {
+        href: detail_link(frame, source.ip, &query.domain, query.period),
+        second: words::source_second(&name, source),
+        name,
+        mails: number(frame, source.sums.messages),
+        dkim: words::check(frame, &source.sums, source.sums.dkim),
+        spf: words::check(frame, &source.sums, source.sums.spf),
+        did: words::treatment(frame, &source.sums),
+        first: words::day(frame, source.first),
+        last: words::day(frame, source.last),
+        standing: words::standing(frame, judge.standing(source), source),
+    }
+}
+
+/// What the page is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// What was asked for.
+    pub query: &'a Query,
+    /// Sources that fit, at most [`MOST`].
+    pub sources: &'a [Source],
+    /// Measure of the sources.
+    pub judge: Judge<'a>,
+    /// Domains to choose from.
+    pub domains: &'a [String],
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "sources.html")]
+pub struct SourcesPage<'a> {
+    frame: &'a Frame,
+    tabs: Vec<NavLink>,
+    title: String,
+    grounds: String,
+    tone: &'static str,
+    icon: &'static str,
+    form: Form,
+    heads: Heads,
+    rows: Vec<Row>,
+    cut: bool,
+    clear: String,
+}
+
+/// The filter.
+struct Form {
+    action: String,
+    domains: Vec<Choice>,
+    periods: Vec<Choice>,
+    shows: Vec<Choice>,
+    standings: Vec<Choice>,
+    sort: Option<&'static str>,
+}
+
+/// The heads that sort.
+struct Heads {
+    name: Head,
+    mails: Head,
+    last: Head,
+}
+
+/// A head that sorts.
+struct Head {
+    word: &'static str,
+    href: String,
+    sorted: Option<&'static str>,
+}
+
+/// The view.
+pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> SourcesPage<'a> {
+    let (query, judge) = (input.query, input.judge);
+    let wanted = |source: &&Source| query.standing.is_none_or(|own| judge.standing(source) == own);
+    let sources: Vec<&Source> = input.sources.iter().filter(wanted).collect();
+    let failing = sources
+        .iter()
+        .filter(|source| judge.standing(source).is_own() && advice::fails(&source.sums))
+        .count() as u64;
+    let mails = sources.iter().map(|source| source.sums.messages).sum();
+    let lang = frame.lang();
+    let (title, tone, icon) = match (sources.len(), failing) {
+        (0, _) => (lang.t("sources.answer.none").to_owned(), "idle", "hdd-network"),
+        (all, 0) => (lang.tn("sources.answer.fine", all as i64, &[]), "ok", "check-lg"),
+        (all, failing) => {
+            let all = lang.tn("sources.of", all as i64, &[]);
+            (lang.tn("sources.answer.failing", count(failing), &[("all", &all)]), "wait", "eye")
+        }
+    };
+    SourcesPage {
+        frame,
+        tabs: tabs(frame, Tab::Sources),
+        title,
+        grounds: lang.tn("sources.grounds", count(mails), &[("period", &query.period.words(frame))]),
+        tone,
+        icon,
+        form: form(frame, query, input.domains),
+        heads: heads(frame, query),
+        rows: sources.iter().map(|source| row(frame, &judge, source, query)).collect(),
+        cut: input.sources.len() >= MOST,
+        clear: Query::default().link(frame),
+    }
+}
+
+fn form(frame: &Frame, query: &Query, domains: &[String]) -> Form {
+    let choice = |value: &str, word: &str, chosen: bool| Choice {
+        value: value.to_owned(),
+        word: word.to_owned(),
+        chosen,
+    };
+    let any = frame.t("mails.filter.any");
+    let shows = [("", any), ("failing", frame.t("sources.failing")), ("new", frame.t("sources.new"))];
+    let show = query.show().unwrap_or_default();
+    let own = query.standing.map_or("", Standing::code);
+    let standings = Standing::ALL.map(|one| (one.code(), frame.lang().t_in("standing", one.code())));
+    let chooser = query.period.chooser(
+        frame,
+        "/dmarc/sources",
+        domains,
+        &query.domain,
+        Some(frame.t("sources.all_domains")),
+    );
+    Form {
+        action: chooser.action,
+        domains: chooser.domains,
+        periods: chooser.periods,
+        shows: shows.map(|(value, word)| choice(value, word, value == show)).into(),
+        standings: [("", any)]
+            .into_iter()
+            .chain(standings)
+            .map(|(value, word)| choice(value, word, value == own))
+            .collect(),
+        sort: (query.sort != SourceSort::default()).then(|| sort_word(query.sort)),
+    }
+}
+
+fn heads(frame: &Frame, query: &Query) -> Heads {
+    let head = |word, sort, order| Head {
+        word,
+        href: Query { sort, ..query.clone() }.link(frame),
+        sorted: (query.sort == sort).then_some(order),
+    };
+    Heads {
+        name: head(frame.t("source.column.source"), SourceSort::Name, "ascending"),
+        mails: head(frame.t("source.column.mails"), SourceSort::Messages, "descending"),
+        last: head(frame.t("source.column.last"), SourceSort::LastSeen, "descending"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::scope::Role,
+        web::{pages::samples, text::Lang},
+    };
+
+    #[test]
+    fn an_address_says_the_same_both_ways() {
+        let frame = samples::frame(Role::Admin, Lang::En);
+        let text = "domain=Alpha.Test&range=7&show=failing&standing=forged&sort=last&x=y&range=7";
+        let link = Query::parse(text).link(&frame);
+        assert_eq!(link, "/dmarc/sources?domain=alpha.test&range=7&show=failing&standing=forged&sort=last");
+        assert_eq!(Query::parse(link.split_once('?').unwrap().1), Query::parse(text));
+        assert_eq!(Query::parse("show=x&standing=x&sort=x&range=x&domain=%25"), Query::default());
+        assert_eq!(Query::default().link(&frame), "/dmarc/sources");
+    }
+}

@@ -1,0 +1,143 @@
+//! What a handler of a page begins with: the visitor, the frame, the query.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, Uri, header, request},
+    response::{Html, IntoResponse, Response},
+};
+
+use super::{
+    errors::WebError,
+    pages::{
+        frame::{Entry, Frame, Freshness},
+        mails::Whose,
+        query::Query,
+        reports,
+    },
+    state::AppState,
+    visitor::Guest,
+};
+use crate::{
+    model::{
+        explain::Dictionary,
+        scope::{Role, Scope},
+        time::Millis,
+        user::Visitor,
+    },
+    store::{
+        self, Db,
+        ingestion::{Gap, Source},
+    },
+};
+
+/// A visitor at work: who asks, in which frame, for what.
+pub(super) struct Desk {
+    /// What every handler may use.
+    pub state: AppState,
+    /// Who asks.
+    pub visitor: Visitor,
+    /// Everything around the page.
+    pub frame: Frame,
+    /// The part of the address behind `?`.
+    pub query: String,
+    /// The list with its filter, if that is where the visitor came from.
+    pub back: Option<String>,
+}
+
+impl FromRequestParts<AppState> for Desk {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &AppState) -> Result<Self, WebError> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        let guest = Guest::read(state, parts);
+        let here = below_base(state, &parts.uri);
+        let frame = Frame::around(state, &guest, Some(&visitor), &here);
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let back = list_before(state, &frame, &parts.headers);
+        Ok(Self { state: state.clone(), visitor, frame, query, back })
+    }
+}
+
+/// The list that the visitor came from, with its filter: that of mails or that of reports.
+fn list_before(state: &AppState, frame: &Frame, headers: &HeaderMap) -> Option<String> {
+    let before = url::Url::parse(headers.get(header::REFERER)?.to_str().ok()?).ok()?;
+    if before.origin() != state.settings.public_url.origin() {
+        return None;
+    }
+    let query = before.query().unwrap_or_default();
+    match before.path() {
+        path if path == state.settings.at("/mails") => {
+            Some(state.settings.at("/mails") + &Query::parse(query).link())
+        }
+        path if path == state.settings.at("/dmarc/reports") => Some(reports::Query::parse(query).link(frame)),
+        _ => None,
+    }
+}
+
+/// The path and query of a request below the base path.
+fn below_base(state: &AppState, uri: &Uri) -> String {
+    let whole = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = whole.strip_prefix(&state.settings.base_path).unwrap_or(whole);
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+impl Desk {
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.state.db
+    }
+
+    /// What the visitor may see.
+    pub fn scope(&self) -> &Scope {
+        &self.visitor.scope
+    }
+
+    /// The page's moment.
+    pub fn now(&self) -> Millis {
+        self.frame.formats.now
+    }
+
+    /// Whose mails the visitor sees.
+    pub fn whose(&self) -> Whose {
+        match (self.visitor.role, self.scope()) {
+            (Role::Admin, _) => Whose::All,
+            (Role::DomainAdmin, Scope::Only(holdings)) => {
+                Whose::Domains(holdings.domains.iter().cloned().collect())
+            }
+            _ => Whose::Own,
+        }
+    }
+
+    /// Notes how fresh the data are, and gives what lies behind: sources, and gaps in the range.
+    pub async fn freshness(
+        &mut self,
+        entry: Entry,
+        from: Millis,
+        to: Millis,
+    ) -> Result<(Vec<Source>, Vec<Gap>), WebError> {
+        let sources = store::ingestion::sources(self.db()).await?;
+        let gaps = store::ingestion::gaps(self.db(), from, to).await?;
+        self.frame.entry = Some(entry);
+        self.frame.freshness = Some(Freshness::of(&sources, &gaps, self.now()));
+        Ok((sources, gaps))
+    }
+
+    /// What other servers' answers mean.
+    pub async fn dictionary(&self) -> Result<Arc<Dictionary>, WebError> {
+        Ok(self.state.replies.current(self.db(), self.now()).await?)
+    }
+
+    /// For how many days raw lines and mails are kept.
+    pub fn retention_days(&self) -> (i64, i64) {
+        let days = |span: Duration| i64::try_from(span.as_secs() / 86_400).unwrap_or(i64::MAX);
+        (days(self.state.settings.keep_lines), days(self.state.settings.keep_mails))
+    }
+}
+
+/// The page as an answer.
+pub(super) fn render(page: &impl Template) -> Result<Response, WebError> {
+    Ok(Html(page.render().map_err(WebError::broken)?).into_response())
+}
