@@ -68,13 +68,13 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
     let parsed: Vec<Parsed> =
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
     let protocols = protocols(batch.lines, &parsed, sessions);
-    let mut facts = sort_facts(batch.lines, &parsed, &protocols, &mut outcome);
+    let mut facts = sort_facts(batch.lines, parsed, &protocols, &mut outcome);
     for (queue_id, at) in batch.quarantined {
         let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
-    let mut works = merge(batch.server, &facts.by_queue_id, &stored, &mut outcome)?;
+    let mut works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
 
     let pool = ScanPool::gather(tx, batch.scans, &works).await?;
     let others = other_mails(tx, batch.server, &pool, &works).await?;
@@ -135,14 +135,14 @@ fn protocols(
 
 fn sort_facts<'a>(
     lines: &'a [LogLine<'a>],
-    parsed: &[Parsed<'a>],
+    parsed: Vec<Parsed<'a>>,
     protocols: &'a HashMap<usize, String>,
     outcome: &mut Outcome,
 ) -> Facts<'a> {
     let mut facts = Facts { by_queue_id: BTreeMap::new(), refusals: Vec::new() };
     for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
         let event = |fact| Event { at: line.at, fact, program: line.program };
-        match *parsed {
+        match parsed {
             Parsed::Mail { queue_id, fact } => {
                 let fact = with_protocol(fact, protocols.get(&index).map(String::as_str));
                 if let Some((other, parent)) = parent_fact(queue_id, &fact) {
@@ -216,7 +216,7 @@ impl<'a> Work<'a> {
 /// Adds the batch's facts to the stored ones and cuts them into mails.
 fn merge<'a>(
     server: ServerId,
-    facts: &BTreeMap<&'a str, Vec<(usize, Event<'a>)>>,
+    facts: BTreeMap<&'a str, Vec<(usize, Event<'a>)>>,
     stored: &'a [StoredMail],
     outcome: &mut Outcome,
 ) -> store::Result<Vec<Work<'a>>> {
@@ -228,16 +228,16 @@ fn merge<'a>(
         }
     }
     let mut works = Vec::new();
-    for (&queue_id, fresh) in facts {
+    for (queue_id, fresh) in facts {
         let old = known.remove(queue_id).unwrap_or_default();
         let mut events: Vec<Event<'a>> =
             old.iter().flat_map(|(_, story)| story.events.iter().copied()).collect();
         let before = events.len();
         let mut seen: HashSet<_> = events.iter().map(identity).collect();
         for (index, event) in fresh {
-            if seen.insert(identity(event)) {
-                events.push(*event);
-                outcome.telling.push(*index);
+            if seen.insert(identity(&event)) {
+                events.push(event);
+                outcome.telling.push(index);
             }
         }
         // What lies in quarantine belongs to a mail that the log knows, or to none of ours.

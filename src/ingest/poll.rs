@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Rows committed at once while catching up: bounds memory and the length of a transaction.
-const BATCH: usize = 10_000;
+const BATCH: usize = 5_000;
 /// Rspamd keeps this many rows unless told otherwise (`history_redis.conf`, `nrows`).
 const RSPAMD_RING: i64 = 1000;
 /// Mailcow keeps this many lines unless told otherwise (`LOG_LINES`).
@@ -201,12 +201,11 @@ impl Poller {
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<bool> {
-        let log = lines.rows.newest(lines.fresh.len());
         let mut scan_rows = scans.rows.newest(scans.fresh.len()).zip(scans.fresh).peekable();
-        let batches: Vec<_> = log.chunks(BATCH).zip(lines.fresh.chunks(BATCH)).collect();
-        let rounds = batches.len().max(1);
+        let rounds = lines.fresh.len().div_ceil(BATCH).max(1);
         for round in 0..rounds {
-            let (rows, hashes) = batches.get(round).copied().unwrap_or_default();
+            let hashes = lines.fresh.chunks(BATCH).nth(round).unwrap_or_default();
+            let rows = lines.rows.some(lines.fresh.len() - round * BATCH, hashes.len());
             let last_round = round + 1 == rounds;
             let until = rows.last().map_or(now, |line| line.at);
             let (mut batch_scans, mut scan_hashes) = (Vec::new(), Vec::new());
@@ -224,7 +223,7 @@ impl Poller {
                 note_gap(&mut tx, rspamd, scans.lost).await?;
                 bad = (lines.bad, scans.bad);
             }
-            self.take_batch(&mut tx, postfix, rows, &batch_scans, bad, now, polled).await?;
+            self.take_batch(&mut tx, postfix, &rows, &batch_scans, bad, now, polled).await?;
             advance(postfix, rows.iter().map(|line| line.at), hashes);
             advance(rspamd, batch_scans.iter().map(|scan| scan.at), &scan_hashes);
             ingestion::save_source(&mut tx, postfix).await?;
@@ -322,17 +321,16 @@ impl Rows for LineRows {
 }
 
 impl LineRows {
-    /// The newest lines, oldest first.
-    fn newest(&self, count: usize) -> Vec<LogLine<'_>> {
-        let mut begin = 0;
-        let lines = self.rows.iter().take(count).filter_map(|&(at, middle, end)| {
-            let (program, text) = (self.text.get(begin..middle)?, self.text.get(middle..end)?);
-            begin = end;
-            Some(LogLine { at, program, text })
-        });
-        let mut lines: Vec<_> = lines.collect();
-        lines.reverse();
-        lines
+    /// So many lines, oldest first; the first of them is the newest but `place`, counted from 1.
+    fn some(&self, place: usize, count: usize) -> Vec<LogLine<'_>> {
+        (place.saturating_sub(count)..place).rev().filter_map(|place| self.line(place)).collect()
+    }
+
+    fn line(&self, place: usize) -> Option<LogLine<'_>> {
+        let before = place.checked_sub(1).and_then(|place| self.rows.get(place));
+        let begin = before.map_or(0, |(_, _, end)| *end);
+        let &(at, middle, end) = self.rows.get(place)?;
+        Some(LogLine { at, program: self.text.get(begin..middle)?, text: self.text.get(middle..end)? })
     }
 }
 
