@@ -77,6 +77,11 @@ impl App {
         Ok(Self { db, worker, config, mailcow })
     }
 
+    /// The client for Mailcow's API.
+    pub fn mailcow(&self) -> &Mailcow {
+        &self.mailcow
+    }
+
     /// Serves until `stop`; then lets requests and jobs under way finish, for a while.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let state = self.state()?;
@@ -205,7 +210,16 @@ impl App {
 
 /// Opens the database that the settings name and brings its schema up to date.
 pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
-    let place = match settings {
+    Db::open(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+/// Opens another program's database, and leaves its schema alone.
+pub async fn connect_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
+    Db::connect(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+fn place(settings: &DatabaseSettings) -> Place {
+    match settings {
         DatabaseSettings::Sqlite(path) => Place::Sqlite(path.clone()),
         DatabaseSettings::Mysql(mysql) => Place::mysql(
             match &mysql.address {
@@ -216,8 +230,7 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
             secrecy::ExposeSecret::expose_secret(&mysql.password),
             &mysql.database,
         ),
-    };
-    Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
+    }
 }
 
 /// The client for names of addresses. Without a list of name servers the portal works all the same, without names.

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod demo;
 pub mod explain;
 pub mod import_log;
+pub mod import_php;
 pub mod import_reports;
 pub mod jobs;
 pub mod login_link;
@@ -35,6 +36,8 @@ pub enum Command {
     Prune,
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
+    /// Take over the mails that the PHP app kept; its tables stay as they are
+    ImportPhp(import_php::ImportPhpArgs),
     /// Read DMARC and TLS reports from files
     ImportReports(import_reports::ImportReportsArgs),
     /// Say what a reply of another mail server means
@@ -56,6 +59,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Prune => jobs::prune(out),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
+        Command::ImportPhp(args) => import_php::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
         Command::ImportReports(args) => import_reports::storing::run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),

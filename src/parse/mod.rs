@@ -25,6 +25,7 @@ pub mod envelope;
 pub mod lines;
 mod loose;
 pub mod mbox;
+pub mod php_app;
 pub mod postfix;
 pub mod report;
 pub mod rspamd;

@@ -240,7 +240,14 @@ pub enum Db {
 impl Db {
     /// Opens the database and brings its schema up to date.
     pub async fn open(place: &Place) -> Result<Self> {
-        let db = match place {
+        let db = Self::connect(place).await?;
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    /// Opens a database and leaves its schema alone: another program's.
+    pub async fn connect(place: &Place) -> Result<Self> {
+        Ok(match place {
             Place::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
                     .filename(path)
@@ -262,9 +269,7 @@ impl Db {
                     .await?;
                 Self::Mysql(pool)
             }
-        };
-        db.migrate().await?;
-        Ok(db)
+        })
     }
 
     async fn migrate(&self) -> Result<()> {

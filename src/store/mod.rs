@@ -18,6 +18,7 @@ pub mod mailbox_cursor;
 pub mod mails;
 pub mod names;
 mod pack;
+pub mod php_app;
 pub mod replies;
 pub mod reports;
 pub mod scans;
