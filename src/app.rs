@@ -12,7 +12,7 @@ pub use jobs::Worker;
 
 use crate::{
     config::{Config, DatabaseSettings, MysqlAddress},
-    ingest::{fetch::Fetcher, poll::Poller},
+    ingest::{fetch::Fetcher, opens, poll::Poller},
     model::{
         explain::Dictionary,
         mail::ServerId,
@@ -88,10 +88,15 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        router::serve(state, listener, stop.clone(), GRACE).await.context("the web server failed")?;
+        self.start_opens(&state, &tasks, &stop, &health);
+        router::serve(state.clone(), listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
+        // What was opened while the rest came to its end.
+        if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
+            tracing::warn!(%error, "the last opens could not be stored");
+        }
         self.db.close().await;
         Ok(())
     }
@@ -167,6 +172,22 @@ impl App {
         }));
     }
 
+    /// Each process brings the opens that it took to the database.
+    fn start_opens(
+        &self,
+        state: &AppState,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        health: &Arc<Health>,
+    ) {
+        let (db, state) = (self.db.clone(), state.clone());
+        let job = Job::every("opens", opens::PERIOD);
+        tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
+            let (db, state) = (db.clone(), state.clone());
+            async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
+        }));
+    }
+
     /// Where reports are to be sent, as far as the settings tell: the user of the first mailbox, when it is an address.
     fn report_mailbox(&self) -> Option<String> {
         let user = &self.config.reports.mailboxes.first()?.account.user;
@@ -191,6 +212,7 @@ impl App {
             trusted_proxies: web.trusted_proxies.clone(),
             sessions: web.session,
             cron_key: web.cron_key.clone(),
+            tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),
             zone: self.config.time_zone.clone(),
             logo_dark: web.branding.logo_dark.clone(),

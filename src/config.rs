@@ -17,7 +17,10 @@ pub use self::{
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
-use crate::model::user::{RoleRules, SessionLimits};
+use crate::model::{
+    open::TrackerKey,
+    user::{RoleRules, SessionLimits},
+};
 
 mod database;
 mod dotenv;
@@ -108,6 +111,8 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
     pub cron_key: Option<SecretString>,
+    /// The key of open tracking; `None` where that is off.
+    pub tracker: Option<TrackerKey>,
     /// How long a session lives.
     pub session: SessionLimits,
     /// `en` or `de`.
@@ -250,6 +255,7 @@ impl WebSettings {
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
+        let tracker = take_tracker(reader);
         let default_lang = reader.take(&s::DEFAULT_LANG);
         let branding = Branding {
             logo_dark: reader.take(&s::LOGO_DARK),
@@ -265,11 +271,27 @@ impl WebSettings {
             callback,
             trusted_proxies,
             cron_key,
+            tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,
             branding,
         })
     }
+}
+
+/// `OPEN_TRACKING` and `TRACKER_KEY`, the one of which needs the other.
+fn take_tracker(reader: &mut Reader) -> Option<TrackerKey> {
+    let wished = reader.take(&s::OPEN_TRACKING) == Some(true);
+    let given = reader.has(&s::TRACKER_KEY);
+    let key = reader.take(&s::TRACKER_KEY).and_then(TrackerKey::new);
+    if given && key.is_none() {
+        let remedy = "Take the output of: openssl rand -hex 32";
+        reader.fault("TRACKER_KEY", "is shorter than 32 characters", remedy);
+    } else if wished && !given {
+        let remedy = "Set TRACKER_KEY to the output of openssl rand -hex 32, or OPEN_TRACKING to NO.";
+        reader.fault("OPEN_TRACKING", "is YES, but TRACKER_KEY is not set", remedy);
+    }
+    key.filter(|_| wished)
 }
 
 /// `PUBLIC_URL` and `BASE_PATH`, each of which may follow from the other.

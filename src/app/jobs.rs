@@ -21,7 +21,8 @@ use crate::{
     model::{time::Millis, user::SessionLimits},
     remote::dns::Dns,
     store::{
-        self, Db, audit, ingestion, lease, lines, mails, reports, search, sessions, tls_reports, unreadable,
+        self, Db, audit, ingestion, lease, lines, mails, opens, reports, search, sessions, tls_reports,
+        unreadable,
     },
     web::state::{JobEnd, Jobs},
 };
@@ -167,12 +168,19 @@ impl Worker {
             let mut tx = db.begin().await?;
             let more_mails = mails::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
+            let more_opens = opens::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let before = now.minus(self.retention.reports);
             let more_reports = reports::prune(&mut tx, before).await?;
             let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
             let more_unreadable = unreadable::prune(&mut tx, before).await?;
             tx.commit().await?;
-            if !(more_mails || more_lines || more_reports || more_tls_reports || more_unreadable) {
+            if !(more_mails
+                || more_lines
+                || more_opens
+                || more_reports
+                || more_tls_reports
+                || more_unreadable)
+            {
                 break;
             }
             // Between two pieces, pollers and visitors get their turn.

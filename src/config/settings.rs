@@ -247,6 +247,15 @@ settings! {
         TRUSTED_PROXIES: Vec<IpNet> = kind::NETWORKS, Optional "172.22.1.0/24, fd4d:6169:6c63:6f77::/64";
     }
 
+    "Open tracking" {
+        /// `YES` counts when mails are opened: mails of mailboxes that have the Mailcow attribute `OPEN_TRACKING=YES`, and
+        /// single mails with the header `X-Track-Opens: yes`. Needs `TRACKER_KEY`, and the Lua file for Rspamd.
+        OPEN_TRACKING: bool = kind::SWITCH, Default "NO";
+
+        /// The secret that this program and Rspamd share, 32 characters or more, for example from `openssl rand -hex 32`.
+        TRACKER_KEY: SecretString = kind::SECRET, Optional "";
+    }
+
     "Names of hosts" {
         /// Whether the host names of addresses in reports are looked up by reverse DNS. It happens in the background; names
         /// are kept for a week.

@@ -8,6 +8,7 @@ pub mod filter;
 pub mod fold;
 pub mod inventory;
 pub mod mail;
+pub mod open;
 pub mod report;
 pub mod scan;
 pub mod scope;

@@ -17,6 +17,7 @@ pub mod links;
 pub mod mailbox_cursor;
 pub mod mails;
 pub mod names;
+pub mod opens;
 mod pack;
 pub mod php_app;
 pub mod replies;

@@ -60,6 +60,9 @@ fn public_pages_are_few_and_named() {
         "/cron/prune.php",
         "/healthz",
         "/readyz",
+        "/track/{token}",
+        "/track.php",
+        "/internal/tracked.map",
     ];
     let public: Vec<_> =
         PAGES.iter().filter(|page| page.access == Access::Public).map(|page| page.path).collect();

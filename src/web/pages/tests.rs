@@ -13,9 +13,10 @@ use super::{
     plain::{self, Plain, Trouble},
     proof,
     query::Query,
-    samples, start,
+    samples, start, tracking,
 };
 use crate::{
+    ingest::opens::Numbers,
     model::{
         explain::Dictionary,
         mail::{Mail, VisibleMail},
@@ -37,18 +38,20 @@ fn whose(role: Role) -> Whose {
 
 fn list(frame: &Frame, query: &Query, page: &Page, gaps: &[crate::store::ingestion::Gap]) -> String {
     let whose = whose(frame.role());
-    let input = mails::Input { page, gaps, whose: &whose, retention_days: 120 };
+    let opened = page.mails.iter().take(2).map(|mail| (mail.id, samples::NOW)).collect();
+    let input = mails::Input { page, opened: &opened, gaps, whose: &whose, retention_days: 120 };
     mails::view(frame, &Dictionary::built_in(), query, input).render().unwrap()
 }
 
 fn story(frame: &Frame, mail: &VisibleMail, gaps: &[crate::store::ingestion::Gap], paper: bool) -> String {
     let related = samples::visible(frame.role(), vec![samples::notice()]);
-    let (lines, symbols) = (samples::lines(mail), samples::symbols());
+    let (lines, symbols, opens) = (samples::lines(mail), samples::symbols(), samples::opens(mail));
     let input = mail::Input {
         mail,
         related: &related,
         symbols: &symbols,
         lines: &lines,
+        opens: &opens,
         gaps,
         back: None,
         retention_days: (14, 120),
@@ -107,6 +110,21 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         let gap =
             crate::store::ingestion::Gap { from_at: one.first_seen, to_at: one.last_seen, ..samples::gap() };
         pages.insert("mail-gap".to_owned(), story(&frame, &one, &[gap], false));
+    }
+
+    for (name, on, tracked) in [
+        (
+            "tracking",
+            true,
+            vec![frame.visitor.as_ref().unwrap().address.clone(), "bob@alpha.test".to_owned()],
+        ),
+        ("tracking-none", true, vec![]),
+        ("tracking-off", false, vec![]),
+    ] {
+        let stored = (role == Role::Admin)
+            .then(|| (Numbers { map_read: Some(samples::NOW), ..Numbers::default() }, 7));
+        let input = tracking::Input { on, tracked: &tracked, stored, days: 120 };
+        pages.insert(name.to_owned(), tracking::view(&frame, input).render().unwrap());
     }
 
     frame.entry = Some(Entry::Find);
@@ -355,6 +373,7 @@ fn one_recipient_learns_nothing_of_the_others() {
         related: &related,
         symbols: &[],
         lines: &lines,
+        opens: &[],
         gaps: &[],
         back: None,
         retention_days: (14, 120),
