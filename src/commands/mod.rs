@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod backup;
 pub mod demo;
 pub mod explain;
 pub mod import_log;
@@ -40,6 +41,10 @@ pub enum Command {
     ImportPhp(import_php::ImportPhpArgs),
     /// Read DMARC and TLS reports from files
     ImportReports(import_reports::ImportReportsArgs),
+    /// Write all data into one file, while the portal runs
+    Backup(backup::BackupArgs),
+    /// Put such a file back, into either kind of database
+    Restore(backup::RestoreArgs),
     /// Say what a reply of another mail server means
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
@@ -62,6 +67,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::ImportPhp(args) => import_php::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
         Command::ImportReports(args) => import_reports::storing::run(&args, out),
+        Command::Backup(args) => backup::run(&args, out),
+        Command::Restore(args) => backup::restore_run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),

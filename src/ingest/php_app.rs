@@ -11,13 +11,14 @@ use crate::{
     model::{
         event::{Event, Fact, Kept, Parsed},
         mail::ServerId,
+        open::{Reader, old_mail, window},
         scan::{Checks, Scan},
         scope::{domain_of, normalise_address},
         time::Millis,
     },
     parse::{php_app, postfix},
     store::{
-        self, Db,
+        self, Db, opens,
         php_app::{Entry, Mail},
     },
 };
@@ -99,11 +100,13 @@ impl Import<'_> {
         let kept: Vec<KeptMail<'_>> = told.iter().map(Told::kept).collect();
         let mut tx = self.to.begin().await?;
         let outcome = take_kept(&mut tx, self.server, &kept).await?;
+        let opened: Vec<opens::Row> = told.iter().flat_map(Told::opened).collect();
+        opens::add_missing(&mut tx, &opened).await?;
         tx.commit().await?;
         let changed = i64::try_from(outcome.changed.len()).unwrap_or(i64::MAX);
         report.new += outcome.new_mails;
         report.renewed += changed - outcome.new_mails;
-        report.opens += told.iter().map(|mail| mail.opens).sum::<i64>();
+        report.opens += i64::try_from(opened.len()).unwrap_or(i64::MAX);
         Ok(())
     }
 }
@@ -119,19 +122,20 @@ struct Told<'a> {
     verdict: Option<(Millis, php_app::Verdict<'a>)>,
     status: &'static str,
     ours: bool,
-    opens: i64,
+    /// Opens with the fingerprint of who opened.
+    opens: Vec<(Millis, &'a str)>,
 }
 
 impl<'a> Told<'a> {
     fn new(mail: &'a Mail, history: &'a [Entry], hosted: &BTreeSet<String>) -> Option<Self> {
         let at = mail.at.filter(|at| *at > 0).map(Millis::from_secs);
         let queue_id = mail.queue_id.as_deref().unwrap_or_default();
-        let (mut lines, mut verdict, mut opens) = (Vec::new(), None, 0);
+        let (mut lines, mut verdict, mut opens) = (Vec::new(), None, Vec::new());
         for entry in history {
             let text = entry.description.as_deref().unwrap_or_default();
             let Some(moment) = entry.moment().filter(|at| at.0 > 0) else { continue };
             if entry.status == php_app::OPEN {
-                opens += 1;
+                opens.push((moment, text));
             } else if let Some(said) = php_app::verdict(text) {
                 verdict = Some((unshifted(moment, at), said));
             } else {
@@ -179,6 +183,33 @@ impl<'a> Told<'a> {
             events.push(Event { at: *at, fact, program: "php" });
         }
         KeptMail { queue_id, name: &self.name, events, scan }
+    }
+
+    /// Opens in the order in which they were kept, at most as many as a mail of ours may have. The fingerprint was made
+    /// of the address without a key, so that it can be traced back: readers are only numbered.
+    fn opened(&self) -> Vec<opens::Row> {
+        let (Some(queue_id), Some(message_id)) = (self.mail.queue_id.as_deref(), self.message_id()) else {
+            return Vec::new();
+        };
+        let mut readers: Vec<&str> = Vec::new();
+        let most = usize::try_from(opens::MOST_PER_MAIL).unwrap_or(usize::MAX);
+        let number = |(at, fingerprint): &(Millis, &'a str)| {
+            let known = readers.iter().position(|reader| reader == fingerprint);
+            let reader = known.unwrap_or_else(|| {
+                readers.push(fingerprint);
+                readers.len() - 1
+            });
+            opens::Row {
+                token: old_mail(queue_id, message_id),
+                reader: i64::try_from(reader).unwrap_or(i64::MAX),
+                slot: window(*at),
+                at: *at,
+                loads: 1,
+                class: Reader::Person,
+                verified: false,
+            }
+        };
+        self.opens.iter().take(most).map(number).collect()
     }
 
     fn base(&self) -> Kept<'_> {

@@ -6,6 +6,7 @@
 //! To add a table: a migration of the same name and number in both folders, and one file here.
 
 pub mod audit;
+pub mod backup;
 pub mod correlation;
 pub mod db;
 pub mod ingestion;

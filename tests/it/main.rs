@@ -2,6 +2,7 @@
 
 mod access;
 mod auth;
+mod backup;
 mod browser;
 mod counts;
 mod dns;
@@ -10,6 +11,7 @@ mod ingest;
 mod kill;
 mod odd_text;
 mod opens;
+mod php_app;
 mod remote;
 mod report_scope;
 mod reports;
@@ -17,3 +19,4 @@ mod rspamd;
 mod scope;
 mod search;
 mod support;
+mod upgrade;
