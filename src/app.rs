@@ -2,7 +2,7 @@
 
 mod jobs;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -11,14 +11,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use jobs::Worker;
 
 use crate::{
-    config::{Config, DatabaseSettings, MysqlAddress},
+    config::{Config, DatabaseSettings, MysqlAddress, secret_files},
+    doctor::Patient,
     ingest::{fetch::Fetcher, opens, poll::Poller},
     model::{
         explain::Dictionary,
         mail::ServerId,
         time::{Clock, Millis},
     },
-    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth},
+    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth, outside::Outside},
     store::{Db, db::Place},
     web::{
         router,
@@ -75,6 +76,25 @@ impl App {
         let worker = Worker::new(poller, fetcher, config.retention, config.web.session);
         let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
+    }
+
+    /// What `doctor` looks at.
+    pub fn patient(&self, mut files: Vec<PathBuf>) -> anyhow::Result<Patient> {
+        if let DatabaseSettings::Sqlite(path) = &self.config.database {
+            files.push(path.clone());
+        }
+        let mailboxes = self.config.reports.mailboxes.iter();
+        Ok(Patient {
+            db: self.db.clone(),
+            mailcow: Arc::clone(&self.mailcow),
+            mailcow_url: self.config.mailcow.base.clone(),
+            oauth: self.oauth()?,
+            redirect: self.config.web.redirect_uri(),
+            outside: Outside::new(&http_settings(&self.config)).context("MAILCOW_CA")?,
+            public_url: self.config.web.public_url.clone(),
+            mailboxes: mailboxes.map(|it| (it.account.clone(), it.folders.clone())).collect(),
+            files,
+        })
     }
 
     /// The client for Mailcow's API.
@@ -194,17 +214,21 @@ impl App {
         user.contains('@').then(|| user.clone())
     }
 
-    fn state(&self) -> anyhow::Result<AppState> {
-        let web = &self.config.web;
-        let oauth = oauth::OAuth::new(&oauth::Settings {
+    fn oauth(&self) -> anyhow::Result<oauth::OAuth> {
+        oauth::OAuth::new(&oauth::Settings {
             base: self.config.mailcow.base.clone(),
             browser_base: self.config.mailcow.base.clone(),
             client_id: self.config.mailcow.client_id.clone(),
             client_secret: self.config.mailcow.client_secret.clone(),
-            redirect: web.redirect_uri(),
+            redirect: self.config.web.redirect_uri(),
             http: http_settings(&self.config),
         })
-        .context("the OAuth2 client cannot be built")?;
+        .context("the OAuth2 client cannot be built")
+    }
+
+    fn state(&self) -> anyhow::Result<AppState> {
+        let web = &self.config.web;
+        let oauth = self.oauth()?;
         let settings = WebSettings {
             base_path: web.base_path.clone(),
             public_url: web.public_url.clone(),
@@ -226,7 +250,10 @@ impl App {
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
         let (db, mailcow) = (self.db.clone(), Arc::clone(&self.mailcow));
-        Ok(AppState::new(db, mailcow, oauth, settings, self.config.roles.clone(), jobs, Clock::system()))
+        let state =
+            AppState::new(db, mailcow, oauth, settings, self.config.roles.clone(), jobs, Clock::system());
+        state.checkup.equip(self.patient(secret_files())?);
+        Ok(state)
     }
 }
 

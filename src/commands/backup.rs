@@ -15,8 +15,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
-pub use file::{Summary, TableSum};
 use file::{Frame, Frames, Head, Writer};
+pub use file::{Summary, TableSum};
 
 use super::serve::{runtime, start_log};
 use crate::{
@@ -220,7 +220,8 @@ fn matched<'t>(
     columns: &[String],
 ) -> anyhow::Result<(&'t Table, Vec<&'t Column>)> {
     let table = tables.iter().find(|table| table.name == name);
-    let table = table.with_context(|| format!("the backup has a table {name}, which this version does not know"))?;
+    let table =
+        table.with_context(|| format!("the backup has a table {name}, which this version does not know"))?;
     let column = |wished: &String| {
         let found = table.columns.iter().find(|column| column.name == *wished);
         found.with_context(|| {

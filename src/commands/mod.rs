@@ -1,9 +1,12 @@
 //! The command line: one file per command, each thin.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 pub mod backup;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod import_log;
 pub mod import_php;
@@ -29,6 +32,8 @@ pub enum Command {
     Serve,
     /// Try everything in a browser, with a simulated Mailcow inside
     Demo(demo::DemoArgs),
+    /// Look at every part of the set-up: what is wrong, and how to mend it
+    Doctor(doctor::DoctorArgs),
     /// Poll Mailcow's logs once, as `serve` does by itself
     Update,
     /// Look for reports in the mailboxes once, as `serve` does by itself
@@ -53,10 +58,11 @@ pub enum Command {
     Settings(settings::SettingsArgs),
 }
 
-/// Runs a command to its end.
-pub fn run(command: Command) -> anyhow::Result<()> {
+/// Runs a command to its end; the exit code.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
-    match command {
+    let done = match command {
+        Command::Doctor(args) => return doctor::run(&args, out),
         Command::Serve => serve::run(),
         Command::Demo(args) => demo::run(args),
         Command::Update => jobs::update(out),
@@ -72,5 +78,6 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -134,7 +134,9 @@ mod tests {
             assert_eq!(verdict(&text).map(|said| said.score), Some(1234), "{text}");
         }
         assert!(names("Spam Score -3 : ").is_empty() && names("Spam Score 1 : {broken").is_empty());
-        for text in ["", "Spam Score", "Spam Score x : {}", "Spam Score NaN : {}", "4A: to=<a@b>, status=sent (x)"] {
+        for text in
+            ["", "Spam Score", "Spam Score x : {}", "Spam Score NaN : {}", "4A: to=<a@b>, status=sent (x)"]
+        {
             assert_eq!(verdict(text), None, "{text}");
         }
     }

@@ -7,6 +7,7 @@ pub mod imap;
 pub mod mailcow;
 pub mod oauth;
 pub mod objects;
+pub mod outside;
 
 /// A request that failed: whom we asked, and why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

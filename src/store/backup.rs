@@ -51,7 +51,10 @@ pub fn schema() -> i64 {
 /// The tables that are copied.
 pub async fn tables() -> Result<Vec<Table>> {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
-    SQLITE_MIGRATIONS.run(&pool).await.map_err(|error| Error::Broken(sqlx::Error::Migrate(Box::new(error))))?;
+    SQLITE_MIGRATIONS
+        .run(&pool)
+        .await
+        .map_err(|error| Error::Broken(sqlx::Error::Migrate(Box::new(error))))?;
     let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
         "SELECT t.name, c.name, c.type, c.pk FROM sqlite_master t JOIN pragma_table_info(t.name) c \
          WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND t.name <> '_sqlx_migrations' \
@@ -96,7 +99,8 @@ impl Snapshot {
             Db::Sqlite { read, .. } => {
                 let mut tx = read.begin().await?;
                 // The moment of the first read counts.
-                let _: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM log_source").fetch_one(&mut *tx).await?;
+                let _: i64 =
+                    sqlx::query_scalar("SELECT COUNT(*) FROM log_source").fetch_one(&mut *tx).await?;
                 Ok(Self::Sqlite(tx))
             }
             Db::Mysql(pool) => {

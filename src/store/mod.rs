@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod checkup;
 pub mod correlation;
 pub mod db;
 pub mod ingestion;

@@ -54,11 +54,9 @@ impl Entry {
 pub async fn is_there(db: &Db) -> Result<bool> {
     let Db::Mysql(_) = db else { return Ok(false) };
     let found: Option<(i64,)> = db
-        .fetch_one(sql(
-            "SELECT CAST(COUNT(DISTINCT table_name) AS SIGNED) FROM information_schema.columns \
+        .fetch_one(sql("SELECT CAST(COUNT(DISTINCT table_name) AS SIGNED) FROM information_schema.columns \
              WHERE table_schema = DATABASE() AND ((table_name = 'mail' AND column_name = 'queue_id') \
-             OR (table_name = 'mail_history' AND column_name = 'mail_id'))",
-        ))
+             OR (table_name = 'mail_history' AND column_name = 'mail_id'))"))
         .await?;
     Ok(found == Some((2,)))
 }

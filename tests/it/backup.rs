@@ -32,10 +32,13 @@ async fn add_report(db: &Db) {
          VALUES ({moment}, NULL, 'a.test', 'Ünïcode \u{1F42E}', '1', 100, NULL)"
     );
     tx.execute(sql(text).bind(1_795_000_000_i64)).await.unwrap();
-    tx.execute(sql("INSERT INTO rptrecord (serial, ip6, rcount, disposition, spf_align, dkim_align) \
-                    VALUES (1, ?, 3, 'none', 'pass', 'fail')").bind(vec![0_u8, 255, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]))
-        .await
-        .unwrap();
+    tx.execute(
+        sql("INSERT INTO rptrecord (serial, ip6, rcount, disposition, spf_align, dkim_align) \
+                    VALUES (1, ?, 3, 'none', 'pass', 'fail')")
+        .bind(vec![0_u8, 255, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+    )
+    .await
+    .unwrap();
     tx.execute(sql("INSERT INTO session (id, address, name, via, role, domains, mailbox_created, mailbox_since, \
                     created_at, seen_at, checked_at) VALUES ('x', 'a@a.test', '', '', 'user', '', '', 0, 0, 0, 0)"))
         .await
@@ -137,7 +140,9 @@ async fn a_backup_holds_one_moment_while_mails_come_in() {
 async fn a_database_that_was_set_back_reads_on() {
     let dir = tempfile::tempdir().unwrap();
     for fresh in fresh_databases().await {
-        let source = Source::start(Options { mails: 60, ring: 50_000, rspamd_ring: 50_000, ..Options::default() }).await;
+        let source =
+            Source::start(Options { mails: 60, ring: 50_000, rspamd_ring: 50_000, ..Options::default() })
+                .await;
         let db = open(&fresh).await;
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         let file = dir.path().join("b");

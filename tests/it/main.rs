@@ -6,6 +6,7 @@ mod backup;
 mod browser;
 mod counts;
 mod dns;
+mod doctor;
 mod house;
 mod ingest;
 mod kill;

@@ -67,7 +67,11 @@ async fn app() -> Option<(FreshDb, Db)> {
         "(3, '2026-11-20 12:00:02', 0, 'A00000000003: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, \
           delays=1/0/0/0, dsn=2.0.0, status=sent (250 2.0.0 Saved)')",
     ] {
-        write(&db, &format!("INSERT INTO mail_history (mail_id, timestamp, status, description) VALUES {row}")).await;
+        write(
+            &db,
+            &format!("INSERT INTO mail_history (mail_id, timestamp, status, description) VALUES {row}"),
+        )
+        .await;
     }
     let many: Vec<String> = (100..900)
         .map(|id| format!("({id}, 'B{id:011}', 'n{id}@alpha.test', 'x@other.example', 'ann@alpha.test', '2026-11-19 10:00:00', 2)"))
@@ -152,7 +156,10 @@ async fn stories(db: &Db) {
     assert_eq!(junk.status, Status::Junk);
     assert_eq!(junk.check.as_ref().map(|check| check.score), Some(950));
     let symbols = scans::symbols(db, &Scope::All, &junk).await.unwrap();
-    assert_eq!(symbols.iter().map(|symbol| (symbol.name.as_str(), symbol.score)).collect::<Vec<_>>(), [("BAYES_SPAM", 510)]);
+    assert_eq!(
+        symbols.iter().map(|symbol| (symbol.name.as_str(), symbol.score)).collect::<Vec<_>>(),
+        [("BAYES_SPAM", 510)]
+    );
     let refused = by_message(db, "m4@other.example").await;
     assert_eq!((refused.status, refused.queue_id.as_deref()), (Status::Rejected, None));
     let bare = find(db, Filter { queue_id: Some("A00000000005".to_owned()), ..Filter::default() }).await;
@@ -167,8 +174,12 @@ async fn mails_that_the_log_told_of_are_not_doubled() {
         let db = open(&target).await;
         let at = Millis::from_secs(1_795_168_800);
         let line = |text| LogLine { at, program: "postfix/cleanup", text };
-        let lines = [line("A00000000001: message-id=<m1@alpha.test>"), line("A00000000002: message-id=<another@x.test>")];
-        let batch = Batch { server: SERVER, lines: &lines, scans: &[], quarantined: &[], novelty: Novelty::New };
+        let lines = [
+            line("A00000000001: message-id=<m1@alpha.test>"),
+            line("A00000000002: message-id=<another@x.test>"),
+        ];
+        let batch =
+            Batch { server: SERVER, lines: &lines, scans: &[], quarantined: &[], novelty: Novelty::New };
         let mut tx = db.begin().await.unwrap();
         take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
         tx.commit().await.unwrap();
@@ -209,4 +220,55 @@ async fn what_is_past_its_retention_stays_behind() {
     let db = open(&super::support::db::sqlite()).await;
     let report = import(&app, &db, Millis::from_secs(1_795_150_000).0).await;
     assert_eq!((report.too_old, report.new), (800, 5));
+}
+
+#[tokio::test]
+async fn addresses_of_the_app_lead_on() {
+    use super::support::portal::{Portal, Wishes};
+    let portal = Portal::start(Wishes::default()).await;
+    let mut admin = portal.signed_in("admin@alpha.test").await;
+    for (old, parts) in [
+        ("/?task=monitor", &["/status/mails"][..]),
+        (
+            "/?task=monitor&timestamp=2026-11-20&queue_id=A1&message_id=m%40x&sender=a%40b.test&recipient=c%40d.test\
+             &status=2&subject=Hi&ip=192.0.2.1&attachment=1&page=3",
+            &[
+                "/status/mails?",
+                "from=2026-11-20",
+                "to=2026-11-20",
+                "queue_id=A1",
+                "message_id=m%40x",
+                "sender=a%40b.test",
+                "rcpt=c%40d.test",
+                "status=bounced",
+                "subject=Hi",
+                "ip=192.0.2.1",
+            ],
+        ),
+        ("/?task=monitor&status=0", &["status=sent"]),
+        ("/?task=dmarc", &["/status/dmarc/reports"]),
+        ("/?task=ajax&action=dmarc-report&report_id=7", &["/status/dmarc/reports/7"]),
+        ("/?task=ajax&action=mail-history&mail_id=7", &["/status/"]),
+        ("/?task=download&action=dmarc-xml&report_id=7", &["/status/dmarc/reports/7/xml"]),
+        ("/?task=logout", &["/status/"]),
+        ("/?task=nothing", &["/status/"]),
+    ] {
+        let answer = admin.get(old).await;
+        assert_eq!(answer.status, 303, "{old}");
+        for part in parts {
+            assert!(answer.location.contains(part), "{old}: {} has no {part}", answer.location);
+        }
+        let target = admin.get(&answer.location).await.status;
+        assert!(matches!(target, 200 | 404), "{old} leads to {target}");
+    }
+    assert_eq!(admin.get("/mails").await.status, 200, "a link signs nobody out");
+    // Whoever is not signed in comes back to the wish.
+    let stranger = portal.browser().get("/?task=monitor&status=1").await;
+    assert!(stranger.location.contains("task%3Dmonitor"), "{}", stranger.location);
+    let page = admin.get("/?task=monitor&status=99").await;
+    assert_eq!(page.status, 303);
+    assert_eq!(
+        portal.browser().get("/callback.php").await.status,
+        portal.browser().get("/callback").await.status
+    );
 }

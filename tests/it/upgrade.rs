@@ -125,6 +125,9 @@ async fn a_newer_database_is_refused_with_a_clear_word() {
         let refused = Db::open(&place).await.err().expect("refused");
         assert!(matches!(refused, store::Error::NewerSchema(9999)), "{refused:?}");
         let words = refused.to_string();
-        assert!(words.contains("newer version") && words.contains("9999") && words.contains("upgrade"), "{words}");
+        assert!(
+            words.contains("newer version") && words.contains("9999") && words.contains("upgrade"),
+            "{words}"
+        );
     }
 }

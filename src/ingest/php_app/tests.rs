@@ -86,7 +86,10 @@ fn of_several_recipients_none_is_given_the_status_of_another() {
     assert_eq!(folded.status, Status::Bounced);
     assert!(folded.recipients.iter().all(|row| row.status == Status::Unknown));
     let whole = fold(&Mail { status: Some(5), ..mail }, &[]);
-    assert!(whole.recipients.iter().all(|row| row.status == Status::Rejected), "the filter refuses a whole mail");
+    assert!(
+        whole.recipients.iter().all(|row| row.status == Status::Rejected),
+        "the filter refuses a whole mail"
+    );
 }
 
 #[test]
