@@ -14,6 +14,10 @@ use crate::{
     config::{Config, DatabaseSettings, MysqlAddress, secret_files},
     doctor::Patient,
     ingest::{fetch::Fetcher, opens, poll::Poller},
+    metrics::{
+        collector::Collector,
+        sources::{Memory, Reach, SOURCES},
+    },
     model::{
         explain::Dictionary,
         mail::ServerId,
@@ -32,7 +36,7 @@ use crate::{
 /// The one Mailcow that the settings know.
 pub const SERVER: ServerId = ServerId(1);
 /// Names of sources are looked up this often.
-const NAMES_PAUSE: Duration = Duration::from_secs(120);
+const NAMES_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between two turns while more names are wanted.
 const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
@@ -73,7 +77,19 @@ impl App {
             limits: imap::Limits::default(),
             clock: Clock::system(),
         };
-        let worker = Worker::new(poller, fetcher, config.retention, config.web.session);
+        let reach = Reach {
+            db: db.clone(),
+            mailcow: Arc::clone(&mailcow),
+            server: SERVER,
+            clock: Clock::system(),
+            collector_file: config.collector_file.clone(),
+            hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
+            time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
+            started: Millis::now(),
+            memory: Memory::default(),
+        };
+        let collector = Collector::new(SOURCES, reach, db.clone(), SERVER, Clock::system());
+        let worker = Worker::new(poller, fetcher, collector, config.retention, config.web.session);
         let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
     }
@@ -183,6 +199,18 @@ impl App {
                 let more = worker.names().await?;
                 Ok(if more { Next::After(NAMES_BREATH) } else { Next::Usual })
             }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let measure = Job::every("measure", Duration::from_secs(60));
+        tasks.spawn(run_every(measure, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.measure().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let roll = Job::every("roll-up", Duration::from_secs(300));
+        tasks.spawn(run_every(roll, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.roll().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));

@@ -22,9 +22,12 @@ pub use self::{
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
-use crate::model::{
-    open::TrackerKey,
-    user::{RoleRules, SessionLimits},
+use crate::{
+    model::{
+        open::TrackerKey,
+        user::{RoleRules, SessionLimits},
+    },
+    store::samples::Keep,
 };
 
 mod database;
@@ -58,6 +61,8 @@ pub struct Config {
     pub names: NameSettings,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
+    /// Where the host collector writes.
+    pub collector_file: Option<PathBuf>,
     /// The log of this program.
     pub log: LogSettings,
 }
@@ -90,6 +95,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// What was measured.
+    pub samples: Keep,
 }
 
 /// How the names of addresses are found.
@@ -191,6 +198,10 @@ impl Config {
         let database = DatabaseSettings::take(reader);
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
+        let collector_file = reader.take(&s::COLLECTOR_FILE).map(PathBuf::from);
+        let raw = reader.take(&s::RETENTION_SAMPLES);
+        let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
+        let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
@@ -206,7 +217,13 @@ impl Config {
         Some(Self {
             mailcow: mailcow?,
             database: database?,
-            retention: RetentionSettings { mails: mails?, lines: lines?, reports: kept_reports? },
+            retention: RetentionSettings {
+                mails: mails?,
+                lines: lines?,
+                reports: kept_reports?,
+                samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
+            },
+            collector_file,
             reports: reports?,
             web: web?,
             roles,

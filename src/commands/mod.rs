@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod backup;
+pub mod collect;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
@@ -40,6 +41,8 @@ pub enum Command {
     FetchReports,
     /// Remove what is past its retention, as `serve` does by itself
     Prune,
+    /// Look at the mail host and write what is seen to a file, for the portal and for Zabbix; needs no settings
+    Collect(collect::CollectArgs),
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
     /// Take over the mails that the PHP app kept; its tables stay as they are
@@ -54,7 +57,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
     LoginLink(login_link::LoginLinkArgs),
-    /// Print an example of .env, or the reference of all settings
+    /// Print an example of .env, or the reference of all settings or of all metrics
     Settings(settings::SettingsArgs),
 }
 
@@ -68,6 +71,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Update => jobs::update(out),
         Command::FetchReports => jobs::fetch_reports(out),
         Command::Prune => jobs::prune(out),
+        Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
         Command::ImportPhp(args) => import_php::run(&args, out),

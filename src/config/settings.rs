@@ -205,6 +205,21 @@ settings! {
         RETENTION_REPORTS: Duration = kind::DAYS, Default "400";
     }
 
+    "What is measured" {
+        /// The file that `mailcow-status collect` (or the collector of the Zabbix package) writes on the mail host. Not set,
+        /// what only the host can tell is not in use.
+        COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
+
+        /// For how many days each single change of a metric is kept.
+        RETENTION_SAMPLES: Duration = kind::DAYS, Default "2";
+
+        /// For how many days the roll-ups of five minutes are kept.
+        RETENTION_SAMPLES_5M: Duration = kind::DAYS, Default "30";
+
+        /// For how many days the roll-ups of an hour and of a day are kept.
+        RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+    }
+
     "Who may see what" {
         /// Addresses of those who see everything, separated by commas. They must be mailboxes, because only mailboxes can
         /// log in.

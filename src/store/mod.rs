@@ -24,6 +24,7 @@ mod pack;
 pub mod php_app;
 pub mod replies;
 pub mod reports;
+pub mod samples;
 pub mod scans;
 pub mod search;
 pub mod sessions;

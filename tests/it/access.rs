@@ -22,6 +22,10 @@ const TRICKY: &[&str] = &[
     "*",
     "%25",
     "null",
+    "192.0.2.1",
+    "::ffff:192.0.2.1",
+    "alpha.test",
+    "beta.test.",
 ];
 
 /// The addresses of a page: as it stands, or once with each tricky id.

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("web", 4),
     ("doctor", 2),
     ("ingest", 2),
+    ("metrics", 2),
     ("parse", 1),
     ("store", 1),
     ("remote", 1),

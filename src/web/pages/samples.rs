@@ -528,6 +528,9 @@ pub fn lines(mail: &Mail) -> Lines {
     }
 }
 
+mod reports;
+pub use reports::*;
+
 /// A person twice, and an image service by an old link.
 pub fn opens(mail: &Mail) -> Vec<Open> {
     let open = |seconds, reader, verified| Open {

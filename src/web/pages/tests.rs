@@ -1,5 +1,7 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod reports;
+
 use std::{collections::BTreeMap, io::Write, path::Path};
 
 use askama::Template;
@@ -159,6 +161,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         let hits = latest.get(..hits.min(latest.len())).unwrap();
         let input = find::Input { asked: &asked, hits, gaps: &gaps };
         pages.insert(name.to_owned(), find::view(&frame, &dictionary, input).render().unwrap());
+    }
+    if role >= Role::DomainAdmin {
+        reports::pages(&mut frame, &mut pages);
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
@@ -359,6 +364,9 @@ fn hostile_texts_come_out_as_texts() {
                     .iter()
                     .flat_map(|mail| [story(&frame, mail, &[], false), story(&frame, mail, &[], true)]),
             );
+            if role == Role::Admin {
+                texts.extend(reports::hostile(&frame, payload));
+            }
             for text in texts {
                 let page = Html::parse_document(&text);
                 assert!(

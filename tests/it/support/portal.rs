@@ -137,7 +137,7 @@ pub fn probes() -> Vec<Page> {
     async fn whoami(visitor: Visitor) -> String {
         format!("{} {} {:?}", visitor.address, visitor.role.code(), visitor.scope)
     }
-    let probe = |path, access| Page { path, access, routes: || get(whoami).post(whoami) };
+    let probe = |path, access| Page { path, access, routes: || get(whoami).post(whoami), most: 1 << 16 };
     let mut probes = vec![
         probe("/probe", Access::SignedIn),
         probe("/probe/domain", Access::AtLeast(Role::DomainAdmin)),
