@@ -106,7 +106,9 @@ async fn a_damaged_or_newer_backup_touches_nothing() {
 async fn a_backup_holds_one_moment_while_mails_come_in() {
     let dir = tempfile::tempdir().unwrap();
     for fresh in fresh_databases().await {
-        let source = Source::start(Options { mails: 60, ..Options::default() }).await;
+        let source =
+            Source::start(Options { mails: 60, ring: 50_000, rspamd_ring: 50_000, ..Options::default() })
+                .await;
         let db = open(&fresh).await;
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         let file = dir.path().join("b");
@@ -132,7 +134,8 @@ async fn a_backup_holds_one_moment_while_mails_come_in() {
         // And its place in the log is the one of its mails: a poll brings the rest.
         source.poller(&other).poll(source.now()).await.unwrap().unwrap();
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
-        Picture::of(&other).await.must_equal(&Picture::of(&db).await, "after the next poll");
+        let ours = Picture::of(&db).await.without_tls();
+        Picture::of(&other).await.without_tls().must_equal(&ours, "after the next poll");
     }
 }
 
@@ -152,11 +155,11 @@ async fn a_database_that_was_set_back_reads_on() {
             source.advance(90);
             source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         }
-        let full = Picture::of(&db).await;
+        let full = Picture::of(&db).await.without_tls();
         restore(&db, &file, true).await.unwrap();
         assert!(Picture::of(&db).await.parts["mails"].len() < full.parts["mails"].len());
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
-        Picture::of(&db).await.must_equal(&full, "nothing lost, nothing double");
+        Picture::of(&db).await.without_tls().must_equal(&full, "nothing lost, nothing double");
         assert!(ingestion::gaps(&db, Millis(0), Millis(i64::MAX)).await.unwrap().is_empty());
     }
 }

@@ -217,7 +217,8 @@ async fn what_the_app_adds_later_is_taken_at_the_next_run() {
 #[tokio::test]
 async fn what_is_past_its_retention_stays_behind() {
     let Some((_fresh, app)) = app().await else { return };
-    let db = open(&super::support::db::sqlite()).await;
+    let target = super::support::db::sqlite();
+    let db = open(&target).await;
     let report = import(&app, &db, Millis::from_secs(1_795_150_000).0).await;
     assert_eq!((report.too_old, report.new), (800, 5));
 }
