@@ -2,7 +2,7 @@
 
 mod jobs;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -11,7 +11,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use jobs::Worker;
 
 use crate::{
-    config::{Config, DatabaseSettings, MysqlAddress},
+    config::{Config, DatabaseSettings, MysqlAddress, secret_files},
+    doctor::Patient,
     ingest::{fetch::Fetcher, opens, poll::Poller},
     metrics::{
         collector::Collector,
@@ -22,7 +23,7 @@ use crate::{
         mail::ServerId,
         time::{Clock, Millis},
     },
-    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth},
+    remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth, outside::Outside},
     store::{Db, db::Place},
     web::{
         router,
@@ -91,6 +92,30 @@ impl App {
         let worker = Worker::new(poller, fetcher, collector, config.retention, config.web.session);
         let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
+    }
+
+    /// What `doctor` looks at.
+    pub fn patient(&self, mut files: Vec<PathBuf>) -> anyhow::Result<Patient> {
+        if let DatabaseSettings::Sqlite(path) = &self.config.database {
+            files.push(path.clone());
+        }
+        let mailboxes = self.config.reports.mailboxes.iter();
+        Ok(Patient {
+            db: self.db.clone(),
+            mailcow: Arc::clone(&self.mailcow),
+            mailcow_url: self.config.mailcow.base.clone(),
+            oauth: self.oauth()?,
+            redirect: self.config.web.redirect_uri(),
+            outside: Outside::new(&http_settings(&self.config)).context("MAILCOW_CA")?,
+            public_url: self.config.web.public_url.clone(),
+            mailboxes: mailboxes.map(|it| (it.account.clone(), it.folders.clone())).collect(),
+            files,
+        })
+    }
+
+    /// The client for Mailcow's API.
+    pub fn mailcow(&self) -> &Mailcow {
+        &self.mailcow
     }
 
     /// Serves until `stop`; then lets requests and jobs under way finish, for a while.
@@ -217,17 +242,21 @@ impl App {
         user.contains('@').then(|| user.clone())
     }
 
-    fn state(&self) -> anyhow::Result<AppState> {
-        let web = &self.config.web;
-        let oauth = oauth::OAuth::new(&oauth::Settings {
+    fn oauth(&self) -> anyhow::Result<oauth::OAuth> {
+        oauth::OAuth::new(&oauth::Settings {
             base: self.config.mailcow.base.clone(),
             browser_base: self.config.mailcow.base.clone(),
             client_id: self.config.mailcow.client_id.clone(),
             client_secret: self.config.mailcow.client_secret.clone(),
-            redirect: web.redirect_uri(),
+            redirect: self.config.web.redirect_uri(),
             http: http_settings(&self.config),
         })
-        .context("the OAuth2 client cannot be built")?;
+        .context("the OAuth2 client cannot be built")
+    }
+
+    fn state(&self) -> anyhow::Result<AppState> {
+        let web = &self.config.web;
+        let oauth = self.oauth()?;
         let settings = WebSettings {
             base_path: web.base_path.clone(),
             public_url: web.public_url.clone(),
@@ -249,13 +278,25 @@ impl App {
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
         let (db, mailcow) = (self.db.clone(), Arc::clone(&self.mailcow));
-        Ok(AppState::new(db, mailcow, oauth, settings, self.config.roles.clone(), jobs, Clock::system()))
+        let state =
+            AppState::new(db, mailcow, oauth, settings, self.config.roles.clone(), jobs, Clock::system());
+        state.checkup.equip(self.patient(secret_files())?);
+        Ok(state)
     }
 }
 
 /// Opens the database that the settings name and brings its schema up to date.
 pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
-    let place = match settings {
+    Db::open(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+/// Opens another program's database, and leaves its schema alone.
+pub async fn connect_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
+    Db::connect(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+fn place(settings: &DatabaseSettings) -> Place {
+    match settings {
         DatabaseSettings::Sqlite(path) => Place::Sqlite(path.clone()),
         DatabaseSettings::Mysql(mysql) => Place::mysql(
             match &mysql.address {
@@ -266,8 +307,7 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
             secrecy::ExposeSecret::expose_secret(&mysql.password),
             &mysql.database,
         ),
-    };
-    Db::open(&place).await.with_context(|| format!("cannot open the database {settings}"))
+    }
 }
 
 /// The client for names of addresses. Without a list of name servers the portal works all the same, without names.

@@ -235,6 +235,33 @@ impl Config {
     }
 }
 
+/// The files that hold secrets: `.env` in the working directory, and those that settings name by `…_FILE`.
+pub fn secret_files() -> Vec<PathBuf> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+    let dotenv = std::fs::read_to_string(".env").ok();
+    let (file, _) = dotenv::parse(dotenv.as_deref().unwrap_or_default(), |_| None);
+    let mut files: Vec<PathBuf> = named_files(environment.chain(file)).collect();
+    files.extend(dotenv.map(|_| PathBuf::from(".env")));
+    files
+}
+
+/// Values of those names that stand for the file of a secret.
+fn named_files(values: impl Iterator<Item = (String, String)>) -> impl Iterator<Item = PathBuf> {
+    let entries = || s::SECTIONS.iter().flat_map(|section| section.entries);
+    let secret = move |name: &str| {
+        entries().filter(|entry| entry.secret).any(|entry| {
+            let mut numbered = (2..=9).map(|number| entry.nth_name(number));
+            entry.names().any(|known| known == name) || numbered.any(|known| known == name)
+        })
+    };
+    values
+        .filter(move |(name, value)| {
+            !value.trim().is_empty() && name.strip_suffix("_FILE").is_some_and(&secret)
+        })
+        .map(|(_, value)| PathBuf::from(value))
+}
+
 impl MailcowSettings {
     fn take(reader: &mut Reader) -> Option<Self> {
         let base = reader.take(&s::MAILCOW_DOMAIN);

@@ -1,11 +1,16 @@
 //! The command line: one file per command, each thin.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
+pub mod backup;
 pub mod collect;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod import_log;
+pub mod import_php;
 pub mod import_reports;
 pub mod jobs;
 pub mod login_link;
@@ -28,6 +33,8 @@ pub enum Command {
     Serve,
     /// Try everything in a browser, with a simulated Mailcow inside
     Demo(demo::DemoArgs),
+    /// Look at every part of the set-up: what is wrong, and how to mend it
+    Doctor(doctor::DoctorArgs),
     /// Poll Mailcow's logs once, as `serve` does by itself
     Update,
     /// Look for reports in the mailboxes once, as `serve` does by itself
@@ -38,8 +45,14 @@ pub enum Command {
     Collect(collect::CollectArgs),
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
+    /// Take over the mails that the PHP app kept; its tables stay as they are
+    ImportPhp(import_php::ImportPhpArgs),
     /// Read DMARC and TLS reports from files
     ImportReports(import_reports::ImportReportsArgs),
+    /// Write all data into one file, while the portal runs
+    Backup(backup::BackupArgs),
+    /// Put such a file back, into either kind of database
+    Restore(backup::RestoreArgs),
     /// Say what a reply of another mail server means
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
@@ -48,10 +61,11 @@ pub enum Command {
     Settings(settings::SettingsArgs),
 }
 
-/// Runs a command to its end.
-pub fn run(command: Command) -> anyhow::Result<()> {
+/// Runs a command to its end; the exit code.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
-    match command {
+    let done = match command {
+        Command::Doctor(args) => return doctor::run(&args, out),
         Command::Serve => serve::run(),
         Command::Demo(args) => demo::run(args),
         Command::Update => jobs::update(out),
@@ -60,10 +74,14 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
+        Command::ImportPhp(args) => import_php::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
         Command::ImportReports(args) => import_reports::storing::run(&args, out),
+        Command::Backup(args) => backup::run(&args, out),
+        Command::Restore(args) => backup::restore_run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -24,6 +24,10 @@ use crate::{
     },
 };
 
+/// Two mails with one queue id whose message ids do not tell are the same when they began within this time, in
+/// milliseconds. The PHP app moved some moments by two days.
+const SAME_LIFE: u64 = 3 * 86_400_000;
+
 /// How a batch relates to what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Novelty {
@@ -74,25 +78,124 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
-    let mut works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
+    let works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
+    let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
+    let refused = refused.iter().map(|(name, event)| Work {
+        stored: None,
+        story: Story { queue_id: "", name, events: vec![*event] },
+        changed: true,
+    });
+    settle(tx, batch.server, batch.scans, works, refused, &mut outcome).await?;
+    Ok(outcome)
+}
 
-    let pool = ScanPool::gather(tx, batch.scans, &works).await?;
-    let others = other_mails(tx, batch.server, &pool, &works).await?;
+/// Mails that the PHP app kept, with what it kept of each.
+pub struct KeptMail<'a> {
+    /// Queue id; empty where it had none.
+    pub queue_id: &'a str,
+    /// What identifies the mail where it has no queue id.
+    pub name: &'a str,
+    /// The facts.
+    pub events: Vec<Event<'a>>,
+    /// What Rspamd said, where that was kept.
+    pub scan: Option<Scan>,
+}
+
+/// Takes mails of the PHP app within the caller's transaction. A mail that the log has told of is left as it is; one
+/// that was taken over before is taken anew.
+pub async fn take_kept(tx: &mut Tx, server: ServerId, mails: &[KeptMail<'_>]) -> store::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let queue_ids = mails.iter().map(|mail| mail.queue_id).filter(|id| !id.is_empty()).collect();
+    let stored = correlation::by_queue_ids(tx, &queue_ids).await?;
+    let names = mails.iter().filter(|mail| mail.queue_id.is_empty());
+    let named_id = |mail: &KeptMail<'_>| {
+        let first = mail.events.iter().map(|event| event.at).min().unwrap_or_default();
+        mail_id(server, first, mail.name)
+    };
+    let taken = correlation::taken(tx, &names.map(named_id).collect::<Vec<_>>()).await?;
+    let mut known: HashMap<&str, Vec<(&StoredMail, Story)>> = HashMap::new();
+    for mail in stored.iter().filter(|mail| mail.server == server) {
+        let story = mail.story()?;
+        known.entry(story.queue_id).or_default().push((mail, story));
+    }
+    let (mut works, mut scans) = (Vec::new(), Vec::new());
+    for mail in mails {
+        let fresh = match mail.queue_id {
+            "" => !taken.contains(&named_id(mail)),
+            queue_id => {
+                let own = known.get(queue_id).into_iter().flatten().find(|(_, story)| is_same(story, mail));
+                match own {
+                    Some((_, story)) if !story.events.iter().any(is_kept) => continue,
+                    Some((stored, story)) => {
+                        works.extend(renewed(stored, story, mail));
+                        continue;
+                    }
+                    None => true,
+                }
+            }
+        };
+        if fresh {
+            let mut events = mail.events.clone();
+            events.sort_unstable();
+            let story = Story { queue_id: mail.queue_id, name: mail.name, events };
+            works.push(Work { stored: None, story, changed: true });
+            scans.extend(mail.scan.clone());
+        }
+    }
+    settle(tx, server, &scans, works, std::iter::empty(), &mut outcome).await?;
+    Ok(outcome)
+}
+
+fn is_kept(event: &Event<'_>) -> bool {
+    matches!(event.fact, Fact::Kept(_) | Fact::Noted { .. })
+}
+
+/// Whether a stored mail is the one that the PHP app kept: queue ids come back.
+fn is_same(story: &Story<'_>, mail: &KeptMail<'_>) -> bool {
+    let ids = (message_id(story), mail.events.iter().find_map(message_id_of));
+    let near = || {
+        let moment = |events: &[Event<'_>]| events.iter().map(|event| event.at.0).min().unwrap_or(0);
+        moment(&story.events).abs_diff(moment(&mail.events)) < SAME_LIFE
+    };
+    match ids {
+        (Some(ours), Some(theirs)) => ours == theirs,
+        _ => near(),
+    }
+}
+
+/// A mail that was taken over before, with what the PHP app has now. What the log has added stays.
+fn renewed<'a>(stored: &'a StoredMail, story: &Story<'a>, mail: &KeptMail<'a>) -> Option<Work<'a>> {
+    let mut events: Vec<Event<'a>> = story.events.iter().copied().filter(|event| !is_kept(event)).collect();
+    let seen: HashSet<_> = events.iter().map(identity).collect();
+    events.extend(mail.events.iter().copied().filter(|event| !seen.contains(&identity(event))));
+    events.sort_unstable();
+    let changed = events != story.events;
+    changed.then(|| Work { stored: Some(stored), story: Story { events, ..story.clone() }, changed })
+}
+
+/// Deals the verdicts out to the mails at hand, and writes what changed.
+async fn settle<'a>(
+    tx: &mut Tx,
+    server: ServerId,
+    scans: &[Scan],
+    works: Vec<Work<'a>>,
+    alone: impl Iterator<Item = Work<'a>>,
+    outcome: &mut Outcome,
+) -> store::Result<()> {
+    let mut works = works;
+    let pool = ScanPool::gather(tx, scans, &works).await?;
+    let others = other_mails(tx, server, &pool, &works).await?;
     for other in &others {
         works.push(Work::known(other)?);
     }
     let older = claimed_before(tx, &works).await?;
     let (waiting, claimed) = join(&mut works, &pool, &older);
     scans::set_pending(tx, &waiting, &claimed).await?;
-
-    let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
-    works.extend(refused.iter().map(|(name, event)| Work {
-        stored: None,
-        story: Story { queue_id: "", name, events: vec![*event] },
-        changed: true,
-    }));
-    write(tx, batch.server, works, &mut outcome).await?;
-    Ok(outcome)
+    // One by one: all of them at once would have to live as long as the caller's.
+    for work in alone {
+        works.push(work);
+    }
+    write(tx, server, works, outcome).await
 }
 
 /// The facts of a batch, by what they concern.
@@ -370,10 +473,14 @@ fn waiting_scan<'a>(stored: StoredScan) -> PoolScan<'a> {
 }
 
 fn message_id<'a>(story: &Story<'a>) -> Option<&'a str> {
-    story.events.iter().find_map(|event| match event.fact {
+    story.events.iter().find_map(message_id_of)
+}
+
+fn message_id_of<'a>(event: &Event<'a>) -> Option<&'a str> {
+    match event.fact {
         Fact::MessageId(id) => Some(id),
         _ => None,
-    })
+    }
 }
 
 type Waiting<'a> = Vec<(&'a str, i64)>;

@@ -9,6 +9,7 @@ pub mod inventory;
 mod join;
 pub mod names;
 pub mod opens;
+pub mod php_app;
 pub mod poll;
 pub mod quarantine;
 pub mod reports;

@@ -2,7 +2,12 @@
 //! found, and take what is newer. Rows, mails and the place in the log are committed together, so that a
 //! kill at any moment loses nothing and doubles nothing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     anchor::{Anchor, Found, row_hash},
@@ -25,7 +30,7 @@ use crate::{
     store::{
         self, Db, Tx,
         ingestion::{self, Gap, Source, Tally},
-        lines,
+        lines, scans,
     },
 };
 
@@ -203,6 +208,9 @@ impl Poller {
     ) -> store::Result<bool> {
         let mut scan_rows = scans.rows.newest(scans.fresh.len()).zip(scans.fresh).peekable();
         let rounds = lines.fresh.len().div_ceil(BATCH).max(1);
+        // A ring that does not know our place, and yet holds rows from before it, was set back: some may be known.
+        let back = |lost: Option<Millis>, source: &Source| lost.and(source.newest_at);
+        let (known_lines, known_scans) = (back(lines.lost, postfix), back(scans.lost, rspamd));
         for round in 0..rounds {
             let hashes = lines.fresh.chunks(BATCH).nth(round).unwrap_or_default();
             let rows = lines.rows.some(lines.fresh.len() - round * BATCH, hashes.len());
@@ -223,7 +231,10 @@ impl Poller {
                 note_gap(&mut tx, rspamd, scans.lost).await?;
                 bad = (lines.bad, scans.bad);
             }
-            self.take_batch(&mut tx, postfix, &rows, &batch_scans, bad, now, polled).await?;
+            let known = known_lines.zip(rows.first()).is_some_and(|(until, first)| first.at <= until);
+            let novelty = if known { Novelty::Perhaps } else { Novelty::New };
+            let fresh_scans = unknown_scans(&mut tx, &batch_scans, known_scans).await?;
+            self.take_batch(&mut tx, postfix, &rows, &fresh_scans, novelty, bad, now, polled).await?;
             advance(postfix, rows.iter().map(|line| line.at), hashes);
             advance(rspamd, batch_scans.iter().map(|scan| scan.at), &scan_hashes);
             ingestion::save_source(&mut tx, postfix).await?;
@@ -240,14 +251,23 @@ impl Poller {
         postfix: &mut Source,
         log: &[LogLine<'_>],
         scans: &[Scan],
+        novelty: Novelty,
         bad: (i64, i64),
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
         let mut sessions = Sessions::from_json(&postfix.sessions);
-        let batch = Batch { server: self.server, lines: log, scans, quarantined: &[], novelty: Novelty::New };
+        let batch = Batch { server: self.server, lines: log, scans, quarantined: &[], novelty };
         let outcome = take(tx, &batch, &mut sessions).await?;
-        lines::append(tx, self.server, "postfix", log).await?;
+        match novelty {
+            Novelty::New => lines::append(tx, self.server, "postfix", log).await?,
+            Novelty::Perhaps => {
+                let telling: BTreeSet<usize> = outcome.telling.iter().copied().collect();
+                let fresh: Vec<LogLine<'_>> =
+                    telling.iter().filter_map(|index| log.get(*index).copied()).collect();
+                lines::append(tx, self.server, "postfix", &fresh).await?;
+            }
+        }
         self.collect_phrases(tx, &outcome).await?;
         ingestion::add_unknown(tx, self.server, &outcome.unknown).await?;
 
@@ -368,6 +388,18 @@ impl ScanRows {
 async fn holds_place(tx: &mut Tx, source: &Source) -> store::Result<bool> {
     let stored = ingestion::lock_source(tx, source.server, &source.source).await?;
     Ok(stored.anchor == source.anchor)
+}
+
+/// Those of the scans that are not stored. Only up to `until` some may be.
+async fn unknown_scans<'a>(
+    tx: &mut Tx,
+    rows: &'a [Scan],
+    until: Option<Millis>,
+) -> store::Result<Cow<'a, [Scan]>> {
+    let Some(until) = until else { return Ok(Cow::Borrowed(rows)) };
+    let known = scans::known(tx, rows).await?;
+    let fresh = rows.iter().zip(known).filter(|(scan, known)| scan.at > until || !known);
+    Ok(Cow::Owned(fresh.map(|(scan, _)| scan.clone()).collect()))
 }
 
 /// Where the fresh rows begin, and whether a part before them is lost.

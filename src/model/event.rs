@@ -127,6 +127,34 @@ pub enum Fact<'a> {
     Quarantined,
     /// `removed`: the end of the queue id's life.
     Removed,
+    /// What the PHP app kept of a mail whose log lines are gone. Behind the others, because stories are stored by place.
+    Kept(Kept<'a>),
+    /// An entry of the PHP app's history that is no line of Postfix.
+    Noted {
+        /// Its status as a `Status::code`; `unknown` where it may have been another.
+        status: &'a str,
+        /// Its text.
+        text: &'a str,
+    },
+}
+
+/// What the PHP app kept of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Kept<'a> {
+    /// Sender; empty for notices.
+    pub sender: Option<&'a str>,
+    /// Recipients, joined by line breaks.
+    pub rcpts: &'a str,
+    /// Client address.
+    pub ip: Option<&'a str>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Decoded subject.
+    pub subject: Option<&'a str>,
+    /// A `Status::code`; `unknown` where it cannot be told.
+    pub status: &'a str,
+    /// It was handed in by somebody of ours.
+    pub ours: bool,
 }
 
 /// `client=` line of smtpd(8).

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    event::{Attempt, Checked, Event, Fact, Refusal},
+    event::{Attempt, Checked, Event, Fact, Kept, Refusal},
     mail::{
         Check, Direction, Entrance, Mail, MailId, NoticeSent, Recipient, Refused, ServerId, Status, Step,
         StepKind, Verdict,
@@ -85,6 +85,16 @@ struct Fold {
     discarded: bool,
     expired: bool,
     quarantined: bool,
+    kept: Option<Remembered>,
+}
+
+/// What the PHP app kept, as far as it is decided only at the end.
+struct Remembered {
+    rcpts: Vec<String>,
+    subject: Option<String>,
+    size: Option<u64>,
+    status: Status,
+    ours: bool,
 }
 
 impl Fold {
@@ -125,6 +135,7 @@ impl Fold {
             discarded: false,
             expired: false,
             quarantined: false,
+            kept: None,
         }
     }
 
@@ -195,7 +206,30 @@ impl Fold {
                 self.mail.removed = Some(at);
                 self.step(at, StepKind::Removed);
             }
+            Fact::Kept(kept) => self.keep(at, kept),
+            Fact::Noted { status, text } => {
+                let status = Status::from_code(status).unwrap_or_default();
+                self.step(at, StepKind::Noted(status, (*text).to_owned()));
+            }
         }
+    }
+
+    /// What the log tells comes first: this only fills in.
+    fn keep(&mut self, at: Millis, kept: &Kept) {
+        if let Some(sender) = kept.sender {
+            self.mail.sender.get_or_insert_with(|| sender.to_owned());
+        }
+        if self.mail.client_ip.is_none() {
+            self.mail.client_ip = kept.ip.and_then(known);
+        }
+        self.kept = Some(Remembered {
+            rcpts: kept.rcpts.lines().filter(|rcpt| !rcpt.is_empty()).map(str::to_owned).collect(),
+            subject: kept.subject.map(str::to_owned),
+            size: kept.size,
+            status: Status::from_code(kept.status).unwrap_or_default(),
+            ours: kept.ours,
+        });
+        self.step(at, StepKind::Kept);
     }
 
     fn step(&mut self, at: Millis, kind: StepKind) {
@@ -295,7 +329,9 @@ impl Fold {
 
     fn finish(mut self) -> Mail {
         self.add_checked_recipients();
-        let junk = self.mail.verdict == Verdict::Junk;
+        self.add_kept();
+        let kept_junk = self.kept.as_ref().is_some_and(|kept| kept.status == Status::Junk);
+        let junk = self.mail.verdict == Verdict::Junk || (kept_junk && self.mail.verdict == Verdict::None);
         let (removed, expired) = (self.mail.removed.is_some(), self.expired);
         for row in self.recipients.values_mut() {
             row.status = match row.status {
@@ -319,7 +355,7 @@ impl Fold {
         self.mail.size = self.mail.size.or(self.checked_size);
         self.mail.status = self.status();
         let refused = self.mail.refusal.is_some();
-        let untried = self.recipients.values().all(|row| row.attempts == 0);
+        let untried = self.recipients.values().all(|row| row.attempts == 0) && !self.one_of_several();
         for row in self.recipients.values_mut() {
             if untried || (refused && row.status == Status::Rejected) {
                 row.status = self.mail.status;
@@ -365,6 +401,44 @@ impl Fold {
         }
     }
 
+    /// Whether the PHP app kept how one delivery went, of several. What Rspamd said is about the whole mail.
+    fn one_of_several(&self) -> bool {
+        let delivered = |kept: &Remembered| {
+            matches!(kept.status, Status::Sent | Status::Delayed | Status::Bounced | Status::Unknown)
+        };
+        self.recipients.len() > 1 && self.kept.as_ref().is_some_and(delivered)
+    }
+
+    /// What only the PHP app kept. Of which of several recipients it kept a status, it did not say.
+    fn add_kept(&mut self) {
+        let Some(kept) = &mut self.kept else { return };
+        // That no line tells how it came in means nothing here.
+        self.mail.entrance = self.mail.entrance.filter(|entrance| *entrance != Entrance::System);
+        self.mail.size = self.mail.size.or(kept.size);
+        if self.mail.check.is_none() && kept.subject.is_some() {
+            // An empty action: no verdict is known, only the subject.
+            self.mail.check = Some(Check {
+                action: String::new(),
+                score: 0,
+                limit: None,
+                junk_limit: None,
+                subject: kept.subject.take(),
+                subject_hidden: false,
+                virus: false,
+                forced_by: None,
+                signed_for: None,
+                scan: 0,
+            });
+        }
+        let there = |row: &Recipient, rcpt: &str| row.address == rcpt || row.orig_to.as_deref() == Some(rcpt);
+        for rcpt in std::mem::take(&mut kept.rcpts) {
+            if !self.recipients.values().any(|row| there(row, &rcpt)) {
+                let row = Recipient { address: rcpt.clone(), ..Recipient::default() };
+                self.recipients.insert((rcpt, None), row);
+            }
+        }
+    }
+
     fn status(&self) -> Status {
         let virus = self.mail.check.as_ref().is_some_and(|check| check.virus);
         if let Some(refused) = &self.mail.refusal {
@@ -381,6 +455,7 @@ impl Fold {
         let worst = self.recipients.values().filter(|row| row.attempts > 0).map(|row| row.status).max();
         match worst {
             Some(worst) => worst,
+            None if let Some(kept) = &self.kept => kept.status,
             None if self.discarded => Status::Discarded,
             None if self.expired => Status::Expired,
             None if self.mail.removed.is_some() => Status::Unknown,
@@ -393,7 +468,7 @@ impl Fold {
         let attempted = || self.recipients.values().filter(|row| row.attempts > 0 && !row.relay.is_empty());
         let all_local = attempted().next().is_some() && attempted().all(|row| row.local);
         let ours = match self.mail.entrance {
-            _ if self.mail.login.is_some() => true,
+            _ if self.mail.login.is_some() || self.kept.as_ref().is_some_and(|kept| kept.ours) => true,
             Some(Entrance::Submission | Entrance::Smtps | Entrance::Webmail | Entrance::Local) => true,
             // A notice of our own: to a mailbox here it comes in, to anybody else it goes out.
             Some(Entrance::System) => !all_local,

@@ -416,6 +416,10 @@ pub enum StepKind {
     Quarantined,
     /// The end.
     Removed,
+    /// Taken over from the PHP app, because the log lines are gone.
+    Kept,
+    /// An entry of the PHP app's history, as it was written.
+    Noted(Status, String),
 }
 
 /// What one visitor sees of a mail: foreign recipients and their traces are gone. Only

@@ -117,7 +117,8 @@ fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
     mail.steps.retain(|step| match &step.kind {
         StepKind::Attempt(recipient) | StepKind::RecipientRefused(recipient) => own(recipient),
         // Notices go to the sender; the end of the queue id depends on the other recipients.
-        StepKind::Notice(_) | StepKind::Removed | StepKind::Expired => false,
+        // What the PHP app noted does not say which recipient it is about.
+        StepKind::Notice(_) | StepKind::Removed | StepKind::Expired | StepKind::Noted(..) => false,
         _ => true,
     });
     mail.direction = own_direction(&mail);

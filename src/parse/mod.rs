@@ -26,6 +26,7 @@ pub mod envelope;
 pub mod lines;
 mod loose;
 pub mod mbox;
+pub mod php_app;
 pub mod postfix;
 pub mod proc;
 pub mod report;

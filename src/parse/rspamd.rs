@@ -147,7 +147,7 @@ fn is_hidden(subject: &str) -> bool {
 
 /// Rspamd's antivirus module names its symbols `CLAM_VIRUS`, `SOPHOS_VIRUS`, ...; Mailcow's composite is `VIRUS_FOUND`.
 /// `..._VIRUS_FAIL` and `..._VIRUS_ENCRYPTED` mean that nothing was found.
-fn is_virus(name: &str) -> bool {
+pub fn is_virus(name: &str) -> bool {
     name == "VIRUS_FOUND" || name.ends_with("_VIRUS")
 }
 

@@ -71,6 +71,28 @@ impl Http {
         Ok(Answer { status: incoming.status(), body })
     }
 
+    /// Sends a request and gives status, `Date` and the begin of the body, whatever they are: also of a redirect.
+    pub(super) async fn peek(
+        &self,
+        request: Request,
+        limit: usize,
+        target: &str,
+    ) -> Result<(u16, Option<String>, Vec<u8>), Error> {
+        let failed = |cause| Error { target: target.to_owned(), cause };
+        let mut response = self.client.execute(request).await.map_err(|error| failed(cause_of(&error)))?;
+        let date =
+            response.headers().get(header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| failed(cause_of(&error)))? {
+            let room = limit.saturating_sub(body.len());
+            body.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+            if body.len() >= limit {
+                break;
+            }
+        }
+        Ok((response.status().as_u16(), date, body))
+    }
+
     /// Sends a request and hands the body on in pieces as they come, when the answer is usable (see
     /// [`Answer::usable`]), so that a large answer need not be held.
     pub async fn stream(

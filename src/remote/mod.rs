@@ -8,6 +8,7 @@ pub mod imap;
 pub mod mailcow;
 pub mod oauth;
 pub mod objects;
+pub mod outside;
 pub mod status;
 
 /// A request that failed: whom we asked, and why there is no answer.

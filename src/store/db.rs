@@ -15,8 +15,8 @@ use sqlx::{
 
 use crate::model::{mail::MailId, time::Millis};
 
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql");
+pub(super) static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql");
 
 /// Rows in one statement. Rows go in powers of two, so that few forms of a statement exist and all stay prepared: to
 /// prepare one anew means to close another, and over TCP each such pair of small packets waits for a delayed
@@ -114,7 +114,7 @@ pub trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow>
 impl<T> Record for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}
 
 /// A value bound to a statement.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Value<'a> {
     /// NULL.
     Null,
@@ -240,7 +240,14 @@ pub enum Db {
 impl Db {
     /// Opens the database and brings its schema up to date.
     pub async fn open(place: &Place) -> Result<Self> {
-        let db = match place {
+        let db = Self::connect(place).await?;
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    /// Opens a database and leaves its schema alone: another program's.
+    pub async fn connect(place: &Place) -> Result<Self> {
+        Ok(match place {
             Place::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
                     .filename(path)
@@ -262,9 +269,7 @@ impl Db {
                     .await?;
                 Self::Mysql(pool)
             }
-        };
-        db.migrate().await?;
-        Ok(db)
+        })
     }
 
     async fn migrate(&self) -> Result<()> {

@@ -6,6 +6,8 @@
 //! To add a table: a migration of the same name and number in both folders, and one file here.
 
 pub mod audit;
+pub mod backup;
+pub mod checkup;
 pub mod correlation;
 pub mod db;
 pub mod ingestion;
@@ -19,6 +21,7 @@ pub mod mails;
 pub mod names;
 pub mod opens;
 mod pack;
+pub mod php_app;
 pub mod replies;
 pub mod reports;
 pub mod samples;

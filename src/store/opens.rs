@@ -53,6 +53,13 @@ pub async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
     tx.upsert_adding("opened", columns, &["token", "reader", "slot"], &[], &["loads"], rows).await
 }
 
+/// Adds opens of another tracker that are not there yet; those that are there stay as they are.
+pub async fn add_missing(tx: &mut Tx, rows: &[Row]) -> Result<()> {
+    let rows = rows.iter().map(Row::values).collect();
+    let columns = ["token", "reader", "slot", "at", "loads", "class", "verified"];
+    tx.upsert("opened", columns, &["token", "reader", "slot"], &[], rows).await
+}
+
 impl Row {
     fn values(&self) -> [Value<'static>; 7] {
         [

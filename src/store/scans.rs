@@ -175,6 +175,15 @@ async fn symbol_ids(tx: &mut Tx, wanted: &BTreeMap<&str, Option<&str>>) -> Resul
     Ok(ids)
 }
 
+/// Whether each of these rows is stored, or one that cannot be told from it.
+pub async fn known(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<bool>> {
+    let wished: Vec<i64> = scans.iter().map(wished_id).collect();
+    let rows: Vec<(i64,)> =
+        fetch_in(tx, &wished, |places| format!("SELECT id FROM scan WHERE id IN ({places})")).await?;
+    let taken: BTreeSet<i64> = rows.into_iter().map(|(id,)| id).collect();
+    Ok(wished.iter().map(|id| taken.contains(id)).collect())
+}
+
 /// Ids that are free: the second, and a hash over what tells rows of one second apart.
 async fn free_ids(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
     let wished: Vec<i64> = scans.iter().map(wished_id).collect();

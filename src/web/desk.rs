@@ -84,10 +84,15 @@ fn old_address(desk: &Desk) -> Option<Redirect> {
     match &*value("task")? {
         "monitor" => {}
         "dmarc" => return Some(Redirect::to(&reports::Query::parse(&desk.query).link(&desk.frame))),
+        "ajax" if value("action").as_deref() == Some("dmarc-report") => {
+            let serial: i64 = value("report_id")?.parse().ok()?;
+            return Some(Redirect::to(&desk.frame.url(&format!("/dmarc/reports/{serial}"))));
+        }
         "download" if value("action").as_deref() == Some("dmarc-xml") => {
             let serial: i64 = value("report_id")?.parse().ok()?;
             return Some(Redirect::to(&desk.frame.url(&format!("/dmarc/reports/{serial}/xml"))));
         }
+        // Also `logout`: whoever follows a link must not be signed out by it.
         _ => return Some(Redirect::to(&desk.frame.url("/"))),
     }
     const STATUSES: [&str; 7] = ["sent", "delayed", "bounced", "", "soft-rejected", "rejected", "junk"];

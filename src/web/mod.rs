@@ -6,6 +6,7 @@ pub mod assets;
 mod bring;
 pub mod cron;
 mod desk;
+pub mod doctor;
 pub mod errors;
 pub mod format;
 pub mod health;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    assets, bring, cron, desk,
+    assets, bring, cron, desk, doctor,
     errors::WebError,
     health, login,
     pages::upload::MOST_BYTES,
@@ -91,6 +91,7 @@ pub const PAGES: &[Page] = &[
     page("/tls-reports/{id}", Access::AtLeast(Role::DomainAdmin), tls::report_page),
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
+    page("/doctor", Access::AtLeast(Role::Admin), doctor::page),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/mailbox/tracking", Access::SignedIn, tracking::page),

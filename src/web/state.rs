@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
+use super::{doctor::Checkup, replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
 use crate::{
     ingest::opens::Opens,
     model::{
@@ -125,6 +125,8 @@ pub struct Parts {
     pub opens: Opens,
     /// What other servers' answers mean, with the admins' corrections.
     pub(super) replies: Replies,
+    /// The check-up for admins.
+    pub checkup: Checkup,
     /// Scopes worked out a moment ago.
     pub(super) scopes: Scopes,
     /// Who tried to sign in how often.
@@ -160,6 +162,7 @@ impl AppState {
             clock,
             started,
             replies,
+            checkup: Checkup::default(),
             scopes,
             limiter,
         }))

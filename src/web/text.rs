@@ -86,6 +86,11 @@ impl Lang {
         fill(self.t(key), values)
     }
 
+    /// As [`Lang::t_in`], with values in their places.
+    pub fn tf_in(self, family: &'static str, word: &str, values: &[(&str, &str)]) -> String {
+        fill(self.t_in(family, word), values)
+    }
+
     /// The form of a text that fits the number, which fills `{count}` in the language's own writing.
     pub fn tn(self, key: &'static str, count: i64, values: &[(&str, &str)]) -> String {
         // Both languages have one singular, for exactly 1 (CLDR, cardinal plural rules).

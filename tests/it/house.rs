@@ -15,6 +15,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("config", 5),
     ("demo", 5),
     ("web", 4),
+    ("doctor", 2),
     ("ingest", 2),
     ("metrics", 2),
     ("parse", 1),

@@ -2,14 +2,17 @@
 
 mod access;
 mod auth;
+mod backup;
 mod browser;
 mod counts;
 mod dns;
+mod doctor;
 mod house;
 mod ingest;
 mod kill;
 mod odd_text;
 mod opens;
+mod php_app;
 mod remote;
 mod report_scope;
 mod reports;
@@ -17,3 +20,4 @@ mod rspamd;
 mod scope;
 mod search;
 mod support;
+mod upgrade;

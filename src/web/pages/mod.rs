@@ -4,6 +4,7 @@
 pub mod cause;
 pub mod csv;
 pub mod dmarc;
+pub mod doctor;
 pub mod entrance;
 pub mod find;
 pub mod frame;

@@ -8,6 +8,7 @@ use askama::Template;
 use scraper::{ElementRef, Html, Selector};
 
 use super::{
+    doctor,
     find::{self, Asked, Question},
     frame::{Entry, Frame},
     ingestion, mail,
@@ -21,6 +22,7 @@ use crate::{
     ingest::opens::Numbers,
     model::{
         explain::Dictionary,
+        finding::{Finding, Health},
         mail::{Mail, VisibleMail},
         scope::Role,
     },
@@ -127,6 +129,22 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
             .then(|| (Numbers { map_read: Some(samples::NOW), ..Numbers::default() }, 7));
         let input = tracking::Input { on, tracked: &tracked, stored, days: 120 };
         pages.insert(name.to_owned(), tracking::view(&frame, input).render().unwrap());
+    }
+
+    if role == Role::Admin {
+        let findings = [
+            Finding::new("clock", Health::Fine, "clock_fine"),
+            Finding::new("hook", Health::Idle, "hook_off"),
+            Finding::new("hook", Health::Unknown, "hook_elsewhere"),
+            Finding::new("files", Health::Doubtful, "files_open").with("path", "/a/<b>"),
+            Finding::new("oauth", Health::Wrong, "oauth_redirect")
+                .with("redirect", "https://x.test/callback"),
+        ];
+        for (name, findings) in [("doctor", &findings[..]), ("doctor-fine", &findings[..2])] {
+            let last = (samples::NOW, findings.to_vec());
+            pages.insert(name.to_owned(), doctor::view(&frame, Some(&last)).render().unwrap());
+        }
+        pages.insert("doctor-never".to_owned(), doctor::view(&frame, None).render().unwrap());
     }
 
     frame.entry = Some(Entry::Find);

@@ -92,8 +92,10 @@ fn collect(folder: &Path, used: &mut Used) {
         for key in literal_behind(&source, ".tn(") {
             used.keys.extend([format!("{key}.one"), format!("{key}.other")]);
         }
-        used.families
-            .extend(literal_behind(&source, ".t_in(").into_iter().map(|family| format!("{family}.")));
+        for call in [".t_in(", ".tf_in("] {
+            used.families
+                .extend(literal_behind(&source, call).into_iter().map(|family| format!("{family}.")));
+        }
     }
 }
 

@@ -212,6 +212,15 @@ impl Teller<'_> {
                 lang.t("story.step.quarantined.text"),
             ),
             StepKind::Removed => plain("idle", "check-lg", lang.t("story.step.removed"), ""),
+            StepKind::Kept => {
+                plain("idle", "box-arrow-in-right", lang.t("story.step.kept"), lang.t("story.step.kept.text"))
+            }
+            StepKind::Noted(status, text) => {
+                let (icon, tone) = look::sign(*status);
+                let word = lang.t_in("status", status.code());
+                let heading = lang.tf("story.step.noted", &[("status", word)]);
+                Step { quote: Some(text.clone()), ..plain(tone, icon, &heading, "") }
+            }
         };
         step.moment = at;
         Some(step)

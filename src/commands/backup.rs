@@ -1,0 +1,232 @@
+//! `mailcow-status backup FILE` and `restore FILE`: all tables of ours in one file, whichever engine keeps them.
+//!
+//! The file is a line that names it, and then zstd over frames: a head, for each table its name and its rows, and an end
+//! with the SHA-256 of all frames before it. A frame is its length (four bytes, little endian) and itself in postcard.
+//! A backup of one engine can be restored into the other.
+
+mod file;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufReader, BufWriter, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use file::{Frame, Frames, Head, Writer};
+pub use file::{Summary, TableSum};
+
+use super::serve::{runtime, start_log};
+use crate::{
+    app::open_database,
+    config::Config,
+    model::time::Millis,
+    store::{
+        Db,
+        backup::{self, Cells, Column, Snapshot, Table},
+    },
+};
+
+/// Rows that are handed to the database at once, …
+const ROWS: usize = 256;
+
+/// Arguments of `backup`.
+#[derive(Debug, clap::Args)]
+pub struct BackupArgs {
+    /// The file to write; `-` is standard output, for example into age or gpg to encrypt it
+    pub file: PathBuf,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// A file that `backup` wrote
+    pub file: PathBuf,
+    /// Replace what the database holds; without it, only an empty database is filled
+    #[arg(long)]
+    pub replace: bool,
+    /// Only read the file and check that it is whole
+    #[arg(long, conflicts_with = "replace")]
+    pub check: bool,
+}
+
+/// Writes a backup of the database of the settings.
+pub fn run(args: &BackupArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let config = Config::from_environment()?;
+    start_log(config.log);
+    runtime()?.block_on(async {
+        let db = open_database(&config.database).await?;
+        let done = async {
+            if args.file.as_os_str() == "-" {
+                let summary = write(&db, &mut *out, Millis::now()).await?;
+                out.flush()?;
+                eprintln!("{}", told("written", &summary));
+            } else {
+                let summary = write_file(&db, &args.file, Millis::now()).await?;
+                writeln!(out, "{}", told("written", &summary))?;
+            }
+            anyhow::Ok(())
+        };
+        let done = done.await;
+        db.close().await;
+        done
+    })
+}
+
+/// Puts a backup into the database of the settings.
+pub fn restore_run(args: &RestoreArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    if args.check {
+        let summary = check(&args.file)?;
+        return Ok(writeln!(out, "{}", told("whole", &summary))?);
+    }
+    let config = Config::from_environment()?;
+    start_log(config.log);
+    let summary = runtime()?.block_on(async {
+        let db = open_database(&config.database).await?;
+        let done = restore(&db, &args.file, args.replace).await;
+        db.close().await;
+        done
+    })?;
+    Ok(writeln!(out, "{}", told("restored", &summary))?)
+}
+
+fn told(what: &str, summary: &Summary) -> String {
+    let rows: u64 = summary.tables.iter().map(|table| table.rows).sum();
+    format!("{what}: {rows} rows of {} tables, schema step {}", summary.tables.len(), summary.schema)
+}
+
+/// Writes a backup to a file that appears only when it is whole, readable by its owner alone.
+pub async fn write_file(db: &Db, path: &Path, now: Millis) -> anyhow::Result<Summary> {
+    let mut name = path.file_name().context("the path names no file")?.to_owned();
+    name.push(format!(".part-{}", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = async {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+        let mut file = file.with_context(|| format!("cannot write {}", part.display()))?;
+        let summary = write(db, BufWriter::new(&mut file), now).await?;
+        file.sync_all()?;
+        std::fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))?;
+        anyhow::Ok(summary)
+    };
+    let written = written.await;
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+/// Writes the database as it is at this moment; it may be written to meanwhile.
+pub async fn write(db: &Db, out: impl Write, now: Millis) -> anyhow::Result<Summary> {
+    let tables = backup::tables().await?;
+    let mut snapshot = Snapshot::begin(db).await?;
+    let head = Head {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        engine: db.engine().to_owned(),
+        schema: backup::schema(),
+        at: now,
+    };
+    let mut writer = Writer::begin(out, head)?;
+    for table in &tables {
+        writer.table(table)?;
+        snapshot.read::<anyhow::Error>(table, &mut |cells| writer.row(cells)).await?;
+    }
+    snapshot.end().await?;
+    writer.end()
+}
+
+/// Reads a backup to its end and checks that it is whole.
+pub fn check(path: &Path) -> anyhow::Result<Summary> {
+    let mut frames = open(path)?;
+    while frames.next()?.is_some() {}
+    frames.summary()
+}
+
+fn open(path: &Path) -> anyhow::Result<Frames<impl Read + use<>>> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Frames::open(BufReader::new(file)).with_context(|| format!("{}", path.display()))
+}
+
+/// Puts a backup into a database, in one transaction: all of it or nothing. The file is checked before anything is
+/// touched.
+pub async fn restore(db: &Db, path: &Path, replace: bool) -> anyhow::Result<Summary> {
+    let whole = check(path)?;
+    let tables = backup::tables().await?;
+    fits(&whole, &tables)?;
+    let mut tx = db.begin().await?;
+    if replace {
+        backup::clear(&mut tx, &tables).await?;
+    } else if let Some(table) = backup::occupied(&mut tx, &tables).await? {
+        bail!(
+            "the database is not empty (the table {} has rows). Nothing was changed; --replace puts the backup in the \
+             place of what is there",
+            table.name
+        );
+    }
+    let mut frames = open(path)?;
+    let mut target: Option<(&Table, Vec<&Column>)> = None;
+    while let Some(frame) = frames.next()? {
+        match (frame, &target) {
+            (Frame::Table { name, columns }, _) => target = Some(matched(&tables, &name, &columns)?),
+            (Frame::Rows(rows), Some((table, columns))) => insert(&mut tx, table, columns, rows).await?,
+            _ => {}
+        }
+    }
+    let read = frames.summary()?;
+    if read != whole {
+        bail!("{} changed while it was read; nothing was changed", path.display());
+    }
+    tx.commit().await?;
+    Ok(read)
+}
+
+async fn insert(
+    tx: &mut crate::store::Tx,
+    table: &Table,
+    columns: &[&Column],
+    rows: Vec<Cells>,
+) -> anyhow::Result<()> {
+    if rows.iter().any(|row| row.len() != columns.len()) {
+        bail!("a row of the table {} has too many or too few values; nothing was changed", table.name);
+    }
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let piece = rows.by_ref().take(ROWS).collect();
+        backup::insert(tx, table, columns, piece)
+            .await
+            .with_context(|| format!("the table {} cannot be filled; nothing was changed", table.name))?;
+    }
+    Ok(())
+}
+
+/// Whether this version of the program can keep what the backup holds.
+fn fits(backup: &Summary, tables: &[Table]) -> anyhow::Result<()> {
+    if backup.schema > backup::schema() {
+        bail!(
+            "the backup was made by a newer version of this program ({}, schema step {}; this one has {}); upgrade the \
+             program. Nothing was changed",
+            backup.program,
+            backup.schema,
+            backup::schema()
+        );
+    }
+    backup.tables.iter().try_for_each(|table| matched(tables, &table.name, &table.columns).map(drop))
+}
+
+fn matched<'t>(
+    tables: &'t [Table],
+    name: &str,
+    columns: &[String],
+) -> anyhow::Result<(&'t Table, Vec<&'t Column>)> {
+    let table = tables.iter().find(|table| table.name == name);
+    let table =
+        table.with_context(|| format!("the backup has a table {name}, which this version does not know"))?;
+    let column = |wished: &String| {
+        let found = table.columns.iter().find(|column| column.name == *wished);
+        found.with_context(|| {
+            format!("the backup has a column {wished} of {name}, which this version does not know")
+        })
+    };
+    Ok((table, columns.iter().map(column).collect::<anyhow::Result<_>>()?))
+}

@@ -1,0 +1,133 @@
+//! Upgrades: a database of every released step comes forward with all its rows; a newer one is refused.
+
+use std::path::Path;
+
+use mailcow_status::{
+    commands::backup::{TableSum, write},
+    demo::Options,
+    model::time::Millis,
+    store::{
+        self, Db,
+        backup::{self, Cells, Snapshot, Table},
+        db::{Place, sql},
+    },
+};
+use sqlx::migrate::Migrator;
+
+use super::support::{
+    db::{FreshDb, fresh_databases, sqlite},
+    portal::place,
+    rig::{Picture, Source, open},
+};
+
+/// The steps of an engine, as files in order.
+fn steps(engine: &str) -> Vec<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Makes the schema of the first `count` steps, as a release that had no more.
+async fn make(fresh: &FreshDb, count: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = if fresh.url.starts_with("sqlite:") { "sqlite" } else { "mysql" };
+    for file in steps(engine).into_iter().take(count) {
+        std::fs::copy(&file, dir.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let migrator = Migrator::new(dir.path()).await.unwrap();
+    match fresh.url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let pool = sqlx::SqlitePool::connect(&format!("sqlite:{path}?mode=rwc")).await.unwrap();
+            migrator.run(&pool).await.unwrap();
+            pool.close().await;
+        }
+        None => {
+            let pool = sqlx::MySqlPool::connect(&fresh.url).await.unwrap();
+            migrator.run(&pool).await.unwrap();
+            pool.close().await;
+        }
+    }
+}
+
+/// Everything that a working database holds.
+async fn content() -> Vec<(Table, Vec<Cells>)> {
+    let fresh = sqlite();
+    let source = Source::start(Options { mails: 60, ..Options::default() }).await;
+    let db = open(&fresh).await;
+    source.poller(&db).poll(source.now()).await.unwrap().unwrap();
+    let mut snapshot = Snapshot::begin(&db).await.unwrap();
+    let mut content = Vec::new();
+    for table in backup::tables().await.unwrap() {
+        let mut rows = Vec::new();
+        let mut take = |cells| {
+            rows.push(cells);
+            Ok::<_, store::Error>(())
+        };
+        snapshot.read(&table, &mut take).await.unwrap();
+        content.push((table, rows));
+    }
+    snapshot.end().await.unwrap();
+    content
+}
+
+#[tokio::test]
+async fn a_database_of_every_step_comes_forward_with_its_rows() {
+    let content = content().await;
+    let released = steps("sqlite").len();
+    assert_eq!(released, steps("mysql").len());
+    let filled = content.iter().filter(|(_, rows)| !rows.is_empty()).count();
+    assert!(filled > 8, "only {filled} tables have rows");
+    for count in 1..=released {
+        for fresh in fresh_databases().await {
+            make(&fresh, count).await;
+            let old = Db::connect(&place(&fresh.url)).await.unwrap();
+            let mut kept: Vec<(String, u64)> = Vec::new();
+            for (table, rows) in &content {
+                let there = old.fetch::<(i64,)>(sql(format!("SELECT 1 FROM {} LIMIT 1", table.name))).await;
+                if there.is_err() {
+                    continue;
+                }
+                let columns: Vec<_> = table.columns.iter().collect();
+                let mut tx = old.begin().await.unwrap();
+                for rows in rows.chunks(200) {
+                    backup::insert(&mut tx, table, &columns, rows.to_vec()).await.unwrap();
+                }
+                tx.commit().await.unwrap();
+                kept.push((table.name.clone(), rows.len() as u64));
+            }
+            assert!(kept.iter().any(|(name, rows)| name == "mail_story" && *rows > 50), "{kept:?}");
+            old.close().await;
+            let db = open(&fresh).await;
+            let now: Vec<TableSum> = write(&db, std::io::sink(), Millis(0)).await.unwrap().tables;
+            let rows = |name: &str| now.iter().find(|table| table.name == name).map(|table| table.rows);
+            for (name, count) in &kept {
+                assert_eq!(rows(name), Some(*count), "{name} of step {count}, {}", db.engine());
+            }
+            assert_eq!(Picture::of(&db).await.parts["mails"].len() as u64, rows("mail_story").unwrap());
+            // Once more: nothing is left to do.
+            drop(open(&fresh).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_with_a_clear_word() {
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let mut tx = db.begin().await.unwrap();
+        let row = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                   VALUES (9999, 'future', TRUE, 'x', 0)";
+        tx.execute(sql(row)).await.unwrap();
+        tx.commit().await.unwrap();
+        db.close().await;
+        let place: Place = place(&fresh.url);
+        let refused = Db::open(&place).await.err().expect("refused");
+        assert!(matches!(refused, store::Error::NewerSchema(9999)), "{refused:?}");
+        let words = refused.to_string();
+        assert!(
+            words.contains("newer version") && words.contains("9999") && words.contains("upgrade"),
+            "{words}"
+        );
+    }
+}
