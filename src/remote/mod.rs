@@ -2,6 +2,7 @@
 //! a failure is also something to show.
 
 pub mod dns;
+pub mod health;
 pub mod http;
 pub mod imap;
 pub mod mailcow;
