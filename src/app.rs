@@ -12,7 +12,11 @@ pub use jobs::Worker;
 
 use crate::{
     config::{Config, DatabaseSettings, MysqlAddress},
-    ingest::{fetch::Fetcher, poll::Poller},
+    ingest::{fetch::Fetcher, opens, poll::Poller},
+    metrics::{
+        collector::Collector,
+        sources::{Memory, Reach, SOURCES},
+    },
     model::{
         explain::Dictionary,
         mail::ServerId,
@@ -31,7 +35,7 @@ use crate::{
 /// The one Mailcow that the settings know.
 pub const SERVER: ServerId = ServerId(1);
 /// Names of sources are looked up this often.
-const NAMES_PAUSE: Duration = Duration::from_secs(120);
+const NAMES_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between two turns while more names are wanted.
 const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
@@ -72,7 +76,19 @@ impl App {
             limits: imap::Limits::default(),
             clock: Clock::system(),
         };
-        let worker = Worker::new(poller, fetcher, config.retention, config.web.session);
+        let reach = Reach {
+            db: db.clone(),
+            mailcow: Arc::clone(&mailcow),
+            server: SERVER,
+            clock: Clock::system(),
+            collector_file: config.collector_file.clone(),
+            hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
+            time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
+            started: Millis::now(),
+            memory: Memory::default(),
+        };
+        let collector = Collector::new(SOURCES, reach, db.clone(), SERVER, Clock::system());
+        let worker = Worker::new(poller, fetcher, collector, config.retention, config.web.session);
         let worker = Arc::new(worker.resolving(open_dns(&config)));
         Ok(Self { db, worker, config, mailcow })
     }
@@ -83,10 +99,15 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        router::serve(state, listener, stop.clone(), GRACE).await.context("the web server failed")?;
+        self.start_opens(&state, &tasks, &stop, &health);
+        router::serve(state.clone(), listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
+        // What was opened while the rest came to its end.
+        if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
+            tracing::warn!(%error, "the last opens could not be stored");
+        }
         self.db.close().await;
         Ok(())
     }
@@ -155,10 +176,38 @@ impl App {
             }
         }));
         let worker = Arc::clone(&self.worker);
+        let measure = Job::every("measure", Duration::from_secs(60));
+        tasks.spawn(run_every(measure, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.measure().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
+        let roll = Job::every("roll-up", Duration::from_secs(300));
+        tasks.spawn(run_every(roll, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.roll().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
             async move { worker.prune().await.map(|_| Next::Usual) }
+        }));
+    }
+
+    /// Each process brings the opens that it took to the database.
+    fn start_opens(
+        &self,
+        state: &AppState,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        health: &Arc<Health>,
+    ) {
+        let (db, state) = (self.db.clone(), state.clone());
+        let job = Job::every("opens", opens::PERIOD);
+        tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
+            let (db, state) = (db.clone(), state.clone());
+            async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
         }));
     }
 
@@ -186,6 +235,7 @@ impl App {
             trusted_proxies: web.trusted_proxies.clone(),
             sessions: web.session,
             cron_key: web.cron_key.clone(),
+            tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),
             zone: self.config.time_zone.clone(),
             logo_dark: web.branding.logo_dark.clone(),

@@ -3,7 +3,12 @@
 //! [`settings`] declares each setting once, in a table of our own: clap's `env` reports one fault at a time and knows
 //! neither `.env` nor `NAME_FILE`. Parsing, faults, [`example`] and [`reference`] follow from the table.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -17,7 +22,13 @@ pub use self::{
     print::{example, reference},
 };
 use self::{reader::Reader, settings as s};
-use crate::model::user::{RoleRules, SessionLimits};
+use crate::{
+    model::{
+        open::TrackerKey,
+        user::{RoleRules, SessionLimits},
+    },
+    store::samples::Keep,
+};
 
 mod database;
 pub(crate) mod dotenv;
@@ -50,6 +61,8 @@ pub struct Config {
     pub names: NameSettings,
     /// The zone of dates, where the visitor has not chosen one.
     pub time_zone: TimeZone,
+    /// Where the host collector writes.
+    pub collector_file: Option<PathBuf>,
     /// The log of this program.
     pub log: LogSettings,
 }
@@ -84,6 +97,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// What was measured.
+    pub samples: Keep,
 }
 
 /// How the names of addresses are found.
@@ -110,6 +125,8 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
     pub cron_key: Option<SecretString>,
+    /// The key of open tracking; `None` where that is off.
+    pub tracker: Option<TrackerKey>,
     /// How long a session lives.
     pub session: SessionLimits,
     /// `en` or `de`.
@@ -183,6 +200,10 @@ impl Config {
         let database = DatabaseSettings::take(reader);
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
+        let collector_file = reader.take(&s::COLLECTOR_FILE).map(PathBuf::from);
+        let raw = reader.take(&s::RETENTION_SAMPLES);
+        let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
+        let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
@@ -198,7 +219,13 @@ impl Config {
         Some(Self {
             mailcow: mailcow?,
             database: database?,
-            retention: RetentionSettings { mails: mails?, lines: lines?, reports: kept_reports? },
+            retention: RetentionSettings {
+                mails: mails?,
+                lines: lines?,
+                reports: kept_reports?,
+                samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
+            },
+            collector_file,
             reports: reports?,
             web: web?,
             roles,
@@ -254,6 +281,7 @@ impl WebSettings {
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
+        let tracker = take_tracker(reader);
         let default_lang = reader.take(&s::DEFAULT_LANG);
         let branding = Branding {
             logo_dark: reader.take(&s::LOGO_DARK),
@@ -269,11 +297,27 @@ impl WebSettings {
             callback,
             trusted_proxies,
             cron_key,
+            tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,
             branding,
         })
     }
+}
+
+/// `OPEN_TRACKING` and `TRACKER_KEY`, the one of which needs the other.
+fn take_tracker(reader: &mut Reader) -> Option<TrackerKey> {
+    let wished = reader.take(&s::OPEN_TRACKING) == Some(true);
+    let given = reader.has(&s::TRACKER_KEY);
+    let key = reader.take(&s::TRACKER_KEY).and_then(TrackerKey::new);
+    if given && key.is_none() {
+        let remedy = "Take the output of: openssl rand -hex 32";
+        reader.fault("TRACKER_KEY", "is shorter than 32 characters", remedy);
+    } else if wished && !given {
+        let remedy = "Set TRACKER_KEY to the output of openssl rand -hex 32, or OPEN_TRACKING to NO.";
+        reader.fault("OPEN_TRACKING", "is YES, but TRACKER_KEY is not set", remedy);
+    }
+    key.filter(|_| wished)
 }
 
 /// `PUBLIC_URL` and `BASE_PATH`, each of which may follow from the other.

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | `main`, [`commands`], [`app`], [`config`], [`demo`] | everything |
 //! | 4 | [`web`] | 0 to 3 |
-//! | 2 | [`ingest`] | 0 and 1 |
+//! | 2 | [`ingest`], [`metrics`] | 0 and 1 |
 //! | 1 | [`parse`], [`store`], [`remote`], [`work`] | `model` |
 //! | 0 | [`model`] | nothing of ours |
 //!
@@ -20,6 +20,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod ingest;
+pub mod metrics;
 pub mod model;
 pub mod parse;
 pub mod remote;

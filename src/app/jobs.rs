@@ -1,5 +1,5 @@
-//! The jobs: poll, inventory, reports, names, prune. Each runs under a lease in the database, so that two processes (or a cron
-//! call and the schedule) never run one twice, and a killed run blocks nobody for long.
+//! The jobs: poll, inventory, reports, names, measure, prune. Each runs under a lease in the database, so that two
+//! processes (or a cron call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -18,10 +18,12 @@ use crate::{
         poll::{Polled, Poller},
         quarantine,
     },
+    metrics::{collector::Collector, sources::Reach},
     model::{time::Millis, user::SessionLimits},
     remote::dns::Dns,
     store::{
-        self, Db, audit, ingestion, lease, lines, mails, reports, search, sessions, tls_reports, unreadable,
+        self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions,
+        tls_reports, unreadable,
     },
     web::state::{JobEnd, Jobs},
 };
@@ -40,6 +42,7 @@ const QUARANTINE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 pub struct Worker {
     poller: Poller,
     fetcher: Fetcher,
+    collector: Collector<Reach>,
     retention: RetentionSettings,
     sessions: SessionLimits,
     holder: String,
@@ -54,6 +57,7 @@ impl Worker {
     pub fn new(
         poller: Poller,
         fetcher: Fetcher,
+        collector: Collector<Reach>,
         retention: RetentionSettings,
         sessions: SessionLimits,
     ) -> Self {
@@ -61,7 +65,8 @@ impl Worker {
         // Without randomness, the process id and the moment still tell processes apart.
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
-        Self { poller, fetcher, retention, sessions, holder, dns: None, quarantine_at: AtomicI64::new(0) }
+        let quarantine_at = AtomicI64::new(0);
+        Self { poller, fetcher, collector, retention, sessions, holder, dns: None, quarantine_at }
     }
 
     /// The same worker, which looks up names of addresses.
@@ -143,6 +148,19 @@ impl Worker {
         Ok(())
     }
 
+    /// Begins the sources that are due; each is claimed by itself, so no lease is needed.
+    pub async fn measure(&self) -> anyhow::Result<()> {
+        self.collector.begin().await.map(drop).context("the collector")
+    }
+
+    /// Rolls up what was measured.
+    pub async fn roll(&self) -> anyhow::Result<()> {
+        let Some(held) = Held::take(&self.poller.db, "roll-up", &self.holder).await? else { return Ok(()) };
+        let rolled = samples::roll(&self.poller.db, Millis::now()).await;
+        held.release().await;
+        rolled.context("the roll-ups of what was measured")
+    }
+
     /// Looks up names of sources, if that is wanted; true when more are waiting.
     pub async fn names(&self) -> anyhow::Result<bool> {
         let Some(dns) = &self.dns else { return Ok(false) };
@@ -167,17 +185,25 @@ impl Worker {
             let mut tx = db.begin().await?;
             let more_mails = mails::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
+            let more_opens = opens::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let before = now.minus(self.retention.reports);
             let more_reports = reports::prune(&mut tx, before).await?;
             let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
             let more_unreadable = unreadable::prune(&mut tx, before).await?;
             tx.commit().await?;
-            if !(more_mails || more_lines || more_reports || more_tls_reports || more_unreadable) {
+            if !(more_mails
+                || more_lines
+                || more_opens
+                || more_reports
+                || more_tls_reports
+                || more_unreadable)
+            {
                 break;
             }
             // Between two pieces, pollers and visitors get their turn.
             tokio::task::yield_now().await;
         }
+        samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
         audit::prune(&mut tx, now).await?;

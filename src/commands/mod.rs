@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod collect;
 pub mod demo;
 pub mod explain;
 pub mod health;
@@ -35,6 +36,8 @@ pub enum Command {
     FetchReports,
     /// Remove what is past its retention, as `serve` does by itself
     Prune,
+    /// Look at the mail host and write what is seen to a file, for the portal and for Zabbix; needs no settings
+    Collect(collect::CollectArgs),
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
     /// Read DMARC and TLS reports from files
@@ -47,7 +50,7 @@ pub enum Command {
     Setup(Box<setup::SetupArgs>),
     /// Ask the running portal whether it is well, for health checks
     Health(health::HealthArgs),
-    /// Print an example of .env, or the reference of all settings
+    /// Print an example of .env, or the reference of all settings or of all metrics
     Settings(settings::SettingsArgs),
 }
 
@@ -60,6 +63,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Update => jobs::update(out),
         Command::FetchReports => jobs::fetch_reports(out),
         Command::Prune => jobs::prune(out),
+        Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),

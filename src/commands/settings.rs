@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::config;
+use crate::{config, metrics};
 
 /// Arguments of `settings`.
 #[derive(Debug, clap::Args)]
@@ -14,11 +14,18 @@ pub struct SettingsArgs {
     /// The reference of all settings, as Markdown
     #[arg(long)]
     pub reference: bool,
+    /// The reference of all metrics, as Markdown
+    #[arg(long)]
+    pub metrics: bool,
 }
 
 /// Prints what was asked for.
 pub fn run(args: &SettingsArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let text = if args.reference { config::reference() } else { config::example() };
+    let text = match args {
+        SettingsArgs { reference: true, .. } => config::reference(),
+        SettingsArgs { metrics: true, .. } => metrics::reference::reference(),
+        SettingsArgs { .. } => config::example(),
+    };
     out.write_all(text.as_bytes())?;
     Ok(())
 }

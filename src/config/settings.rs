@@ -209,6 +209,21 @@ settings! {
         RETENTION_REPORTS: Duration = kind::DAYS, Default "400";
     }
 
+    "What is measured" {
+        /// The file that `mailcow-status collect` (or the collector of the Zabbix package) writes on the mail host. Not set,
+        /// what only the host can tell is not in use.
+        COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
+
+        /// For how many days each single change of a metric is kept.
+        RETENTION_SAMPLES: Duration = kind::DAYS, Default "2";
+
+        /// For how many days the roll-ups of five minutes are kept.
+        RETENTION_SAMPLES_5M: Duration = kind::DAYS, Default "30";
+
+        /// For how many days the roll-ups of an hour and of a day are kept.
+        RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+    }
+
     "Who may see what" {
         /// Addresses of those who see everything, separated by commas. They must be mailboxes, because only mailboxes can
         /// log in.
@@ -249,6 +264,15 @@ settings! {
         /// Networks of the proxies in front of this program, separated by commas. Only what they say in `X-Forwarded-For`
         /// is believed. Not set, nobody is believed.
         TRUSTED_PROXIES: Vec<IpNet> = kind::NETWORKS, Optional "172.22.1.0/24, fd4d:6169:6c63:6f77::/64";
+    }
+
+    "Open tracking" {
+        /// `YES` counts when mails are opened: mails of mailboxes that have the Mailcow attribute `OPEN_TRACKING=YES`, and
+        /// single mails with the header `X-Track-Opens: yes`. Needs `TRACKER_KEY`, and the Lua file for Rspamd.
+        OPEN_TRACKING: bool = kind::SWITCH, Default "NO";
+
+        /// The secret that this program and Rspamd share, 32 characters or more, for example from `openssl rand -hex 32`.
+        TRACKER_KEY: SecretString = kind::SECRET, Optional "";
     }
 
     "Names of hosts" {

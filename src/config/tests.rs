@@ -313,3 +313,26 @@ fn committed_example_and_reference_are_those_of_the_code() {
         );
     }
 }
+
+#[test]
+fn open_tracking_needs_a_key_that_nobody_guesses() {
+    let with = |more: &str| {
+        let minimal =
+            "MAILCOW_DOMAIN=m.test\nMAILCOW_CLIENT_ID=a\nMAILCOW_CLIENT_SECRET=b\nMAILCOW_API_KEY=c\n";
+        Config::load(std::iter::empty(), Some(&format!("{minimal}{more}")), |_| unreachable!())
+    };
+    let key = "TRACKER_KEY=0123456789abcdef0123456789abcdef\n";
+    assert!(with("").unwrap().web.tracker.is_none());
+    assert!(with(key).unwrap().web.tracker.is_none(), "off unless it is switched on");
+    assert!(with(&format!("OPEN_TRACKING=yes\n{key}")).unwrap().web.tracker.is_some());
+    for (wrong, named) in [
+        ("OPEN_TRACKING=YES", "OPEN_TRACKING"),
+        ("TRACKER_KEY=hush", "TRACKER_KEY"),
+        ("OPEN_TRACKING=perhaps", "OPEN_TRACKING"),
+    ] {
+        let faults = with(wrong).unwrap_err();
+        assert_eq!(faults.0.len(), 1, "{faults}");
+        assert_eq!(faults.0[0].name, named);
+        assert!(!faults.to_string().contains("hush"), "{faults}");
+    }
+}

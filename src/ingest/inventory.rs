@@ -76,8 +76,10 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, now: Millis) -> Result<Found, E
         return Err(Error::Vanished(had));
     }
     let snapshot = compare(&answers, known.as_ref(), now);
+    let tracked = tracked(&answers.mailboxes);
     let mut tx = db.begin().await?;
     store::inventory::replace(&mut tx, &snapshot).await?;
+    store::opens::replace_tracked(&mut tx, &tracked).await?;
     if let Some(domains) = &answers.domains {
         store::reports::host(&mut tx, domains.iter().map(String::as_str)).await?;
     }
@@ -87,6 +89,15 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, now: Millis) -> Result<Found, E
         pairs: snapshot.pairs.len(),
         alias_domains: snapshot.alias_domains.len(),
     })
+}
+
+/// Mailboxes in use whose attribute `OPEN_TRACKING` says `YES`, as the PHP app had it.
+fn tracked(mailboxes: &[remote::objects::Mailbox]) -> BTreeSet<String> {
+    let wishes = |told: &&remote::objects::Mailbox| {
+        let wish = told.custom_attributes.get("OPEN_TRACKING");
+        told.active == 1 && wish.is_some_and(|wish| wish.trim().eq_ignore_ascii_case("yes"))
+    };
+    mailboxes.iter().filter(wishes).filter_map(|told| normalise_address(&told.username)).collect()
 }
 
 fn names(domains: &[Domain]) -> Vec<String> {
@@ -270,6 +281,17 @@ mod tests {
         let back = serde_json::json!([alias("info@a.test", "ann@a.test")]);
         let back = compare(&answers(JANUARY, back), Some(&gone), at("2026-06-03 00:00:00"));
         assert_eq!(back.pairs[0].since, second);
+    }
+
+    #[test]
+    fn only_who_wishes_is_tracked() {
+        let told = rows(serde_json::json!([
+            {"username": "Ann@a.test", "active": 1, "custom_attributes": {"OPEN_TRACKING": "YES"}},
+            {"username": "bob@a.test", "active": 1, "custom_attributes": {"OPEN_TRACKING": "NO"}},
+            {"username": "cat@a.test", "active": 0, "custom_attributes": {"OPEN_TRACKING": "YES"}},
+            {"username": "dan@a.test", "active": 1, "custom_attributes": []},
+        ]));
+        assert_eq!(tracked(&told), ["ann@a.test".to_owned()].into());
     }
 
     #[test]

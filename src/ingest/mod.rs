@@ -8,6 +8,7 @@ pub mod import;
 pub mod inventory;
 mod join;
 pub mod names;
+pub mod opens;
 pub mod poll;
 pub mod quarantine;
 pub mod reports;

@@ -10,6 +10,7 @@
 //! | [`syslog`] | one syslog line | its time, program and text |
 //! | [`lines`] | a plain or gzipped stream | byte lines of bounded length |
 //! | [`api`] | the body of a log answer of Mailcow's API | its rows |
+//! | [`proc`] | files below `/proc` and their kin | numbers |
 //! | [`rspamd`] | one row of Rspamd's history | what the spam filter thought of a mail |
 //! | [`attachment`] | a mail or an archive | the report documents in it, within limits |
 //! | [`report`] | such a document, XML or JSON | a DMARC or TLS report |
@@ -26,6 +27,7 @@ pub mod lines;
 mod loose;
 pub mod mbox;
 pub mod postfix;
+pub mod proc;
 pub mod report;
 pub mod rspamd;
 pub mod syslog;

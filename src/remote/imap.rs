@@ -252,10 +252,12 @@ impl Session {
         Ok(())
     }
 
-    /// How many mails with this Message-ID the open folder holds.
+    /// How many mails with this Message-ID, told without its brackets, the open folder holds.
     pub async fn count(&mut self, message_id: &str) -> Result<usize, Error> {
         let mut found = 0;
-        self.command(&format!("UID SEARCH HEADER Message-ID {}", quoted_raw(message_id)), SMALL, |answer| {
+        // Servers look for parts of the header: with the brackets, `1@a.test` is not found in `21@a.test`.
+        let message_id = format!("<{message_id}>");
+        self.command(&format!("UID SEARCH HEADER Message-ID {}", quoted_raw(&message_id)), SMALL, |answer| {
             if let Answer::Search(uids) = answer {
                 found = uids.len();
             }

@@ -157,6 +157,16 @@ pub enum Route<'a> {
     Host,
     /// What lies in quarantine, without the mails themselves.
     Quarantine,
+    /// All containers.
+    Containers,
+    /// The mail store's file system.
+    Vmail,
+    /// The queue.
+    MailQueue,
+    /// All sync jobs, without their output.
+    SyncJobs,
+    /// Bans and what leads to them.
+    Fail2ban,
 }
 
 impl Route<'_> {
@@ -180,6 +190,11 @@ impl Route<'_> {
             Self::Version => "get/status/version".to_owned(),
             Self::Host => "get/status/host".to_owned(),
             Self::Quarantine => "get/quarantine/all".to_owned(),
+            Self::Containers => "get/status/containers".to_owned(),
+            Self::Vmail => "get/status/vmail".to_owned(),
+            Self::MailQueue => "get/mailq/all".to_owned(),
+            Self::SyncJobs => "get/syncjobs/all/no_log".to_owned(),
+            Self::Fail2ban => "get/fail2ban".to_owned(),
         })
     }
 
@@ -343,6 +358,10 @@ impl Mailcow {
     /// All mailboxes. A Mailcow that does not know the short form takes it for the name of a mailbox and finds
     /// none, or says that there is no such route; then the long form is asked for.
     pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
+        self.all_mailboxes().await
+    }
+
+    pub(super) async fn all_mailboxes<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         match self.list(Route::Mailboxes).await {
             Ok(mailboxes) if !mailboxes.is_empty() => Ok(mailboxes),
             Ok(_) | Err(Error { cause: Cause::Status { status: 404, .. } | Cause::Json(_), .. }) => {
@@ -389,12 +408,12 @@ impl Mailcow {
         Ok(host.offset_minutes(self.clock.now()))
     }
 
-    async fn list<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<Vec<T>, Error> {
+    pub(super) async fn list<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<Vec<T>, Error> {
         let body = self.ask(route).await?;
         rows(&body).map_err(|reason| unreadable(route, reason))
     }
 
-    async fn object<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<T, Error> {
+    pub(super) async fn object<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<T, Error> {
         let body = self.ask(route).await?;
         if matches!(body.trim_ascii(), b"{}" | b"[]" | b"null") {
             let target = format!("Mailcow {}", route.path().unwrap_or_default());
@@ -437,6 +456,11 @@ mod tests {
             Route::Version,
             Route::Host,
             Route::Quarantine,
+            Route::Containers,
+            Route::Vmail,
+            Route::MailQueue,
+            Route::SyncJobs,
+            Route::Fail2ban,
         ];
         logs.chain(others).collect()
     }

@@ -2,12 +2,14 @@
 //! a failure is also something to show.
 
 pub mod dns;
+pub mod docker;
 pub mod health;
 pub mod http;
 pub mod imap;
 pub mod mailcow;
 pub mod oauth;
 pub mod objects;
+pub mod status;
 
 /// A request that failed: whom we asked, and why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! What Mailcow tells about mailboxes, domains, aliases and domain admins: only the fields that we use, read
 //! with patience (numbers as text, `null`, absent fields, `{}` for an empty list).
 
+use std::collections::BTreeMap;
+
 use jiff::civil::DateTime;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
@@ -20,6 +22,9 @@ pub struct Mailbox {
     /// When it was made, server time without zone. Another value at the same address is another mailbox.
     #[serde(default, deserialize_with = "text")]
     pub created: String,
+    /// What its admins wrote beside it, by name; an empty map may come as a list.
+    #[serde(default, deserialize_with = "attributes")]
+    pub custom_attributes: BTreeMap<String, String>,
 }
 
 /// A mail that Mailcow keeps in quarantine; one entry per final mailbox.
@@ -159,6 +164,21 @@ fn text<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
     })
 }
 
+fn attributes<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Map {
+        Values(BTreeMap<String, serde_json::Value>),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Map::deserialize(source)? {
+        Map::Values(values) => {
+            values.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
+        }
+        Map::Other(_) => BTreeMap::new(),
+    })
+}
+
 fn texts<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -190,6 +210,17 @@ mod tests {
         for broken in ["[{", "{\"a\":1}", "5", "[{\"username\":\"a@x.test\"}"] {
             assert!(rows::<Mailbox>(broken.as_bytes()).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn attributes_are_a_map_or_nothing() {
+        let body = br#"[{"username":"a@x.test","custom_attributes":{"OPEN_TRACKING":"YES","n":1}},
+            {"username":"b@x.test","custom_attributes":[]}, {"username":"c@x.test","custom_attributes":null},
+            {"username":"d@x.test","custom_attributes":"{}"}]"#;
+        let mailboxes: Vec<Mailbox> = rows(body).unwrap();
+        assert_eq!(mailboxes.len(), 4);
+        assert_eq!(mailboxes[0].custom_attributes["OPEN_TRACKING"], "YES");
+        assert!(mailboxes.iter().skip(1).all(|mailbox| mailbox.custom_attributes.is_empty()));
     }
 
     #[test]

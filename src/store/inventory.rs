@@ -1,8 +1,10 @@
 //! What Mailcow had at the last look: mailboxes, aliases, alias domains, each with the moment since when.
 
+use std::collections::BTreeSet;
+
 use super::db::{Db, Result, Tx, Value, sql};
 use crate::model::{
-    inventory::{AliasDomainLink, AliasPair, ClockOffset},
+    inventory::{AliasDomainLink, AliasPair, ClockOffset, domain},
     time::Millis,
 };
 
@@ -116,6 +118,28 @@ pub async fn snapshot(db: &Db) -> Result<Option<Snapshot>> {
         pairs: pairs.into_iter().map(AliasPair::from).collect(),
         alias_domains: alias_domains(db).await?,
     }))
+}
+
+/// For Rspamd, one a line: mailboxes that opted in to open tracking, also under alias domains, and behind an `@` each
+/// domain here. For the server itself, so without a scope.
+pub async fn tracked_map(db: &Db) -> Result<String> {
+    let tracked: Vec<(String,)> = db.fetch(sql("SELECT address FROM tracked_mailbox")).await?;
+    let mailboxes: Vec<(String,)> = db.fetch(sql("SELECT address FROM mailbox")).await?;
+    let links = alias_domains(db).await?;
+    let mut lines = BTreeSet::new();
+    for (address,) in &mailboxes {
+        lines.insert(format!("@{}", domain(address)));
+    }
+    lines.extend(links.iter().map(|link| format!("@{}", link.alias_domain)));
+    for (address,) in tracked {
+        let (name, home) = address.rsplit_once('@').unwrap_or((&address, ""));
+        let forms = links.iter().filter(|link| link.target == home);
+        lines.extend(forms.map(|link| format!("{name}@{}", link.alias_domain)));
+        lines.insert(address);
+    }
+    // A space would make the rest a value, and Rspamd's maps know nothing else.
+    let lines = lines.into_iter().filter(|line| line != "@" && !line.contains(char::is_whitespace));
+    Ok(lines.map(|line| line + "\n").collect())
 }
 
 /// Puts a new look in the place of the last one.

@@ -221,3 +221,24 @@ pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
     }
     Ok(ids.len() == 500)
 }
+
+/// The next chunk of a log behind the chunk `after` that reaches beyond `from`, with its number; for workers only:
+/// a scope that does not see everything sees nothing of it.
+pub async fn next_chunk(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    source: &str,
+    after: i64,
+    from: Millis,
+) -> Result<Option<(i64, Vec<RawLine>)>> {
+    if *scope != Scope::All {
+        return Ok(None);
+    }
+    let text = "SELECT id, data FROM line_chunk WHERE last_at >= ? AND id > ? AND server = ? AND source = ? \
+         ORDER BY id LIMIT 1";
+    let statement = sql(text).bind(from).bind(after).bind(server.0).bind(source);
+    let Some((id, data)): Option<(i64, Vec<u8>)> = db.fetch_one(statement).await? else { return Ok(None) };
+    let lines = unpack(&data)?.lines().filter_map(unpack_line).filter(|line| line.at >= from).collect();
+    Ok(Some((id, lines)))
+}

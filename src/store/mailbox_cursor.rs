@@ -31,7 +31,7 @@ pub struct Account {
     pub mails: i64,
     /// Reports taken from them.
     pub reports: i64,
-    /// Reports in them that were known already.
+    /// Reports in them that were known already, also those that are kept as another text of a known one.
     pub known: i64,
     /// Documents in them that could not be read, and are kept as such.
     pub refused: i64,

@@ -69,7 +69,8 @@ fn refusal(state: &AppState, request: &Request) -> Option<&'static str> {
     }
 }
 
-fn offered(request: &Request) -> Option<String> {
+/// The key that a program sent, by header or in the query.
+pub(super) fn offered(request: &Request) -> Option<String> {
     let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| value.split_once(' '));
     if let Some((_, key)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
@@ -82,7 +83,7 @@ fn offered(request: &Request) -> Option<String> {
 }
 
 /// Compares digests, so that neither content nor length shows in the time it takes.
-fn same(offer: &str, key: &str) -> bool {
+pub(super) fn same(offer: &str, key: &str) -> bool {
     Sha256::digest(offer.as_bytes()).ct_eq(&Sha256::digest(key.as_bytes())).into()
 }
 

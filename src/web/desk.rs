@@ -30,6 +30,7 @@ use crate::{
     model::{
         filter::{Filter, Place},
         mail::{MailId, VisibleMail},
+        open::Open,
         time::Millis,
         user::Visitor,
     },
@@ -37,7 +38,7 @@ use crate::{
     store::{
         self,
         ingestion::{Gap, Source},
-        lines, mails as shelf, scans,
+        lines, mails as shelf, opens, scans,
     },
 };
 
@@ -121,8 +122,14 @@ pub fn mails_page() -> MethodRouter<AppState> {
         let page = shelf::search(desk.db(), desk.scope(), &filter, query.place(), mails::PER_PAGE).await?;
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
-        let input =
-            mails::Input { page: &page, gaps: &gaps, whose: &whose, retention_days: desk.retention_days().1 };
+        let opened = opens::first_opens(desk.db(), desk.scope(), desk.state.opens.key(), &page.mails).await?;
+        let input = mails::Input {
+            page: &page,
+            opened: &opened,
+            gaps: &gaps,
+            whose: &whose,
+            retention_days: desk.retention_days().1,
+        };
         render(&mails::view(&desk.frame, &dictionary, &query, input))
     })
 }
@@ -176,6 +183,7 @@ struct Told {
     related: Vec<VisibleMail>,
     symbols: Vec<crate::model::scan::Symbol>,
     lines: lines::Lines,
+    opens: Vec<Open>,
     gaps: Vec<Gap>,
 }
 
@@ -188,7 +196,8 @@ async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
     let related = shelf::related(db, scope, &mail).await?;
     let symbols = scans::symbols(db, scope, &mail).await?;
     let lines = lines::of_mail(db, scope, &mail, postfix::parse).await?;
-    Ok(Told { mail, related, symbols, lines, gaps })
+    let opens = opens::of_mail(db, scope, desk.state.opens.key(), &mail).await?;
+    Ok(Told { mail, related, symbols, lines, opens, gaps })
 }
 
 impl Told {
@@ -198,6 +207,7 @@ impl Told {
             related: &self.related,
             symbols: &self.symbols,
             lines: &self.lines,
+            opens: &self.opens,
             gaps: &self.gaps,
             back,
             retention_days,

@@ -20,5 +20,6 @@ pub mod session;
 pub mod state;
 pub mod text;
 mod tls;
+mod tracking;
 mod visit;
 pub mod visitor;

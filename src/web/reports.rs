@@ -30,10 +30,7 @@ use crate::{
         scope::{Scope, normalise_domain},
         time::Millis,
     },
-    store::{
-        self, audit, names,
-        reports::{self as shelf},
-    },
+    store::{audit, names, reports as shelf},
 };
 
 /// Sources that advice looks at.

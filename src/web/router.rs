@@ -22,7 +22,7 @@ use super::{
     pages::upload::MOST_BYTES,
     preferences, replies, reports, security,
     state::AppState,
-    tls,
+    tls, tracking,
     visitor::{Caller, recognise},
 };
 use crate::model::scope::Role;
@@ -93,6 +93,12 @@ pub const PAGES: &[Page] = &[
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
+    page("/mailbox/tracking", Access::SignedIn, tracking::page),
+    // Answers programs that know a key made from TRACKER_KEY, and no others.
+    page("/internal/tracked.map", Access::Public, tracking::map),
+    page("/track/{token}", Access::Public, tracking::pixel),
+    // As the PHP app wrote it into mails.
+    page("/track.php", Access::Public, tracking::old_pixel),
     page("/login", Access::Public, login::page),
     page("/login/start", Access::Public, login::start),
     page("/login/link/{token}", Access::Public, login::link),

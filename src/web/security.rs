@@ -61,7 +61,6 @@ async fn protect(State(state): State<AppState>, request: Request, next: Next) ->
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -70,6 +69,9 @@ async fn protect(State(state): State<AppState>, request: Request, next: Next) ->
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // The image of open tracking is made for other people's pages and says so itself.
+    let reach = HeaderName::from_static("cross-origin-resource-policy");
+    headers.entry(reach).or_insert(HeaderValue::from_static("same-origin"));
     if let Ok(policy) = HeaderValue::from_str(&content_policy(&state.settings)) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }

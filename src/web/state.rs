@@ -10,7 +10,9 @@ use url::{Host, Url};
 
 use super::{replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
 use crate::{
+    ingest::opens::Opens,
     model::{
+        open::TrackerKey,
         time::{Clock, Millis},
         user::{RoleRules, SessionLimits},
     },
@@ -33,6 +35,8 @@ pub struct WebSettings {
     pub sessions: SessionLimits,
     /// Key of `/cron/…`; without one, nobody may.
     pub cron_key: Option<SecretString>,
+    /// The key of open tracking; without one, nothing is counted.
+    pub tracker: Option<TrackerKey>,
     /// Language of browsers that ask for none of ours.
     pub default_lang: Lang,
     /// Time zone of visitors who chose none.
@@ -117,6 +121,8 @@ pub struct Parts {
     pub clock: Clock,
     /// When the process began to serve.
     pub started: Millis,
+    /// Opens on their way to the database.
+    pub opens: Opens,
     /// What other servers' answers mean, with the admins' corrections.
     pub(super) replies: Replies,
     /// Scopes worked out a moment ago.
@@ -142,8 +148,10 @@ impl AppState {
     ) -> Self {
         let started = clock.now();
         let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
+        let opens = Opens::new(settings.tracker.clone());
         Self(Arc::new(Parts {
             db,
+            opens,
             mailcow,
             oauth,
             settings,

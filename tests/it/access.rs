@@ -22,6 +22,10 @@ const TRICKY: &[&str] = &[
     "*",
     "%25",
     "null",
+    "192.0.2.1",
+    "::ffff:192.0.2.1",
+    "alpha.test",
+    "beta.test.",
 ];
 
 /// The addresses of a page: as it stands, or once with each tricky id.
@@ -60,6 +64,9 @@ fn public_pages_are_few_and_named() {
         "/cron/prune.php",
         "/healthz",
         "/readyz",
+        "/track/{token}",
+        "/track.php",
+        "/internal/tracked.map",
     ];
     let public: Vec<_> =
         PAGES.iter().filter(|page| page.access == Access::Public).map(|page| page.path).collect();

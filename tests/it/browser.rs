@@ -1,14 +1,15 @@
 //! Journeys in a real browser: each role signs in, finds a mail, reads its story, changes language and theme, signs out.
 
 use mailcow_status::{
-    demo::{Fate, Letter, Reach, Trouble},
+    demo::{Fate, Letter, Reach, Trouble, reports},
     ingest::poll::Poller,
     model::{
         explain::Dictionary,
+        figures::ReportFilter,
         filter::{Filter, Place},
         scope::Scope,
     },
-    store::mails,
+    store::{self, mails},
 };
 use serde_json::json;
 
@@ -195,4 +196,56 @@ async fn a_phone_shows_each_page_without_sideways_scrolling() {
         }
     }
     is_clean(&browser, "the phone").await;
+}
+
+#[tokio::test]
+async fn a_domain_admin_reads_a_report_and_no_foreign_one() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    let db = &portal.state.db;
+    reports::deliver_past(db, 1, portal.now()).await.unwrap();
+    sign_in(&browser, &portal, "postmaster@alpha.test").await;
+    browser.resize(1280, 900).await;
+    browser.goto(&format!("{}/dmarc", portal.url)).await;
+    assert!(browser.find("main").await.text().await.contains("alpha.test"));
+    browser.goto(&format!("{}/dmarc/reports", portal.url)).await;
+    let rows = browser.find_all("a[data-row]").await;
+    assert!(rows.len() > 5, "{}", rows.len());
+    rows[0].click().await;
+    browser.wait_for("a.back").await;
+    let text = browser.find("main").await.text().await;
+    assert!(text.contains("alpha.test") && text.contains("198.51.100.10"), "{text}");
+    is_clean(&browser, "a report").await;
+    // Reports of another domain are neither listed nor found.
+    let filter = ReportFilter { domain: Some("beta.test".to_owned()), ..ReportFilter::default() };
+    let foreign = store::reports::list(db, &Scope::All, &filter, None, 1).await.unwrap();
+    for path in [format!("/dmarc/reports/{}", foreign[0].serial), "/dmarc/beta.test".to_owned()] {
+        browser.goto(&format!("{}{path}", portal.url)).await;
+        let text = browser.find("main").await.text().await;
+        assert!(text.contains("There is nothing here, or it is not yours to see."), "{path}: {text}");
+        assert!(!browser.source().await.contains(&foreign[0].report_id), "{path}");
+    }
+    browser.goto(&format!("{}/dmarc/upload", portal.url)).await;
+    assert!(browser.find_all("input[type=file]").await.is_empty(), "only admins bring reports");
+}
+
+#[tokio::test]
+async fn an_admin_brings_a_report_by_hand() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("brought.eml");
+    std::fs::write(&file, reports::fresh(1, 1, portal.now()).bytes).unwrap();
+    sign_in(&browser, &portal, "admin@alpha.test").await;
+    for result in ["Taken", "Known already"] {
+        browser.goto(&format!("{}/dmarc/upload", portal.url)).await;
+        browser.find("input[type=file]").await.type_text(&file.display().to_string()).await;
+        browser.find("main form button").await.click().await;
+        browser.wait_for("#answers").await;
+        let text = browser.find("main").await.text().await;
+        assert!(text.contains(result) && text.contains("alpha.test"), "{text}");
+    }
+    is_clean(&browser, "the upload").await;
+    let all = store::reports::list(&portal.state.db, &Scope::All, &ReportFilter::default(), None, 5).await;
+    assert_eq!(all.unwrap().len(), 1, "the second time changes nothing");
 }

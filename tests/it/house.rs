@@ -16,6 +16,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("demo", 5),
     ("web", 4),
     ("ingest", 2),
+    ("metrics", 2),
     ("parse", 1),
     ("store", 1),
     ("remote", 1),

@@ -40,6 +40,9 @@ const DOMAINS: &[&str] = &[
     "gamma.example",
 ];
 
+/// The first of them are hosted by the simulated Mailcow.
+const HOSTED: usize = 3;
+
 /// Who signs in, and the domains whose reports are theirs. `postmaster@` has the own domain and its alias domain;
 /// `bob@alpha.test` has what Mailcow's domain admin `alphaadmin` has; the admin has all.
 const VISITORS: &[(&str, &[usize])] = &[
@@ -232,7 +235,9 @@ async fn nobody_reads_a_report_of_a_foreign_domain() {
                 let found = marks(&without_the_question(address, &answer.body));
                 let foreign: Vec<_> = found.difference(&theirs).collect();
                 assert!(foreign.is_empty(), "{who} sees {foreign:?} at {address}");
-                if theirs.contains(domain) {
+                // Figures of sources are about domains that Mailcow hosts.
+                let uncounted = *domain >= HOSTED && address.starts_with("/dmarc/sources/");
+                if theirs.contains(domain) && !uncounted {
                     assert_eq!(answer.status, 200, "{who} {address}");
                 } else if !address.contains('?') {
                     assert_eq!(answer.status, 404, "{who} {address}");

@@ -349,13 +349,14 @@ async fn what_a_killed_run_left_between_copy_and_removal_is_not_copied_again() {
             ..dovecot.account()
         };
         let mut other = dovecot.client(&account.user).await;
-        other.append("INBOX", &[report_mail(1), report_mail(2)]).await;
+        other.append("INBOX", &[report_mail(1), report_mail(21)]).await;
         tally(&fetcher(&db, &account, "INBOX", After::Keep)).await;
-        // The first was copied and not removed, the second not even copied.
+        // The second was copied and not removed, the first, whose Message-ID is a part of the other, not even copied.
         other.say("CREATE Done").await;
-        other.append("Done", &[report_mail(1)]).await;
+        other.append("Done", &[report_mail(21)]).await;
         let state = mailbox_cursor::find(&db, &account.name(), "INBOX").await.unwrap();
-        let tasks = [1, 2].map(|uid| mailbox_cursor::Task::new(uid, Some(format!("{uid}@google.com"))));
+        let tasks = [(1, 1), (2, 21)]
+            .map(|(uid, id)| mailbox_cursor::Task::new(uid, Some(format!("{id}@google.com"))));
         let mut tx = db.begin().await.unwrap();
         mailbox_cursor::note(&mut tx, &state, Work::Copied, &tasks).await.unwrap();
         tx.commit().await.unwrap();

@@ -28,7 +28,7 @@ pub struct Tally {
     pub inputs: u64,
     /// New reports.
     pub new: u64,
-    /// Reports that were known.
+    /// Reports that were known, also those that are kept as another text of a known one.
     pub known: u64,
     /// Documents and files that could not be read.
     pub refused: u64,
@@ -94,8 +94,8 @@ async fn write(db: &Db, waiting: &mut Vec<(String, Reading)>, tally: &mut Tally)
 
 fn count(tally: &mut Tally, input: &str, taken: &Taken) {
     match &taken.fate {
-        Fate::New(_) | Fate::Variant(_) => tally.new += 1,
-        Fate::Known(_) => tally.known += 1,
+        Fate::New(_) => tally.new += 1,
+        Fate::Known(_) | Fate::Variant(_) => tally.known += 1,
         Fate::Refused(reason) => refuse(tally, input, reason),
     }
 }

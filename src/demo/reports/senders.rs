@@ -29,6 +29,11 @@ pub fn pretender() -> (IpAddr, &'static str) {
     (IpAddr::from([203, 0, 113, 201]), "mail.bigmail.example")
 }
 
+/// Addresses of the newsletter service.
+pub fn newsletters() -> impl Iterator<Item = IpAddr> {
+    [1, 2].into_iter().filter_map(|number| newsletter(number).ip.parse().ok())
+}
+
 fn newsletter(number: u8) -> Peer {
     Peer::of(&format!("out{number}"), "newsletter-hub.example")
 }

@@ -314,8 +314,8 @@ fn count<'a>(tally: &mut Tally, reading: &Reading, fates: impl Iterator<Item = &
     }
     for fate in fates {
         match fate {
-            Fate::New(_) | Fate::Variant(_) => tally.reports += 1,
-            Fate::Known(_) => tally.known += 1,
+            Fate::New(_) => tally.reports += 1,
+            Fate::Known(_) | Fate::Variant(_) => tally.known += 1,
             Fate::Refused(_) => tally.refused += 1,
         }
     }

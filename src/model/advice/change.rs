@@ -103,7 +103,8 @@ impl<'a> History<'a> {
     }
 }
 
-/// The day from which on the share that passes differs most from before, if by more than two points. Both sides
+/// The day that best parts a time with one share that passes from a time with another, if they differ by more than two
+/// points. Both sides
 /// have at least two days with mails and enough mails to speak of a share.
 pub fn shift<'a>(days: &[Day]) -> Option<Change<'a>> {
     let days: Vec<&Day> = days.iter().filter(|day| day.sums.messages > 0).collect();
@@ -114,8 +115,11 @@ pub fn shift<'a>(days: &[Day]) -> Option<Change<'a>> {
         let (first, before, after) = (after.first()?.at, sum(before), sum(after));
         let enough = before.messages >= NOTABLE && after.messages >= NOTABLE;
         let moved = share(&before).abs_diff(share(&after));
-        (enough && moved > MOVED).then_some((moved, Change::Share { before, after, at: first }))
+        // Many mails on both sides weigh more than one odd day at the end.
+        let (left, right) = (u128::from(before.messages), u128::from(after.messages));
+        let weight = u128::from(moved * moved) * left * right;
+        (enough && moved > MOVED).then_some((weight, Change::Share { before, after, at: first }))
     };
     let last = days.len().saturating_sub(1);
-    (2..last).filter_map(candidate).max_by_key(|(moved, _)| *moved).map(|(_, change)| change)
+    (2..last).filter_map(candidate).max_by_key(|(weight, _)| *weight).map(|(_, change)| change)
 }

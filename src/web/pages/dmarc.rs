@@ -21,7 +21,7 @@ use crate::{
 };
 use chart::{Chart, Count};
 use period::{Chooser, Period};
-use words::{Advice, Badge, count, day, number};
+use words::{Advice, count, day, number};
 
 /// Sources on the page.
 const SHOWN: usize = 6;

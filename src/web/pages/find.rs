@@ -145,7 +145,7 @@ fn answered(
             (lang.t("find.title").to_owned(), lang.t("find.intro").to_owned(), "info", "search")
         }
         (_, [mail]) => {
-            let story = Story { frame, dictionary, mail, gaps: input.gaps, related: &[] };
+            let story = Story { frame, dictionary, mail, gaps: input.gaps, related: &[], opens: &[] };
             let answer = answer::of(story);
             (answer.text, answer.grounds, answer.tone, answer.icon)
         }

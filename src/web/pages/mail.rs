@@ -9,7 +9,7 @@ use super::story::{
     timeline::{self, Step},
 };
 use crate::{
-    model::{explain::Dictionary, mail::Status, mail::VisibleMail, scan::Symbol, scope::Sight},
+    model::{explain::Dictionary, mail::Status, mail::VisibleMail, open::Open, scan::Symbol, scope::Sight},
     store::{ingestion::Gap, lines::Lines},
     web::pages::{
         cause::{self, Pill},
@@ -30,6 +30,8 @@ pub struct Input<'a> {
     pub symbols: &'a [Symbol],
     /// Raw lines.
     pub lines: &'a Lines,
+    /// When it was opened, as far as the visitor may know.
+    pub opens: &'a [Open],
     /// Gaps of the log around its life.
     pub gaps: &'a [Gap],
     /// Address of the list with the filter that the visitor came from, when it is known.
@@ -85,7 +87,14 @@ struct Related {
 
 /// The story's view.
 pub fn view<'a>(frame: &'a Frame, dictionary: &Dictionary, input: Input<'_>) -> MailPage<'a> {
-    let story = Story { frame, dictionary, mail: input.mail, gaps: input.gaps, related: input.related };
+    let story = Story {
+        frame,
+        dictionary,
+        mail: input.mail,
+        gaps: input.gaps,
+        related: input.related,
+        opens: input.opens,
+    };
     let (lang, formats, mail) = (frame.lang(), &frame.formats, input.mail);
     let (raw, kept) = input.retention_days;
     let gone = input.lines.gone.then(|| {

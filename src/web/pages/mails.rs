@@ -1,5 +1,7 @@
 //! Mails: the list with its filters.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 
 use crate::{
@@ -38,6 +40,8 @@ pub enum Whose {
 pub struct Input<'a> {
     /// The mails and the cursors.
     pub page: &'a Page,
+    /// When mails were first opened, as far as the visitor may know.
+    pub opened: &'a BTreeMap<MailId, Millis>,
     /// Gaps of the log in the range of the filter.
     pub gaps: &'a [Gap],
     /// Whose mails.
@@ -422,7 +426,7 @@ fn days(frame: &Frame, dictionary: &Dictionary, query: &Query, input: Input<'_>)
         while let Some(gap) = gaps.next_if(|gap| gap.to_at >= mail.first_seen) {
             add(gap.to_at, hole(frame, gap));
         }
-        add(mail.first_seen, Item::Mail(Box::new(row(frame, dictionary, mail))));
+        add(mail.first_seen, Item::Mail(Box::new(row(frame, dictionary, mail, input.opened.get(&mail.id)))));
     }
     if input.page.older.is_none() {
         for gap in gaps {
@@ -441,7 +445,7 @@ fn hole(frame: &Frame, gap: &Gap) -> Item {
     Item::Hole { text: frame.lang().tf("mails.gap", &[("range", &range)]), href: None }
 }
 
-fn row(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail) -> Row {
+fn row(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail, opened: Option<&Millis>) -> Row {
     let (lang, formats) = (frame.lang(), &frame.formats);
     let worst = look::worst(mail);
     let (subject, has_subject) = look::subject(mail, lang);
@@ -455,11 +459,12 @@ fn row(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail) -> Row {
         Some(row) => look::relay_host(&row.relay).to_owned(),
         None => String::new(),
     };
+    let opened = opened.map(|at| lang.tf("status.opened_at", &[("time", &formats.moment(*at))]));
     let checked = mail.check.as_ref().filter(|check| !check.action.is_empty());
     Row {
         href: story_link(frame, mail.id),
         look: look::of_mail(mail, lang),
-        why: cause::of(frame, dictionary, mail).map(|cause| cause.short).unwrap_or_default(),
+        why: cause::of(frame, dictionary, mail).map(|cause| cause.short).or(opened).unwrap_or_default(),
         seconds: seconds(&formats.time_seconds(mail.first_seen)),
         time: formats.time(mail.first_seen),
         iso: formats.iso(mail.first_seen),

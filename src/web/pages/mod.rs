@@ -23,6 +23,7 @@ pub mod start;
 mod story;
 pub mod tls;
 pub mod tls_report;
+pub mod tracking;
 pub mod unreadable;
 pub mod upload;
 

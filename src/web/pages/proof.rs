@@ -48,7 +48,14 @@ struct Row {
 
 /// The view on paper. `whole` prints all lines instead of those that decide.
 pub fn view<'a>(frame: &'a Frame, dictionary: &Dictionary, input: Input<'_>, whole: bool) -> ProofPage<'a> {
-    let story = Story { frame, dictionary, mail: input.mail, gaps: input.gaps, related: input.related };
+    let story = Story {
+        frame,
+        dictionary,
+        mail: input.mail,
+        gaps: input.gaps,
+        related: input.related,
+        opens: input.opens,
+    };
     let (lang, formats, mail) = (frame.lang(), &frame.formats, input.mail);
     let all: Vec<String> = input
         .lines

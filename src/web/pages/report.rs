@@ -56,7 +56,6 @@ pub struct ReportPage<'a> {
     grounds: String,
     tone: &'static str,
     icon: &'static str,
-    state: Badge,
     errors: Vec<&'a str>,
     rows: Vec<Row>,
     cut: Option<String>,
@@ -113,7 +112,6 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'a>) -> ReportPage<'a> {
         grounds: grounds(frame, input.stored),
         tone: state.tone,
         icon: state.icon,
-        state,
         errors: report.errors.iter().map(String::as_str).collect(),
         rows: records.into_iter().map(|record| row(frame, record, input)).collect(),
         cut: (all > MOST).then(|| frame.lang().tn("report.cut", all as i64, &[])),
@@ -257,7 +255,6 @@ fn policy(frame: &Frame, policy: &Policy) -> Vec<(&'static str, String, String)>
             rows.push((tag, value.to_owned(), text(value)));
         }
     };
-    let told = |family: &'static str| move |word: &str| lang.t_in(family, word).to_owned();
     add("p", policy.p.as_deref(), &meaning);
     add("sp", policy.sp.as_deref(), &|word| format!("{} {}", lang.t("published.for_sub"), meaning(word)));
     add("np", policy.np.as_deref(), &|word| format!("{} {}", lang.t("published.for_missing"), meaning(word)));
@@ -266,8 +263,8 @@ fn policy(frame: &Frame, policy: &Policy) -> Vec<(&'static str, String, String)>
     add("adkim", policy.adkim.as_deref(), &alignment);
     add("aspf", policy.aspf.as_deref(), &alignment);
     add("fo", policy.fo.as_deref(), &|_| lang.t("published.fo").to_owned());
-    add("t", policy.testing.as_deref(), &told("policy_testing"));
-    add("discovery", policy.discovery.as_deref(), &told("policy_discovery"));
+    add("t", policy.testing.as_deref(), &|word| lang.t_in("policy_testing", word).to_owned());
+    add("discovery", policy.discovery.as_deref(), &|word| lang.t_in("policy_discovery", word).to_owned());
     rows
 }
 
@@ -313,7 +310,7 @@ pub fn proof_text(frame: &Frame, proof: Proof, arrival: Option<&Arrival>) -> Str
 
 fn other(frame: &Frame, arrival: &Arrival) -> String {
     let proof = words::proof(frame, arrival.proof).word;
-    frame.lang().tf("report.other", &[("time", &frame.formats.moment(arrival.at)), ("proof", &proof)])
+    frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)])
 }
 
 /// A file name that is safe in a header and on every disk: `domain_org_2026-11-19_7.xml`.

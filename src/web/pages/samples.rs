@@ -9,6 +9,7 @@ use crate::{
     model::{
         event::NoticeKind,
         mail::*,
+        open::{Open, Reader},
         scan::Symbol,
         scope::{Holdings, Role, Scope},
         time::Millis,
@@ -525,4 +526,18 @@ pub fn lines(mail: &Mail) -> Lines {
         ],
         gone: false,
     }
+}
+
+mod reports;
+pub use reports::*;
+
+/// A person twice, and an image service by an old link.
+pub fn opens(mail: &Mail) -> Vec<Open> {
+    let open = |seconds, reader, verified| Open {
+        at: mail.first_seen.plus(Duration::from_secs(seconds)),
+        reader,
+        loads: 1,
+        verified,
+    };
+    vec![open(300, Reader::Person, true), open(4000, Reader::Person, true), open(500, Reader::Relay, false)]
 }

@@ -127,6 +127,7 @@ fn title(frame: &Frame, judge: &Judge, source: &Source) -> String {
     match (source.sums.failed(), source.sums.messages) {
         (_, 0) => lang.tf("source.answer.quiet", &[("name", &name)]),
         (0, mails) => lang.tn("source.answer.fine", count(mails), &[("name", &name)]),
+        (failed, mails) if failed == mails => lang.tn("source.answer.lost", count(mails), &[("name", &name)]),
         (failed, mails) => {
             let failed = number(frame, failed);
             lang.tn("source.answer.failing", count(mails), &[("name", &name), ("failed", &failed)])

@@ -267,7 +267,7 @@ fn look_row(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail) -> LookR
     let cause = cause::of(frame, dictionary, mail);
     let turn = cause::turn_word(frame, mail, cause.as_ref().and_then(|cause| cause.party));
     let (text, next) = cause.map(|cause| (cause.text, cause.next)).unwrap_or_default();
-    let story = Story { frame, dictionary, mail, gaps: &[], related: &[] };
+    let story = Story { frame, dictionary, mail, gaps: &[], related: &[], opens: &[] };
     let planned =
         story.next_try().map(|next| lang.tf("start.next_try", &[("next", &formats.sentence(next))]));
     let text = match planned {

@@ -10,6 +10,7 @@ use crate::{
     model::{
         explain::Dictionary,
         mail::{Recipient, Status, StepKind, VisibleMail},
+        open::Open,
         time::Millis,
     },
     store::ingestion::Gap,
@@ -38,6 +39,7 @@ pub struct Story<'a> {
     pub mail: &'a VisibleMail,
     pub gaps: &'a [Gap],
     pub related: &'a [VisibleMail],
+    pub opens: &'a [Open],
 }
 
 impl<'a> Story<'a> {

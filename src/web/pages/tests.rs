@@ -1,5 +1,7 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod reports;
+
 use std::{collections::BTreeMap, io::Write, path::Path};
 
 use askama::Template;
@@ -13,9 +15,10 @@ use super::{
     plain::{self, Plain, Trouble},
     proof,
     query::Query,
-    samples, start,
+    samples, start, tracking,
 };
 use crate::{
+    ingest::opens::Numbers,
     model::{
         explain::Dictionary,
         mail::{Mail, VisibleMail},
@@ -37,18 +40,20 @@ fn whose(role: Role) -> Whose {
 
 fn list(frame: &Frame, query: &Query, page: &Page, gaps: &[crate::store::ingestion::Gap]) -> String {
     let whose = whose(frame.role());
-    let input = mails::Input { page, gaps, whose: &whose, retention_days: 120 };
+    let opened = page.mails.iter().take(2).map(|mail| (mail.id, samples::NOW)).collect();
+    let input = mails::Input { page, opened: &opened, gaps, whose: &whose, retention_days: 120 };
     mails::view(frame, &Dictionary::built_in(), query, input).render().unwrap()
 }
 
 fn story(frame: &Frame, mail: &VisibleMail, gaps: &[crate::store::ingestion::Gap], paper: bool) -> String {
     let related = samples::visible(frame.role(), vec![samples::notice()]);
-    let (lines, symbols) = (samples::lines(mail), samples::symbols());
+    let (lines, symbols, opens) = (samples::lines(mail), samples::symbols(), samples::opens(mail));
     let input = mail::Input {
         mail,
         related: &related,
         symbols: &symbols,
         lines: &lines,
+        opens: &opens,
         gaps,
         back: None,
         retention_days: (14, 120),
@@ -109,6 +114,21 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         pages.insert("mail-gap".to_owned(), story(&frame, &one, &[gap], false));
     }
 
+    for (name, on, tracked) in [
+        (
+            "tracking",
+            true,
+            vec![frame.visitor.as_ref().unwrap().address.clone(), "bob@alpha.test".to_owned()],
+        ),
+        ("tracking-none", true, vec![]),
+        ("tracking-off", false, vec![]),
+    ] {
+        let stored = (role == Role::Admin)
+            .then(|| (Numbers { map_read: Some(samples::NOW), ..Numbers::default() }, 7));
+        let input = tracking::Input { on, tracked: &tracked, stored, days: 120 };
+        pages.insert(name.to_owned(), tracking::view(&frame, input).render().unwrap());
+    }
+
     frame.entry = Some(Entry::Find);
     let ask = |way| Asked::Question(Question::new(way, "mila@epsilon.example", "any").unwrap());
     for (name, asked, hits, gaps) in [
@@ -123,6 +143,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         let hits = latest.get(..hits.min(latest.len())).unwrap();
         let input = find::Input { asked: &asked, hits, gaps: &gaps };
         pages.insert(name.to_owned(), find::view(&frame, &dictionary, input).render().unwrap());
+    }
+    if role >= Role::DomainAdmin {
+        reports::pages(&mut frame, &mut pages);
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
@@ -323,6 +346,9 @@ fn hostile_texts_come_out_as_texts() {
                     .iter()
                     .flat_map(|mail| [story(&frame, mail, &[], false), story(&frame, mail, &[], true)]),
             );
+            if role == Role::Admin {
+                texts.extend(reports::hostile(&frame, payload));
+            }
             for text in texts {
                 let page = Html::parse_document(&text);
                 assert!(
@@ -355,6 +381,7 @@ fn one_recipient_learns_nothing_of_the_others() {
         related: &related,
         symbols: &[],
         lines: &lines,
+        opens: &[],
         gaps: &[],
         back: None,
         retention_days: (14, 120),

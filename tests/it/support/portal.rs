@@ -15,6 +15,7 @@ use mailcow_status::{
     demo,
     ingest::inventory,
     model::{
+        open::TrackerKey,
         scope::Role,
         time::{Clock, Millis},
         user::{Reach, RoleRules, SessionLimits, Visitor},
@@ -36,6 +37,9 @@ use super::db::{FreshDb, fresh_databases};
 /// The key of `/cron/…`.
 pub const CRON_KEY: &str = "cron-s3cret";
 
+/// The secret of open tracking.
+pub const TRACKER_KEY: &str = "0123456789abcdef0123456789abcdef";
+
 /// How a test wants its portal.
 #[derive(Clone)]
 pub struct Wishes {
@@ -49,6 +53,8 @@ pub struct Wishes {
     pub timeout: Duration,
     /// Proxies to believe.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Whether opens are counted.
+    pub tracking: bool,
     /// Scheme and host that visitors type, when not the listener's own.
     pub public_url: Option<&'static str>,
 }
@@ -62,6 +68,7 @@ impl Default for Wishes {
             cron_key: true,
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
+            tracking: true,
             public_url: None,
         }
     }
@@ -130,7 +137,7 @@ pub fn probes() -> Vec<Page> {
     async fn whoami(visitor: Visitor) -> String {
         format!("{} {} {:?}", visitor.address, visitor.role.code(), visitor.scope)
     }
-    let probe = |path, access| Page { path, access, routes: || get(whoami).post(whoami) };
+    let probe = |path, access| Page { path, access, routes: || get(whoami).post(whoami), most: 1 << 16 };
     let mut probes = vec![
         probe("/probe", Access::SignedIn),
         probe("/probe/domain", Access::AtLeast(Role::DomainAdmin)),
@@ -182,6 +189,7 @@ impl Portal {
                 absolute: Duration::from_secs(7 * 24 * 3600),
             },
             cron_key: wishes.cron_key.then(|| CRON_KEY.to_owned().into()),
+            tracker: TrackerKey::new(TRACKER_KEY.to_owned().into()).filter(|_| wishes.tracking),
             default_lang: Lang::En,
             zone: jiff::tz::TimeZone::UTC,
             logo_dark: None,

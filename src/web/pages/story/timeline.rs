@@ -7,6 +7,7 @@ use crate::{
     model::{
         event::NoticeKind,
         mail::{Entrance, Recipient, Status, StepKind, Verdict},
+        open::{Open, Reader},
         scan::Symbol,
         scope::Sight,
         time::Millis,
@@ -71,6 +72,7 @@ pub fn of(story: Story<'_>, symbols: &[Symbol]) -> Vec<Step> {
             ..Step::default()
         }
     }));
+    steps.extend(opened(story));
     steps.sort_by_key(|step| step.moment);
     for step in &mut steps {
         step.time = story.frame.formats.time_seconds(step.moment);
@@ -84,6 +86,35 @@ pub fn of(story: Story<'_>, symbols: &[Symbol]) -> Vec<Step> {
     }
     name_days(story, &mut steps);
     steps
+}
+
+/// Openings: one step for each kind of reader, at its first.
+fn opened(story: Story<'_>) -> Vec<Step> {
+    let mut kinds: BTreeMap<(Reader, bool), Vec<&Open>> = BTreeMap::new();
+    for open in story.opens {
+        kinds.entry((open.reader, open.verified)).or_default().push(open);
+    }
+    let (lang, formats) = (story.lang(), &story.frame.formats);
+    let step = |((reader, verified), opens): ((Reader, bool), Vec<&Open>)| {
+        let (first, last) = (opens.first()?, opens.last()?);
+        let heading = match story.mail.recipients.as_slice() {
+            [row] if reader == Reader::Person => lang.tf("story.opened.by", &[("who", &row.address)]),
+            _ => lang.t_in("story.opened", reader.code()).to_owned(),
+        };
+        let more = opens.len() as i64 - 1;
+        let again = || lang.tn("story.opened.again", more, &[("last", &formats.sentence(last.at))]);
+        let several = reader == Reader::Person && story.mail.recipients.len() > 1;
+        let texts = [
+            Some(lang.t_in("story.opened_means", reader.code()).to_owned()),
+            several.then(|| lang.t("story.opened.which").to_owned()),
+            (!verified).then(|| lang.t("story.opened.old").to_owned()),
+            (more > 0).then(again),
+        ];
+        let text = texts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let tone = if reader == Reader::Person { "info" } else { "idle" };
+        Some(Step { moment: first.at, tone, icon: "eye", heading, text, ..Step::default() })
+    };
+    kinds.into_iter().filter_map(step).collect()
 }
 
 fn name_days(story: Story<'_>, steps: &mut [Step]) {

@@ -1,0 +1,263 @@
+//! Each source on a reply: the keys that it sets are those that it declares.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    metrics::{modules, registry::Metric, samples::Samples},
+    model::sample::State,
+};
+
+const NOW: Millis = Millis::from_secs(1_795_200_000);
+
+fn samples(tell: impl FnOnce(&mut Samples)) -> Samples {
+    let mut out = Samples::new(NOW);
+    tell(&mut out);
+    out
+}
+
+/// The told metrics are the declared ones; `apart` are those that this reply cannot tell.
+fn complete(origins: &[Origin], samples: &Samples, apart: &[&Metric]) {
+    let told: BTreeSet<&str> = samples.list().iter().map(|sample| sample.metric).collect();
+    let apart: BTreeSet<&str> = apart.iter().map(|metric| metric.key).collect();
+    let declared: BTreeSet<&str> = modules::of(origins).map(|metric| metric.key).collect();
+    let expected: BTreeSet<&str> = declared.difference(&apart).copied().collect();
+    assert_eq!(told, expected);
+}
+
+fn is(samples: &Samples, metric: &Metric) -> State {
+    samples.list().iter().find(|sample| sample.metric == metric.key).unwrap().state.clone()
+}
+
+fn number(samples: &Samples, metric: &Metric) -> f64 {
+    is(samples, metric).number().unwrap_or_else(|| panic!("{}: {:?}", metric.key, is(samples, metric)))
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn every_metric_has_one_source_or_is_somebody_elses() {
+    let mut owners: Vec<Origin> = SOURCES.iter().flat_map(|source| source.origins.iter().copied()).collect();
+    let count = owners.len();
+    owners.sort();
+    owners.dedup();
+    assert_eq!(owners.len(), count, "an origin has two sources");
+}
+
+#[test]
+fn containers() {
+    let reply = json(
+        r#"{"postfix-mailcow":{"state":"running","started_at":"2026-11-20T17:40:00.5Z","image":"ghcr.io/mailcow/postfix:3.10.12-1"},
+        "postfix-tlspol-mailcow":{"state":"exited","started_at":"2026-11-20T17:40:00Z","image":"x/postfix-tlspol:1.8.22"},
+        "dovecot-mailcow":{"state":"running","started_at":"2026-11-20T10:40:00Z","image":"mailcow/dovecot:2.33"},
+        "rspamd-mailcow":{"state":"restarting","started_at":"","image":"rspamd"}}"#,
+    );
+    let out = samples(|out| super::containers::tell(&reply, NOW, out));
+    complete(&[Origin::Containers], &out, &[]);
+    use modules::{clamav, docker, dovecot, postfix, rspamd, updates};
+    assert_eq!(number(&out, &postfix::PROCESS_RUNNING), 1.0);
+    assert_eq!(number(&out, &rspamd::RUNNING), 0.0);
+    assert!(matches!(is(&out, &clamav::RUNNING), State::NotInUse(_)), "no such container is no alarm");
+    assert_eq!((number(&out, &docker::TOTAL), number(&out, &docker::RUNNING)), (4.0, 2.0));
+    assert_eq!(is(&out, &updates::CONTAINER_VERSION_POSTFIX), State::from("3.10.12"));
+    assert!(matches!(is(&out, &dovecot::VERSION), State::Unknown(_)), "an old tag tells no version");
+}
+
+#[test]
+fn the_queue() {
+    let reply: Vec<_> = json(
+        r#"[{"queue_name":"deferred","queue_id":"499CF9E0116","arrival_time":1795110000},
+        {"queue_name":"deferred","queue_id":"105C89E0115","arrival_time":1795199000},
+        {"queue_name":"active","queue_id":"A","arrival_time":1795000000},{"queue_name":"hold","arrival_time":5}]"#,
+    );
+    let out = samples(|out| super::mail_queue::tell(&reply, NOW, out));
+    complete(&[Origin::MailQueue], &out, &[]);
+    use modules::postfix as m;
+    assert_eq!((number(&out, &m::PFMAILQ), number(&out, &m::QUEUE_DEFERRED)), (4.0, 2.0));
+    assert_eq!(number(&out, &m::QUEUE_AGE_OLDEST_HOURS), 25.0, "of the deferred ones, by arrival");
+    let empty = samples(|out| super::mail_queue::tell(&[], NOW, out));
+    assert_eq!((number(&empty, &m::PFMAILQ), number(&empty, &m::QUEUE_AGE_OLDEST_HOURS)), (0.0, 0.0));
+}
+
+#[test]
+fn rspamd_counters() {
+    let reply = json(
+        r#"{"version":"4.1.4","uptime":887,"scanned":40,"learned":12,"actions":{"reject":5,"soft reject":2,
+        "rewrite subject":0,"add header":3,"greylist":3,"no action":27},"statfiles":[
+        {"symbol":"BAYES_SPAM","revision":150},{"symbol":"BAYES_HAM","revision":450}]}"#,
+    );
+    let out = samples(|out| super::rspamd::tell(&reply, &mut Default::default(), NOW, out));
+    complete(&[Origin::RspamdStats], &out, &[]);
+    use modules::rspamd as m;
+    assert_eq!((number(&out, &m::SPAM_RATE), number(&out, &m::BAYES_RATIO)), (20.0, 75.0));
+    assert_eq!(is(&out, &m::BAYES_STATUS), State::from("good"));
+    let silent = samples(|out| super::rspamd::tell(&json("{}"), &mut Default::default(), NOW, out));
+    complete(&[Origin::RspamdStats], &silent, &[]);
+    assert!(
+        matches!(is(&silent, &m::SCANNED), State::Unknown(_))
+            && matches!(is(&silent, &m::BAYES_STATUS), State::Unknown(_))
+    );
+}
+
+#[test]
+fn the_mail_store_and_the_host() {
+    let full = json(r#"{"disk":"/dev/vda","used":"29G","total":"271G","used_percent":"30%"}"#);
+    let out = samples(|out| super::status::tell_vmail(&full, out));
+    complete(&[Origin::Vmail], &out, &[]);
+    use modules::{disk, host};
+    assert_eq!(number(&out, &disk::VMAIL_USED), 30.0);
+    assert_eq!(
+        number(&out, &disk::VMAIL_FREE),
+        number(&out, &disk::VMAIL_TOTAL) - (29e9_f64 / 1024.0).floor()
+    );
+    let failed = json(r#"{"disk":"","used":null,"total":null,"used_percent":null}"#);
+    let out = samples(|out| super::status::tell_vmail(&failed, out));
+    complete(&[Origin::Vmail], &out, &[]);
+    assert!(matches!(is(&out, &disk::VMAIL_EXISTS), State::Unknown(_)), "a failed call is no missing folder");
+    let machine = json(
+        r#"{"cpu":{"cores":2,"usage":63.1},"memory":{"total":25276510208,"usage":4.8,"swap":[0,0,0,0,0,0]},"uptime":2468.7}"#,
+    );
+    let out = samples(|out| super::status::tell_machine(&machine, out));
+    complete(&[Origin::Machine], &out, &[]);
+    assert!(matches!(is(&out, &host::SWAP), State::NotInUse(_)));
+}
+
+#[test]
+fn mailboxes_domains_and_aliases() {
+    use modules::{mailboxes as m, security};
+    let reply: Vec<_> = json(
+        r#"[{"username":"ann@a.test","domain":"a.test","active":1,"quota":1048576000,"quota_used":900000000},
+        {"username":"bob@a.test","domain":"a.test","active":2,"quota":0,"quota_used":"5"},
+        {"username":"cat@a.test","domain":"a.test","active":1,"quota":0,"quota_used":7}]"#,
+    );
+    let out = samples(|out| super::mailboxes::tell(&reply, out));
+    complete(&[Origin::Mailboxes], &out, &[]);
+    assert_eq!((number(&out, &m::MAILBOX_TOTAL), number(&out, &m::MAILBOX_ACTIVE)), (3.0, 2.0));
+    assert_eq!((number(&out, &m::MAILBOX_UNLIMITED), number(&out, &m::MAILBOX_OVER_QUOTA)), (1.0, 1.0));
+    assert_eq!(is(&out, &m::MAILBOX_OVER_DETAIL), State::from("ann@a.test:85%"));
+    let unknown: Vec<_> = json(r#"[{"username":"ann@a.test","active":1,"quota":5}]"#);
+    let out = samples(|out| super::mailboxes::tell(&unknown, out));
+    assert!(matches!(is(&out, &m::MAILBOX_QUOTA_USED_TOTAL), State::Unknown(_)));
+
+    let reply: Vec<_> = json(
+        r#"[{"domain_name":"a.test","active":1,"mboxes_in_domain":3,"max_quota_for_domain":10485760,"bytes_total":"5242880"},
+        {"domain_name":"b.test","active":0,"mboxes_in_domain":0,"max_quota_for_domain":0,"bytes_total":0}]"#,
+    );
+    let out = samples(|out| super::domains::tell(&reply, out));
+    complete(&[Origin::Domains], &out, &[]);
+    assert_eq!(
+        (is(&out, &m::DOMAIN_LIST), is(&out, &security::DNS_DOMAINS)),
+        (State::from("a.test"), State::from("a.test"))
+    );
+    assert_eq!(number(&out, &m::EACH_DOMAIN_USAGE_PCT), 50.0);
+
+    let reply: Vec<_> = json(
+        r#"[{"address":"i@a.test","goto":"ann@a.test","active":1,"internal":1},
+        {"address":"n@a.test","goto":"null@localhost","active":1,"internal":0},{"address":"o@a.test","goto":"x@y.test","active":0,"internal":0}]"#,
+    );
+    let out = samples(|out| super::aliases::tell(&reply, out));
+    complete(&[Origin::Aliases], &out, &[]);
+    let counts =
+        [&m::ALIAS_TOTAL, &m::ALIAS_ACTIVE, &m::ALIAS_INACTIVE, &m::ALIAS_FORWARDING, &m::ALIAS_INTERNAL];
+    assert_eq!(counts.map(|metric| number(&out, metric)), [3.0, 2.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn sync_jobs_and_quarantine() {
+    use modules::{quarantine as q, sync_jobs as m};
+    let jobs: Vec<_> = json(
+        r#"[{"id":1,"user2":"ann@a.test","host1":"old.test","active":1,"is_running":0,"last_run":"2026-11-20 18:00:00","success":1,"exit_status":"EX_OK"},
+        {"id":2,"user2":"bob@a.test","host1":"old.test","active":1,"is_running":1,"last_run":"2026-11-18 18:00:00","success":null},
+        {"id":3,"user2":"cat@a.test","host1":"old.test","active":1,"is_running":0,"last_run":null,"success":null},
+        {"id":4,"user2":"cat@a.test","host1":"old.test","active":0,"is_running":0,"last_run":"2026-11-20 17:00:00","success":0,"exit_status":"EX_X"}]"#,
+    );
+    let mut memory = Default::default();
+    let out = samples(|out| super::sync_jobs::tell(&jobs, &mut memory, Some(0), NOW, out));
+    complete(&[Origin::SyncJobs], &out, &[]);
+    let counts = [&m::ACTIVE, &m::RUNNING, &m::FAILED, &m::NEVER_RUN, &m::STUCK];
+    assert_eq!(
+        counts.map(|metric| number(&out, metric)),
+        [3.0, 1.0, 1.0, 1.0, 0.0],
+        "just seen running is not stuck"
+    );
+    assert_eq!(number(&out, &m::OLDEST_RUN), 48.0, "the least recent one");
+    let later = NOW.plus(Duration::from_secs(25 * 3600));
+    let out = samples(|out| super::sync_jobs::tell(&jobs, &mut memory, Some(0), later, out));
+    assert_eq!(number(&out, &m::STUCK), 1.0);
+
+    let entries: Vec<_> = json(
+        r#"[{"rcpt":"ann@a.test","action":"reject","virus_flag":0,"created":1795197563},
+        {"rcpt":"bob@a.test","action":"reject","virus_flag":3,"created":1795100000}]"#,
+    );
+    let out = samples(|out| super::quarantine::tell(&entries, NOW, out));
+    complete(&[Origin::Quarantine], &out, &[]);
+    assert_eq!([&q::TOTAL, &q::SPAM, &q::VIRUS].map(|metric| number(&out, metric)), [2.0, 1.0, 1.0]);
+    assert_eq!((number(&out, &q::AGE_OLDEST_HOURS), number(&out, &q::AGE_NEWEST_HOURS)), (27.0, 0.0));
+    assert_eq!(is(&out, &q::TOP_DOMAINS), State::from("a.test:2"));
+    let empty = samples(|out| super::quarantine::tell(&[], NOW, out));
+    assert!(matches!(is(&empty, &q::AGE_OLDEST_HOURS), State::NotInUse(_)));
+}
+
+#[test]
+fn the_watchdog() {
+    use modules::watchdog as m;
+    let rows: Vec<_> = json(
+        r#"[{"time":"1795199990","service":"Postfix","lvl":"88"},{"time":"1795199990","message":"Sent notification"},
+        {"time":"1795199980","service":"Postfix","lvl":"100"},{"time":"1795199900","service":"Clamd","lvl":"40"},
+        {"time":"1795199900","service":"Fail2ban","lvl":"0"},{"time":"1795190000","service":"Redis","lvl":"0"}]"#,
+    );
+    let out = samples(|out| super::watchdog::tell(&rows, NOW, out));
+    complete(&[Origin::Watchdog], &out, &[]);
+    assert_eq!((number(&out, &m::POSTFIX), number(&out, &m::FAIL2BAN)), (88.0, 0.0));
+    assert!(matches!(is(&out, &m::REDIS), State::Unknown(_)), "what is older than ten minutes is not known");
+    assert!(matches!(is(&out, &m::OLEFY), State::NotInUse(_)));
+    assert_eq!(
+        (number(&out, &m::OVERALL), number(&out, &m::UNHEALTHY)),
+        (40.0, 2.0),
+        "Clamd counts, a ban does not"
+    );
+    let silent = samples(|out| super::watchdog::tell(&[], NOW, out));
+    assert!(matches!(is(&silent, &m::OVERALL), State::Unknown(_)), "no data is no alarm and no peace");
+}
+
+#[test]
+fn bans_and_their_services() {
+    use modules::security as m;
+    let bans = json(
+        r#"{"regex":{"1":"UI: Invalid password","3":"warning: .*SASL .+ authentication failed","7":"unknown user"},
+        "active_bans":[{"network":"192.0.2.7/32"},{"network":"2001:db8::/64"}],"perm_bans":[{"network":"203.0.113.2"}]}"#,
+    );
+    let rows: Vec<_> = json(
+        r#"[{"time":5,"message":"Banning 192.0.2.7/32 for 30 minutes"},
+        {"time":4,"message":"192.0.2.7 matched rule id 3 (warning: x[192.0.2.7]: SASL LOGIN authentication failed)"},
+        {"time":3,"message":"Banning 2001:db8::/64 for 30 minutes"},
+        {"time":3,"message":"192.0.2.7 matched rule id 1 (x)"},
+        {"time":2,"message":"2001:db8::5 matched rule id 7 (auth: lua(eve@a.test,2001:db8::5,<b>): unknown user)"}]"#,
+    );
+    let out = samples(|out| super::netfilter::tell(&bans, &rows, out));
+    complete(&[Origin::Netfilter], &out, &[]);
+    let counts = [&m::FAIL2BAN_BANNED, &m::FAIL2BAN_POSTFIX, &m::FAIL2BAN_DOVECOT, &m::FAIL2BAN_SOGO];
+    assert_eq!(counts.map(|metric| number(&out, metric)), [3.0, 1.0, 1.0, 0.0]);
+    let out = samples(|out| super::netfilter::tell(&bans, &rows[..1], out));
+    assert!(
+        matches!(is(&out, &m::FAIL2BAN_SOGO), State::Unknown(_)),
+        "without the reason, no service has zero"
+    );
+}
+
+#[test]
+fn the_portal() {
+    let out = samples(|out| super::portal::tell(&[], NOW, out));
+    use modules::{collector as m, host, updates};
+    let elsewhere = [
+        &m::AGENT_UPTIME,
+        &updates::CONFIG_HOSTNAME,
+        &updates::CONFIG_TIMEZONE,
+        &host::EACH_SOURCE_UP,
+        &host::EACH_SOURCE_SECONDS,
+    ];
+    complete(&[Origin::Portal], &out, &elsewhere);
+    assert!(matches!(is(&out, &m::AGE), State::Unknown(_)), "no run is not the year 1970");
+}

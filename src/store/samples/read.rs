@@ -1,0 +1,281 @@
+//! What series are at present, and charts of them. Series of a mailbox or a domain are people's: they need a scope.
+
+use super::{
+    STEPS,
+    roll::{MARKS, Mark, RAW, ROLLS, RollRow},
+    state_of,
+};
+use crate::{
+    model::{
+        history::{Point, Span, fold, spans_of},
+        mail::ServerId,
+        sample::{Labels, State},
+        scope::Scope,
+        time::Millis,
+    },
+    store::db::{Db, Result, Sql, places, sql},
+};
+
+/// How far apart samples are at least, in seconds.
+const SHORTEST: i64 = 60;
+
+/// Which series are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// All.
+    All,
+    /// Those of these metrics.
+    Metrics(&'a [&'a str]),
+    /// Those that a source tells.
+    Source(&'a str),
+}
+
+/// What a series is at present.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latest {
+    /// The metric's key.
+    pub metric: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// What it is.
+    pub state: State,
+    /// Since when it is that: for unknown and not in use, since when it is so for whatever reason.
+    pub since: Millis,
+    /// Who tells it.
+    pub source: String,
+    /// When it was told last.
+    pub told: Millis,
+    /// False when its source should have run again long ago: then the state is only what it was.
+    pub fresh: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct LatestRow {
+    metric: String,
+    labels: String,
+    kind: i64,
+    number: Option<f64>,
+    text: Option<String>,
+    since_at: Millis,
+    source: String,
+    ended_at: Option<Millis>,
+    period_ms: i64,
+}
+
+/// What the series that the visitor may see are at present, by metric and labels. Admins see all; others those of
+/// their domains and mailboxes.
+pub async fn latest(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    which: Which<'_>,
+    now: Millis,
+) -> Result<Vec<Latest>> {
+    let Some(visible) = Visible::of(scope) else { return Ok(Vec::new()) };
+    let narrowed = match which {
+        Which::All => String::new(),
+        Which::Metrics([]) => return Ok(Vec::new()),
+        Which::Metrics(metrics) => format!(" AND s.metric IN ({})", places(metrics.len())),
+        Which::Source(_) => " AND s.source = ?".to_owned(),
+    };
+    let mut statement = sql(format!(
+        "SELECT s.metric, s.labels, t.kind, t.number, t.text, t.since_at, s.source, r.ended_at, r.period_ms \
+         FROM series s JOIN series_state t ON t.series = s.id \
+         JOIN sample_source r ON r.server = s.server AND r.source = s.source \
+         WHERE s.server = ? AND t.kind <> 4{narrowed}{} ORDER BY s.metric, s.labels",
+        visible.condition
+    ))
+    .bind(server.0);
+    statement = match which {
+        Which::All => statement,
+        Which::Metrics(metrics) => statement.bind_all(metrics.iter().copied()),
+        Which::Source(source) => statement.bind(source),
+    };
+    let rows: Vec<LatestRow> = db.fetch(visible.bind(statement)).await?;
+    rows.into_iter().filter_map(|row| row.latest(now).transpose()).collect()
+}
+
+impl LatestRow {
+    fn latest(self, now: Millis) -> Result<Option<Latest>> {
+        let Some(state) = state_of(self.kind, self.number, self.text)? else { return Ok(None) };
+        let told = self.ended_at.unwrap_or(self.since_at);
+        Ok(Some(Latest {
+            labels: Labels::parse(&self.labels),
+            metric: self.metric,
+            state,
+            since: self.since_at,
+            source: self.source,
+            fresh: now <= fresh_until(told, self.period_ms),
+            told,
+        }))
+    }
+}
+
+/// What was told last is believed for three periods.
+fn fresh_until(told: Millis, period_ms: i64) -> Millis {
+    Millis(told.0.saturating_add(period_ms.saturating_mul(i64::from(super::SILENCE))))
+}
+
+/// The condition that a scope puts on series, and its values.
+struct Visible<'a> {
+    condition: String,
+    values: Vec<&'a str>,
+}
+
+impl<'a> Visible<'a> {
+    /// `None` for a scope that holds nothing.
+    fn of(scope: &'a Scope) -> Option<Self> {
+        let Scope::Only(holdings) = scope else {
+            return Some(Self { condition: String::new(), values: Vec::new() });
+        };
+        let part = |column: &str, count: usize| match count {
+            0 => None,
+            count => Some(format!("s.{column} IN ({})", places(count))),
+        };
+        let parts = [part("domain", holdings.domains.len()), part("address", holdings.addresses.len())];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let values = holdings.domains.iter().chain(holdings.addresses.keys()).map(String::as_str).collect();
+        (!parts.is_empty()).then(|| Self { condition: format!(" AND ({})", parts.join(" OR ")), values })
+    }
+
+    fn bind(&self, statement: Sql<'a>) -> Sql<'a> {
+        statement.bind_all(self.values.iter().copied())
+    }
+}
+
+/// A chart of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Range {
+    /// Width of a bucket in milliseconds.
+    pub width: i64,
+    /// The buckets, oldest first; one in which nothing is known has no extremes.
+    pub points: Vec<Point>,
+}
+
+#[derive(sqlx::FromRow)]
+struct SeriesRow {
+    id: i64,
+    domain: Option<String>,
+    address: Option<String>,
+    ended_at: Option<Millis>,
+    period_ms: i64,
+}
+
+/// A chart of one series with about `points` points at most; `None` when there is no such series, or none that the
+/// visitor may see. The owner of a mailbox sees nothing from before it was theirs.
+pub async fn range(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    (metric, labels): (&str, &Labels),
+    (from, to): (Millis, Millis),
+    points: u32,
+) -> Result<Option<Range>> {
+    let Some(visible) = Visible::of(scope) else { return Ok(None) };
+    let text = format!(
+        "SELECT s.id, s.domain, s.address, r.ended_at, r.period_ms FROM series s \
+         JOIN sample_source r ON r.server = s.server AND r.source = s.source \
+         WHERE s.server = ? AND s.metric = ? AND s.labels = ?{}",
+        visible.condition
+    );
+    let labels = labels.text();
+    let statement = visible.bind(sql(text).bind(server.0).bind(metric).bind(labels.as_str()));
+    let Some(series): Option<SeriesRow> = db.fetch_one(statement).await? else { return Ok(None) };
+    let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
+    let (level, width) = grain(&marks, from, to, points);
+    // Aligned, so that a chart does not flicker as time goes on.
+    let from = Millis(from.0 - from.0.rem_euclid(width));
+    // Beyond what was told, nothing is known.
+    let end = series.ended_at.map_or(from, |told| fresh_until(told, series.period_ms)).min(to).max(from);
+    let (carried, spans) = spans(db, series.id, level, &marks, from, end).await?;
+    let mut folded = fold(carried, &spans, from, end, width);
+    if let Some(since) = held_since(scope, &series) {
+        folded.retain(|point| point.at >= since);
+    }
+    Ok(Some(Range { width, points: folded }))
+}
+
+/// From when on the series belongs to the visitor, where it does so only by a mailbox.
+fn held_since(scope: &Scope, series: &SeriesRow) -> Option<Millis> {
+    let Scope::Only(holdings) = scope else { return None };
+    if series.domain.as_ref().is_some_and(|domain| holdings.domains.contains(domain)) {
+        return None;
+    }
+    let holding = series.address.as_ref().and_then(|address| holdings.addresses.get(address));
+    Some(holding.map_or(Millis(i64::MAX), |holding| holding.since))
+}
+
+/// The finest step that gives no more points than wanted and reaches back far enough, with the width of a bucket. The
+/// step is an index into [`STEPS`]; `None` stands for the samples themselves.
+fn grain(marks: &[Mark], from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
+    let length = (to.0 - from.0).max(1);
+    let points = i64::from(points.max(1));
+    let reaches = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from <= from);
+    let all = [(None, SHORTEST, RAW)]
+        .into_iter()
+        .chain(STEPS.into_iter().enumerate().map(|(i, step)| (Some(i), step, step)));
+    let mut chosen = (None, SHORTEST);
+    for (level, step, mark) in all {
+        // A step that is not there yet is no choice; samples are always there.
+        let reach = reaches(mark);
+        if reach.is_none() && level.is_some() {
+            break;
+        }
+        chosen = (level, step);
+        if length <= points * step * 1000 && reach.unwrap_or(true) {
+            break;
+        }
+    }
+    let (level, step) = chosen;
+    let (wanted, step) = ((length + points - 1) / points, step * 1000);
+    (level, ((wanted + step - 1) / step).max(1) * step)
+}
+
+/// The spans of a series: from the chosen step as far as it is rolled up, and then from ever finer ones.
+async fn spans(
+    db: &Db,
+    series: i64,
+    level: Option<usize>,
+    marks: &[Mark],
+    from: Millis,
+    to: Millis,
+) -> Result<(Option<f64>, Vec<Span>)> {
+    let (mut carried, mut all, mut at) = (None, Vec::new(), from);
+    let mut first = true;
+    let levels = level.map_or(0, |level| level + 1);
+    for step in STEPS.into_iter().take(levels).rev() {
+        let upto = marks.iter().find(|mark| mark.step == step).map_or(at, |mark| mark.upto).min(to);
+        if upto > at {
+            if first {
+                carried = before(db, series, step, at).await?;
+                first = false;
+            }
+            let text = format!("{ROLLS} WHERE step = ? AND series = ? AND at >= ? AND at < ? ORDER BY at");
+            let rows: Vec<RollRow> = db.fetch(sql(text).bind(step).bind(series).bind(at).bind(upto)).await?;
+            all.extend(rows.into_iter().map(|row| row.span(step)));
+            at = upto;
+        }
+    }
+    if first {
+        carried = before(db, series, RAW, at).await?;
+    }
+    if at < to {
+        let text = "SELECT at, number FROM sample WHERE series = ? AND at >= ? AND at < ? ORDER BY at";
+        let rows: Vec<(Millis, Option<f64>)> = db.fetch(sql(text).bind(series).bind(at).bind(to)).await?;
+        all.extend(spans_of(&rows, to));
+    }
+    Ok((carried, all))
+}
+
+/// What the series was just before a moment, by this step.
+async fn before(db: &Db, series: i64, step: i64, at: Millis) -> Result<Option<f64>> {
+    let statement = match step {
+        RAW => sql("SELECT number FROM sample WHERE series = ? AND at < ? ORDER BY at DESC LIMIT 1"),
+        step => sql(
+            "SELECT last FROM sample_roll WHERE step = ? AND series = ? AND at < ? ORDER BY at DESC LIMIT 1",
+        )
+        .bind(step),
+    };
+    let row: Option<(Option<f64>,)> = db.fetch_one(statement.bind(series).bind(at)).await?;
+    Ok(row.and_then(|(number,)| number))
+}

@@ -1,0 +1,296 @@
+//! Each function on SQLite, and on MariaDB where there is one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{Connection, Executor};
+
+use super::*;
+use crate::{
+    model::{
+        sample::{DOMAIN, Labels, MAILBOX},
+        scope::{Holding, Holdings, Scope},
+    },
+    store::db::Place,
+};
+
+const SERVER: ServerId = ServerId(1);
+const MINUTE: Duration = Duration::from_secs(60);
+/// A midnight, so that all steps begin here.
+const START: Millis = Millis::from_secs(1_795_132_800);
+
+async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
+    let mut places = vec![Place::Sqlite(dir.path().join("samples.sqlite"))];
+    if let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
+        let name = format!("test_{:016x}", getrandom::u64().unwrap());
+        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
+        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        places.push(Place::mysql_url(&format!("{}/{name}", server.trim_end_matches('/'))).unwrap());
+    }
+    let mut all = Vec::new();
+    for place in places {
+        all.push(Db::open(&place).await.unwrap());
+    }
+    all
+}
+
+fn sample(metric: &'static str, labels: Labels, state: impl Into<State>) -> Sample {
+    Sample { metric, labels, state: state.into(), at: START }
+}
+
+async fn tell(db: &Db, book: &mut Book, at: Millis, error: Option<&str>, samples: &[Sample]) -> usize {
+    let took = Duration::from_millis(40);
+    let batch = Batch { server: SERVER, source: "queue", at, took, period: MINUTE, error, samples };
+    book.append(db, batch).await.unwrap()
+}
+
+async fn count(db: &Db, table: &str) -> i64 {
+    db.fetch_one::<(i64,)>(sql(format!("SELECT COUNT(*) FROM {table}"))).await.unwrap().unwrap().0
+}
+
+async fn all(db: &Db, now: Millis) -> Vec<(String, State, i64)> {
+    let latest = latest(db, &Scope::All, SERVER, Which::All, now).await.unwrap();
+    latest.into_iter().map(|it| (it.metric, it.state, it.since.since(START).as_secs() as i64)).collect()
+}
+
+fn minute(n: i64) -> Millis {
+    Millis(START.0 + n * 60_000)
+}
+
+#[tokio::test]
+async fn only_changes_are_written_and_each_state_says_since_when() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let first = [sample("a", Labels::NONE, 5_u32), sample("v", Labels::NONE, "2026-08")];
+        assert_eq!(tell(&db, &mut book, minute(0), None, &first).await, 2);
+        assert_eq!(tell(&db, &mut book, minute(1), None, &first).await, 0);
+        assert_eq!(count(&db, "sample").await, 1, "unchanged numbers and texts have no rows");
+        // Another process wrote in between: this one notices.
+        let mut other = Book::default();
+        let second = [sample("a", Labels::NONE, 6_u32), sample("v", Labels::NONE, "2026-09")];
+        assert_eq!(tell(&db, &mut other, minute(2), None, &second).await, 2);
+        assert_eq!(tell(&db, &mut book, minute(3), None, &second).await, 0);
+        assert_eq!(count(&db, "sample").await, 2);
+        // A failure makes everything unknown, with one reason after the other since one moment.
+        tell(&db, &mut book, minute(4), Some("no answer"), &[]).await;
+        tell(&db, &mut book, minute(5), Some("refused"), &[]).await;
+        let unknown = State::Unknown("refused".to_owned());
+        let expected = [("a".to_owned(), unknown.clone(), 240), ("v".to_owned(), unknown, 240)];
+        assert_eq!(all(&db, minute(5)).await, expected);
+        assert_eq!(count(&db, "sample").await, 3, "one row says that the number is not known");
+        let run = &sources(&db).await.unwrap()[0];
+        assert_eq!((run.error.as_deref(), run.error_since), (Some("refused"), Some(minute(4))));
+        assert_eq!((run.succeeded_at, run.run, run.took_ms), (Some(minute(3)), 6, 40));
+        // What is told no more is not shown; what comes back is.
+        tell(&db, &mut book, minute(6), None, &second[..1]).await;
+        assert_eq!(all(&db, minute(6)).await, [("a".to_owned(), State::Number(6.0), 360)]);
+        tell(&db, &mut book, minute(7), None, &second).await;
+        assert_eq!(all(&db, minute(7)).await.len(), 2);
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_source_was_not_measuring() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let one = [sample("a", Labels::NONE, 5_u32)];
+        tell(&db, &mut book, minute(0), None, &one).await;
+        tell(&db, &mut book, minute(1), None, &one).await;
+        assert!(latest(&db, &Scope::All, SERVER, Which::All, minute(3)).await.unwrap()[0].fresh);
+        assert!(!latest(&db, &Scope::All, SERVER, Which::All, minute(9)).await.unwrap()[0].fresh);
+        tell(&db, &mut Book::default(), minute(20), None, &one).await;
+        let none = Labels::NONE;
+        let chart = range(&db, &Scope::All, SERVER, ("a", &none), (minute(0), minute(22)), 22)
+            .await
+            .unwrap()
+            .unwrap();
+        let known: Vec<f64> = chart.points.iter().map(|point| point.seconds).collect();
+        let expected = [[60.0; 2].as_slice(), &[0.0; 18], &[60.0; 2]].concat();
+        assert_eq!(known, expected, "it is known for two minutes, then not, then again");
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn people_see_their_own_series_only() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let told = [
+            sample("host", Labels::NONE, 1_u32),
+            sample("domain", Labels::one(DOMAIN, "alpha.test"), 2_u32),
+            sample("domain", Labels::one(DOMAIN, "beta.test"), 3_u32),
+            sample("box", Labels::one(MAILBOX, "Ann@alpha.test"), 4_u32),
+            sample("box", Labels::one(MAILBOX, "bob@alpha.test"), 5_u32),
+            sample("job", Labels::one("job", "7").with(MAILBOX, "ann@alpha.test"), 6_u32),
+        ];
+        for n in 0..10 {
+            tell(&db, &mut book, minute(n), None, &told).await;
+        }
+        let holding = Holding { since: minute(4), sends: true };
+        let user = Scope::Only(Holdings {
+            domains: BTreeSet::new(),
+            addresses: BTreeMap::from([("ann@alpha.test".to_owned(), holding)]),
+        });
+        let admin = Scope::Only(Holdings {
+            domains: BTreeSet::from(["alpha.test".to_owned()]),
+            addresses: BTreeMap::new(),
+        });
+        let nobody = Scope::Only(Holdings::default());
+        for (scope, expected) in [
+            (&Scope::All, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            (&user, vec![4.0, 6.0]),
+            (&admin, vec![2.0, 4.0, 5.0, 6.0]),
+            (&nobody, vec![]),
+        ] {
+            let latest = latest(&db, scope, SERVER, Which::All, minute(9)).await.unwrap();
+            let mut found: Vec<f64> = latest.iter().filter_map(|it| it.state.number()).collect();
+            found.sort_by(f64::total_cmp);
+            assert_eq!(found, expected);
+            for sample in &told {
+                let series = (sample.metric, &sample.labels);
+                let chart = range(&db, scope, SERVER, series, (minute(0), minute(10)), 100).await.unwrap();
+                let seen = expected.contains(&sample.state.number().unwrap());
+                assert_eq!(chart.is_some(), seen, "{sample:?}");
+            }
+        }
+        let own = Labels::one(MAILBOX, "Ann@alpha.test");
+        for (scope, first) in [(&user, minute(4)), (&admin, minute(0))] {
+            let chart = range(&db, scope, SERVER, ("box", &own), (minute(0), minute(10)), 100).await.unwrap();
+            assert_eq!(chart.unwrap().points[0].at, first, "what was before belongs to another owner");
+        }
+        let some =
+            latest(&db, &Scope::All, SERVER, Which::Metrics(&["host", "job"]), minute(9)).await.unwrap();
+        assert_eq!(some.len(), 2);
+        assert_eq!(latest(&db, &Scope::All, SERVER, Which::Source("x"), minute(9)).await.unwrap(), []);
+        db.close().await;
+    }
+}
+
+/// A generator of our own: the same numbers each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+/// What the chart must say: told each minute, one after the other.
+fn expected(told: &BTreeMap<i64, Option<f64>>, from: i64, to: i64) -> (f64, f64, Option<(f64, f64)>) {
+    let numbers: Vec<f64> = (from..to).filter_map(|minute| told.get(&minute).copied().flatten()).collect();
+    let low = numbers.iter().copied().reduce(f64::min);
+    let high = numbers.iter().copied().reduce(f64::max);
+    (numbers.iter().sum::<f64>() * 60.0, numbers.len() as f64 * 60.0, low.zip(high))
+}
+
+#[tokio::test]
+async fn roll_ups_tell_what_was_told_whenever_they_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let keep = Keep { raw: 40 * MINUTE, minutes: 3 * 60 * MINUTE, hours: 60 * 24 * 60 * MINUTE };
+    for db in databases(&dir).await {
+        let (mut dice, mut book, mut told) = (Dice(7), Book::default(), BTreeMap::new());
+        let (mut state, mut now) = (State::Number(0.0), 0);
+        let end = 2 * 24 * 60;
+        while now < end {
+            match dice.below(12) {
+                0 => state = State::Unknown("no answer".to_owned()),
+                1..4 => state = State::Number(dice.below(50) as f64 - 10.0),
+                _ => {}
+            }
+            let samples = [sample("a", Labels::NONE, state.clone()), sample("b", Labels::NONE, 1_u32)];
+            tell(&db, &mut book, minute(now), None, &samples).await;
+            told.insert(now, state.number());
+            if dice.below(9) == 0 {
+                roll(&db, minute(now)).await.unwrap();
+            }
+            if dice.below(200) == 0 {
+                prune(&db, &keep, minute(now)).await.unwrap();
+            }
+            // Now and then nobody measures for hours.
+            now += 1;
+            if dice.below(300) == 0 {
+                let pause = 4 + dice.below(400) as i64;
+                now += pause;
+            }
+        }
+        let now = told.keys().last().copied().unwrap() + 1;
+        roll(&db, minute(now)).await.unwrap();
+        let none = Labels::NONE;
+        for (points, from) in [(2, 0), (48, 0), (20, now - 100), (30, now - 30), (13, now - 60)] {
+            let series = ("a", &none);
+            let chart = range(&db, &Scope::All, SERVER, series, (minute(from), minute(now)), points)
+                .await
+                .unwrap()
+                .unwrap();
+            for point in &chart.points {
+                let begin = (point.at.0 - START.0) / 60_000;
+                let (total, seconds, extremes) =
+                    expected(&told, begin, (begin + chart.width / 60_000).min(now));
+                let at = format!("{points} points from {from}, {begin}");
+                assert_eq!(point.extremes, extremes, "{at}");
+                assert!(
+                    (point.total - total).abs() < 1e-6 && (point.seconds - seconds).abs() < 1e-6,
+                    "{at}: {point:?} {total} {seconds}"
+                );
+            }
+            assert!(chart.points.len() <= points as usize + 1);
+        }
+        let constant = range(&db, &Scope::All, SERVER, ("b", &none), (minute(0), minute(now)), 48)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(constant.points.iter().all(|point| point.extremes.is_none_or(|it| it == (1.0, 1.0))));
+        let rows = count(&db, "sample").await + count(&db, "sample_roll").await;
+        let constant = db
+            .fetch_one::<(i64,)>(sql(
+                "SELECT COUNT(*) FROM sample_roll r JOIN series s ON s.id = r.series WHERE s.metric = 'b'",
+            ))
+            .await
+            .unwrap()
+            .unwrap()
+            .0;
+        assert!(constant < 60, "a number that does not move costs next to nothing: {constant} of {rows}");
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_tells_any_more_is_forgotten_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let two = [sample("a", Labels::NONE, 1_u32), sample("b", Labels::NONE, 2_u32)];
+        tell(&db, &mut book, minute(0), None, &two).await;
+        tell(&db, &mut book, minute(1), None, &two[..1]).await;
+        roll(&db, minute(3000)).await.unwrap();
+        let keep = Keep { raw: MINUTE, minutes: MINUTE, hours: 2 * 24 * 60 * MINUTE };
+        prune(&db, &keep, minute(2000)).await.unwrap();
+        assert_eq!(count(&db, "series").await, 2, "its history is still kept");
+        prune(&db, &keep, minute(4000)).await.unwrap();
+        assert_eq!(count(&db, "series").await, 1);
+        assert!(count(&db, "sample").await >= 1, "the newest row holds, however old");
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_run_by_one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let wanted = [("queue", MINUTE, 30 * MINUTE), ("dns", 60 * MINUTE, 30 * MINUTE)];
+        assert_eq!(claim(&db, SERVER, &wanted, minute(0)).await.unwrap(), ["queue", "dns"]);
+        assert!(claim(&db, SERVER, &wanted, minute(1)).await.unwrap().is_empty(), "both are under way");
+        tell(&db, &mut Book::default(), minute(1), None, &[]).await;
+        assert_eq!(claim(&db, SERVER, &wanted, minute(2)).await.unwrap(), ["queue"]);
+        assert_eq!(
+            claim(&db, SERVER, &wanted, minute(40)).await.unwrap(),
+            ["queue", "dns"],
+            "a killed run blocks nobody for long"
+        );
+        db.close().await;
+    }
+}
