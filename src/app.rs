@@ -318,5 +318,10 @@ fn open_dns(config: &Config) -> Option<Dns> {
 }
 
 fn http_settings(config: &Config) -> http::Settings {
-    http::Settings { roots_pem: config.mailcow.ca.clone(), ..http::Settings::default() }
+    let detour = config.mailcow.connect.as_ref().map(|(via, port)| http::Detour {
+        host: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
+        via: via.clone(),
+        port: *port,
+    });
+    http::Settings { roots_pem: config.mailcow.ca.clone(), detour, ..http::Settings::default() }
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 mod database;
-mod dotenv;
+pub(crate) mod dotenv;
 mod fault;
 mod kind;
 mod mailboxes;
@@ -72,6 +72,8 @@ pub struct Config {
 pub struct MailcowSettings {
     /// Root of the server, path `/`. Plain http only on this very machine.
     pub base: Url,
+    /// Host and port to connect to instead.
+    pub connect: Option<(String, u16)>,
     /// OAuth2 client id.
     pub client_id: String,
     /// OAuth2 client secret.
@@ -265,6 +267,7 @@ fn named_files(values: impl Iterator<Item = (String, String)>) -> impl Iterator<
 impl MailcowSettings {
     fn take(reader: &mut Reader) -> Option<Self> {
         let base = reader.take(&s::MAILCOW_DOMAIN);
+        let connect = reader.take(&s::MAILCOW_CONNECT);
         let client_id = reader.take(&s::MAILCOW_CLIENT_ID);
         let client_secret = reader.take(&s::MAILCOW_CLIENT_SECRET);
         let api_key = reader.take(&s::MAILCOW_API_KEY);
@@ -273,6 +276,7 @@ impl MailcowSettings {
         let rspamd_count = reader.take(&s::RSPAMD_COUNT);
         Some(Self {
             base: base?,
+            connect,
             client_id: client_id?,
             client_secret: client_secret?,
             api_key: api_key?,

@@ -9,6 +9,7 @@ pub mod collect;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod health;
 pub mod import_log;
 pub mod import_php;
 pub mod import_reports;
@@ -16,6 +17,7 @@ pub mod jobs;
 pub mod login_link;
 pub mod serve;
 pub mod settings;
+pub mod setup;
 
 /// What became of each mail, for every user, domain admin and admin of a Mailcow server.
 #[derive(Debug, Parser)]
@@ -57,6 +59,10 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
     LoginLink(login_link::LoginLinkArgs),
+    /// Write what Mailcow and its nginx need to run this portal beside them, or take it away again
+    Setup(Box<setup::SetupArgs>),
+    /// Ask the running portal whether it is well, for health checks
+    Health(health::HealthArgs),
     /// Print an example of .env, or the reference of all settings or of all metrics
     Settings(settings::SettingsArgs),
 }
@@ -81,6 +87,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore(args) => backup::restore_run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::LoginLink(args) => login_link::run(&args, out),
+        Command::Setup(args) => setup::run(&args, out),
+        Command::Health(args) => health::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),
     };
     done.map(|()| ExitCode::SUCCESS)

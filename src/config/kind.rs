@@ -53,6 +53,8 @@ pub const PORT: Kind<u16> = open("a port from 1 to 65535", |text| {
 pub const SESSION: Kind<Duration> = open("a time from 1m to 365d, as 30m, 12h or 7d", span::<60, 31_536_000>);
 /// The Mailcow server.
 pub const MAILCOW: Kind<Url> = open("the host name of your Mailcow, with :port if it is not 443", mailcow);
+/// A host with a port.
+pub const PLACE: Kind<(String, u16)> = open("a host name with :port", place);
 /// The portal's own address.
 pub const PUBLIC_URL: Kind<Url> = open("the https address that visitors type", public_url);
 /// The end of a redirect URI that the portal answers at.
@@ -211,6 +213,17 @@ pub fn base_path(text: &str) -> Result<String, String> {
     }
 }
 
+fn place(text: &str) -> Result<(String, u16), String> {
+    let wrong = || "is no host name with a port".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    match Host::parse(host) {
+        Ok(Host::Ipv6(ip)) => Ok((ip.to_string(), port)),
+        Ok(host) => Ok((host.to_string(), port)),
+        Err(_) => Err(wrong()),
+    }
+}
+
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let parts = text.split([',', ' ', '\t', '\n']).map(str::trim).filter(|part| !part.is_empty());
     parts
@@ -303,6 +316,16 @@ mod tests {
         assert_eq!(link("https://example.org").unwrap(), "https://example.org/");
         assert!(link("javascript:alert(1)").is_err() && link("example.org").is_err());
         assert!(logo("/img/x.svg").is_ok() && logo("data:image/svg+xml,x").is_err());
+    }
+
+    #[test]
+    fn a_place_has_a_host_and_a_port() {
+        let place = |text: &str| (PLACE.parse)(text);
+        assert_eq!(place("nginx-mailcow:8443"), Ok(("nginx-mailcow".to_owned(), 8443)));
+        assert_eq!(place("[fd4d::1]:443"), Ok(("fd4d::1".to_owned(), 443)));
+        for wrong in ["nginx-mailcow", "nginx-mailcow:0", ":443", "a b:1", "https://a.test:443"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -110,6 +110,10 @@ settings! {
         /// very machine (`http://127.0.0.1:8081`).
         MAILCOW_DOMAIN: Url = kind::MAILCOW, Required "mail.example.org";
 
+        /// Where to connect to instead of the address of `MAILCOW_DOMAIN`, whose name stays in requests and in the
+        /// certificate: from container to container, without going out and in again.
+        MAILCOW_CONNECT: (String, u16) = kind::PLACE, Optional "nginx-mailcow:443";
+
         /// Client id of the OAuth2 app in Mailcow (System, Configuration, Access, OAuth2 apps). Its redirect URI is
         /// `PUBLIC_URL` followed by `/` and `MAILCOW_CALLBACK`.
         MAILCOW_CLIENT_ID: String = kind::TEXT, Required "1a2b3c4d5e6f";

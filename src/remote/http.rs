@@ -2,7 +2,11 @@
 
 use std::{error::Error as _, time::Duration};
 
-use reqwest::{Certificate, Client, Request, RequestBuilder, Response, header, redirect};
+use reqwest::{
+    Certificate, Client, Request, RequestBuilder, Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header, redirect,
+};
 
 use super::{Cause, Error};
 
@@ -16,11 +20,39 @@ pub struct Settings {
     pub timeout: Duration,
     /// Further root certificates, PEM, for an internal authority.
     pub roots_pem: Option<String>,
+    /// Another way to one host.
+    pub detour: Option<Detour>,
+}
+
+/// Connects to another place than the name says, while the name stays in requests and must stand in the certificate:
+/// from one container to another, without going out and in again by the public address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// The host that requests name.
+    pub host: String,
+    /// The host to connect to.
+    pub via: String,
+    /// Its port; a port in the requests' address goes first.
+    pub port: u16,
+}
+
+impl Resolve for Detour {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (host, port) = match name.as_str().eq_ignore_ascii_case(&self.host) {
+            true => (self.via.clone(), self.port),
+            // Port 0 leaves it to the scheme.
+            false => (name.as_str().to_owned(), 0),
+        };
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), roots_pem: None }
+        Self { timeout: Duration::from_secs(30), roots_pem: None, detour: None }
     }
 }
 
@@ -54,6 +86,9 @@ impl Http {
         if let Some(pem) = &settings.roots_pem {
             let roots = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| setup(&error))?;
             builder = builder.tls_certs_merge(roots);
+        }
+        if let Some(detour) = &settings.detour {
+            builder = builder.dns_resolver(detour.clone());
         }
         Ok(Self { client: builder.build().map_err(|error| setup(&error))? })
     }

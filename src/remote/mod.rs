@@ -3,6 +3,7 @@
 
 pub mod dns;
 pub mod docker;
+pub mod health;
 pub mod http;
 pub mod imap;
 pub mod mailcow;

@@ -10,6 +10,7 @@ mod doctor;
 mod house;
 mod ingest;
 mod kill;
+mod nginx;
 mod odd_text;
 mod opens;
 mod php_app;

@@ -29,7 +29,7 @@ fn client(server: &MockServer) -> Client {
     let settings = Settings {
         base: server.uri().parse().unwrap(),
         key: KEY.to_owned().into(),
-        http: http::Settings { timeout: Duration::from_millis(500), roots_pem: None },
+        http: http::Settings { timeout: Duration::from_millis(500), ..Default::default() },
     };
     Client { mailcow: Mailcow::new(&settings, Clock::by_hand(Arc::clone(&hand))).unwrap(), hand }
 }

@@ -202,7 +202,7 @@ impl Portal {
             poll_patience: Duration::from_secs(900),
         };
         let clock = Clock::by_hand(Arc::clone(&hand));
-        let client = http::Settings { timeout: wishes.timeout, roots_pem: None };
+        let client = http::Settings { timeout: wishes.timeout, ..Default::default() };
         let key = mailcow.keys.api_key.clone().into();
         let api = mailcow::Settings { base: base.clone(), key, http: client.clone() };
         let api = Arc::new(mailcow::Mailcow::new(&api, clock.clone()).unwrap());

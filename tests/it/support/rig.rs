@@ -87,7 +87,7 @@ impl Source {
         let settings = mailcow::Settings {
             base: self.url.parse().unwrap(),
             key: self.mailcow.keys.api_key.clone().into(),
-            http: http::Settings { timeout: Duration::from_millis(1500), roots_pem: None },
+            http: http::Settings { timeout: Duration::from_millis(1500), ..Default::default() },
         };
         let clock = Clock::by_hand(Arc::clone(&self.hand));
         Poller {

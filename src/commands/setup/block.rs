@@ -1,0 +1,111 @@
+//! Marks by which setup knows what it wrote: a header on top of whole files, and lines around pieces in files of others.
+
+use anyhow::bail;
+
+use crate::model::token::digest;
+
+const BEGIN: &str = ">>> mailcow-status setup: leave these marks, --remove needs them";
+const BEGINS: &str = ">>> mailcow-status setup";
+const END: &str = "<<< mailcow-status setup";
+const HEADER: &str = "Written by `mailcow-status setup`, check ";
+
+/// A piece between marks. `comment` is what begins a comment in that file; `indent` goes before each mark.
+pub fn marked(comment: &str, indent: &str, piece: &str) -> String {
+    format!("{indent}{comment} {BEGIN}\n{piece}{indent}{comment} {END}\n")
+}
+
+/// A text without the pieces between marks. Fails on marks that do not match, rather than guess.
+pub fn without(text: &str) -> anyhow::Result<String> {
+    let mut kept = String::new();
+    let mut inside = false;
+    for line in text.split_inclusive('\n') {
+        let mark = line.trim().trim_start_matches(['#', '-', ' ']);
+        match (mark.starts_with(BEGINS), mark.starts_with(END)) {
+            (true, _) if inside => bail!("a second \"{BEGINS}\" comes before the end of the first"),
+            (true, _) => inside = true,
+            (_, true) if !inside => bail!("\"{END}\" has no beginning"),
+            (_, true) => inside = false,
+            _ if inside => {}
+            _ => kept.push_str(line),
+        }
+    }
+    if inside {
+        bail!("\"{BEGINS}\" has no end");
+    }
+    Ok(kept)
+}
+
+/// A text with the piece at its end, in place of what stood between marks.
+pub fn appended(text: &str, comment: &str, piece: &str) -> anyhow::Result<String> {
+    let mut text = without(text)?;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text + &marked(comment, "", piece))
+}
+
+/// A whole file with a header, which tells later whether somebody changed it.
+pub fn whole(comment: &str, text: &str) -> String {
+    format!("{comment} {HEADER}{}\n{text}", check(text))
+}
+
+/// Whose text a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Not of setup.
+    Foreign,
+    /// Of setup, as it was written.
+    Ours,
+    /// Of setup, changed since.
+    Edited,
+}
+
+/// Whose text this is.
+pub fn origin(text: &str) -> Origin {
+    let (head, rest) = text.split_once('\n').unwrap_or((text, ""));
+    match head.split_once(HEADER) {
+        None => Origin::Foreign,
+        Some((_, found)) if found.trim() == check(rest) => Origin::Ours,
+        Some(_) => Origin::Edited,
+    }
+}
+
+fn check(text: &str) -> String {
+    digest(text).chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_comes_and_goes_without_a_trace() {
+        for text in ["", "A=1\n", "# a\n\nA='x y'\n", "a\r\nb\r\n"] {
+            let with = appended(text, "#", "B=2\n").unwrap();
+            assert!(with.starts_with(text) && with.contains("\nB=2\n"), "{with}");
+            assert_eq!(appended(&with, "#", "B=2\n").unwrap(), with);
+            assert_eq!(without(&with).unwrap(), text);
+            let later = format!("{with}LATER=1\n");
+            assert_eq!(without(&later).unwrap(), format!("{text}LATER=1\n"), "what came later stays");
+        }
+        assert!(appended("A=1", "#", "B=2\n").unwrap().starts_with("A=1\n#"), "a missing line end is added");
+    }
+
+    #[test]
+    fn broken_marks_are_not_guessed_at() {
+        let begin = "# >>> mailcow-status setup\n";
+        let end = "# <<< mailcow-status setup\n";
+        for broken in [format!("{begin}A=1\n"), end.to_owned(), format!("{begin}{begin}{end}")] {
+            assert!(without(&broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_file_tells_whether_it_was_changed() {
+        let file = whole("--", "return 1\n");
+        assert_eq!(origin(&file), Origin::Ours);
+        assert_eq!(origin(&file.replace("1\n", "2\n")), Origin::Edited);
+        assert_eq!(origin("return 1\n"), Origin::Foreign);
+        assert_eq!(origin(""), Origin::Foreign);
+    }
+}

@@ -1,0 +1,95 @@
+//! What only a person can do, in the order in which it works.
+
+use super::{
+    Way,
+    files::Files,
+    wish::{Wish, uses_mariadb},
+};
+
+/// The steps, numbered.
+pub fn text(wish: &Wish) -> String {
+    let mut steps = Vec::new();
+    steps.extend(database(wish));
+    steps.push(oauth(wish));
+    steps.push(key(wish));
+    steps.extend(certificate(wish));
+    steps.extend(start(wish));
+    steps.push(format!(
+        "In Mailcow, System, Configuration, Options, Customize: add an App link to {}/ for all users.",
+        wish.public_url()
+    ));
+    let mut out = "\nWhat is left for you:\n".to_owned();
+    for (number, step) in steps.iter().enumerate() {
+        out.push_str(&format!("{:3}. {}\n", number + 1, step.replace('\n', "\n     ")));
+    }
+    out
+}
+
+fn database(wish: &Wish) -> Option<String> {
+    let sql = Files::at(&wish.mailcow, &wish.args).sql;
+    uses_mariadb(&wish.args).then(|| {
+        format!(
+            "Make the database, in {}:\n\
+             ( . ./mailcow.conf; docker compose exec -T mysql-mailcow mariadb -uroot -p\"$DBROOT\" <{} )",
+            wish.mailcow.display(),
+            sql.display()
+        )
+    })
+}
+
+fn oauth(wish: &Wish) -> String {
+    let done = match wish.values.client_id.is_empty() || wish.values.client_secret.is_empty() {
+        true => "\nThen run this again with --client-id ID --client-secret-file FILE.",
+        false => "\nClient id and secret are set; what counts is that the redirect URI is exactly this.",
+    };
+    format!(
+        "In Mailcow, System, Configuration, Access, OAuth2 apps: one with the redirect URI\n{}{done}",
+        wish.redirect_uri()
+    )
+}
+
+fn key(wish: &Wish) -> String {
+    let from = match wish.args.way {
+        Way::Compose => wish.args.network.to_string(),
+        Way::Host => format!("{}.1 and the addresses of this host", wish.conf.ipv4_network),
+    };
+    let done = match wish.values.api_key.is_empty() {
+        true => "\nThen run this again with --api-key-file FILE.",
+        false => "",
+    };
+    format!(
+        "In Mailcow, System, Configuration, Access, Administrators, API: the read-only key, active, allowed from\n{from}{done}"
+    )
+}
+
+fn certificate(wish: &Wish) -> Option<String> {
+    let host = wish.args.host.as_ref()?;
+    Some(format!(
+        "Let {host} lead to this server, and add it to ADDITIONAL_SAN in mailcow.conf (not to ADDITIONAL_SERVER_NAMES)."
+    ))
+}
+
+fn start(wish: &Wish) -> Vec<String> {
+    let mut steps = Vec::new();
+    let reload =
+        "docker compose exec nginx-mailcow nginx -t && docker compose exec nginx-mailcow nginx -s reload";
+    if wish.args.way == Way::Host {
+        steps.push("Put this program at /usr/local/bin/mailcow-status.".to_owned());
+        steps.push(format!(
+            "systemctl daemon-reload && systemctl enable --now mailcow-status\n\
+             Let the host's firewall pass TCP from {}.0/24 to {}.",
+            wish.conf.ipv4_network,
+            wish.upstream()
+        ));
+        steps.push(format!("cd {} && {reload}", wish.mailcow.display()));
+    } else {
+        steps.push(format!(
+            "cd {} && docker compose config -q && docker compose up -d\n{reload}",
+            wish.mailcow.display()
+        ));
+    }
+    if wish.args.open_tracking {
+        steps.push("docker compose up -d rspamd-mailcow && docker compose restart rspamd-mailcow".to_owned());
+    }
+    steps
+}

@@ -1,0 +1,296 @@
+//! What is to be set up: from the arguments, `mailcow.conf`, what an earlier run wrote, and the person at the terminal.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use super::{Engine, SetupArgs, Talk, Way, block, plan};
+use crate::{config::dotenv, model::token::hex};
+
+/// Everything that the files are made from.
+#[derive(Debug)]
+pub struct Wish {
+    /// What was asked for.
+    pub args: SetupArgs,
+    /// Directory of Mailcow.
+    pub mailcow: PathBuf,
+    /// What `mailcow.conf` says.
+    pub conf: Conf,
+    /// What is kept from one run to the next.
+    pub values: Values,
+}
+
+/// The part of `mailcow.conf` that matters here.
+#[derive(Debug)]
+pub struct Conf {
+    /// `MAILCOW_HOSTNAME`.
+    pub hostname: String,
+    /// `IPV4_NETWORK`, the first three numbers of Mailcow's network.
+    pub ipv4_network: String,
+    /// Where MariaDB listens on the host.
+    pub sql_place: String,
+    /// `TZ`.
+    pub zone: String,
+}
+
+/// Values that an earlier run wrote, or that are given now. Empty: not known yet.
+#[derive(Debug, Default)]
+pub struct Values {
+    /// Addresses of admins.
+    pub admin: String,
+    /// Client id of the OAuth2 app.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// API key.
+    pub api_key: String,
+    /// Password of the database user, made here.
+    pub db_password: String,
+    /// What the portal and Rspamd share, made here.
+    pub tracker_key: String,
+}
+
+/// The directory of Mailcow that is meant.
+pub fn mailcow_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let usual = [Path::new("."), Path::new("/opt/mailcow-dockerized")];
+    let is_mailcow =
+        |path: &Path| path.join("mailcow.conf").is_file() && path.join("data/conf/nginx").is_dir();
+    let found = match given {
+        Some(path) => Some(path).filter(|path| is_mailcow(path)),
+        None => usual.into_iter().find(|path| is_mailcow(path)),
+    };
+    let Some(found) = found else {
+        let place = given.map_or("here".to_owned(), |path| format!("in {}", path.display()));
+        bail!(
+            "there is no Mailcow {place}: give its directory, with mailcow.conf and data/conf/nginx, by --mailcow"
+        );
+    };
+    fs::canonicalize(found).with_context(|| found.display().to_string())
+}
+
+impl Wish {
+    /// Gathers all, and asks for what is missing.
+    pub fn gather<W: Write>(
+        args: &SetupArgs,
+        mailcow: PathBuf,
+        talk: &mut Talk<'_, W>,
+    ) -> anyhow::Result<Self> {
+        let (_, text) = plan::read(&mailcow.join("mailcow.conf"))?;
+        let text = text.unwrap_or_default();
+        let conf = Conf::read(&text)?;
+        let kept = match args.way {
+            Way::Compose => text,
+            Way::Host => plan::read(&args.folder.join(".env"))?.1.unwrap_or_default(),
+        };
+        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values: Values::kept(&kept) };
+        wish.values.take(args)?;
+        wish.values.make_up(args.open_tracking)?;
+        wish.ask(talk)?;
+        wish.values.check()?;
+        Ok(wish)
+    }
+
+    /// The address that visitors type.
+    pub fn public_url(&self) -> String {
+        match &self.args.host {
+            Some(host) => format!("https://{host}"),
+            None => format!("https://{}{}", self.conf.hostname, self.args.path),
+        }
+    }
+
+    /// What Mailcow must have registered, exactly.
+    pub fn redirect_uri(&self) -> String {
+        format!("{}/{}", self.public_url(), self.args.callback)
+    }
+
+    /// Where nginx finds the portal.
+    pub fn upstream(&self) -> String {
+        match self.args.way {
+            Way::Compose => "status-mailcow:8080".to_owned(),
+            Way::Host => format!("{}.1:8080", self.conf.ipv4_network),
+        }
+    }
+
+    /// What must not be shown.
+    pub fn secrets(&self) -> Vec<String> {
+        let values = &self.values;
+        [&values.client_secret, &values.api_key, &values.db_password, &values.tracker_key]
+            .map(Clone::clone)
+            .to_vec()
+    }
+
+    fn ask<W: Write>(&mut self, talk: &mut Talk<'_, W>) -> anyhow::Result<()> {
+        let uri = self.redirect_uri();
+        if self.values.admin.is_empty() {
+            self.values.admin =
+                talk.ask("Addresses of mailboxes that shall see everything, separated by commas:")?;
+        }
+        if self.values.client_id.is_empty() {
+            let question = format!(
+                "In Mailcow, System, Configuration, Access, OAuth2 apps: add one with the redirect URI\n  {uri}\n\
+                 Its client id (empty: later):"
+            );
+            self.values.client_id = talk.ask(&question)?;
+        }
+        if !self.values.client_id.is_empty() && self.values.client_secret.is_empty() {
+            self.values.client_secret = talk.ask("Its client secret (shown as you type):")?;
+        }
+        if self.values.api_key.is_empty() {
+            let question = "In Mailcow, System, Configuration, Access, Administrators, API: the read-only key \
+                            (shown as you type; empty: later):";
+            self.values.api_key = talk.ask(question)?;
+        }
+        Ok(())
+    }
+}
+
+/// The arguments, with everything that would end up in files of others looked at.
+fn checked(args: &SetupArgs, conf: &Conf) -> anyhow::Result<SetupArgs> {
+    let mut args = args.clone();
+    args.path = format!("/{}", args.path.trim_matches('/'));
+    let plain = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    if !plain(&args.path, "/-_") || args.path == "/" || args.path.contains("//") {
+        bail!(
+            "--path must be made of letters, digits, - and _, such as /status; for a host name of its own, --host"
+        );
+    }
+    if args.host.as_ref().is_some_and(|host| !plain(host, ".-") || *host == conf.hostname) {
+        bail!("--host must be a host name, and another than Mailcow's");
+    }
+    if !plain(&args.image, "./:@_-") {
+        bail!("--image must be the name of an image");
+    }
+    let mailcow = format!("{}.0/24", conf.ipv4_network);
+    let overlaps = mailcow.parse::<ipnet::Ipv4Net>().is_ok_and(|mailcow| {
+        mailcow.contains(&args.network.network()) || args.network.contains(&mailcow.network())
+    });
+    if overlaps || args.network.prefix_len() > 29 {
+        bail!("--network must have eight addresses or more, and none of Mailcow's {mailcow}");
+    }
+    if args.way == Way::Host && args.ofelia {
+        bail!("--ofelia goes with --way compose: Mailcow's Ofelia runs jobs in containers only");
+    }
+    Ok(args)
+}
+
+impl Conf {
+    /// Lines that cannot be read are Mailcow's affair, as long as ours are there.
+    fn read(text: &str) -> anyhow::Result<Self> {
+        let (found, _) = dotenv::parse(text, |_| None);
+        let value = |name: &str| {
+            found
+                .iter()
+                .rev()
+                .find(|(its, value)| its == name && !value.is_empty())
+                .map(|(_, value)| value.clone())
+        };
+        let hostname = value("MAILCOW_HOSTNAME").context("mailcow.conf has no MAILCOW_HOSTNAME")?;
+        if !hostname.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)) {
+            bail!("MAILCOW_HOSTNAME in mailcow.conf is no host name");
+        }
+        let ipv4_network = value("IPV4_NETWORK").unwrap_or_else(|| "172.22.1".to_owned());
+        if format!("{ipv4_network}.1").parse::<std::net::Ipv4Addr>().is_err() {
+            bail!("IPV4_NETWORK in mailcow.conf is not the first three numbers of a network");
+        }
+        let sql = value("SQL_PORT").unwrap_or_else(|| "127.0.0.1:13306".to_owned());
+        let sql_place = if sql.contains(':') { sql } else { format!("127.0.0.1:{sql}") };
+        Ok(Self { hostname, ipv4_network, sql_place, zone: value("TZ").unwrap_or_default() })
+    }
+}
+
+impl Values {
+    /// From what an earlier run wrote: both kinds of file have the same values under two names.
+    fn kept(text: &str) -> Self {
+        let (found, _) = dotenv::parse(text, |_| None);
+        let value = |names: [&str; 2]| {
+            let line =
+                found.iter().rev().find(|(its, value)| names.contains(&its.as_str()) && !value.is_empty());
+            line.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        Self {
+            admin: value(["STATUS_ADMIN", "ADMIN"]),
+            client_id: value(["STATUS_CLIENT_ID", "MAILCOW_CLIENT_ID"]),
+            client_secret: value(["STATUS_CLIENT_SECRET", "MAILCOW_CLIENT_SECRET"]),
+            api_key: value(["STATUS_API_KEY", "MAILCOW_API_KEY"]),
+            db_password: value(["STATUS_DB_PASSWORD", "DB_PASSWORD"]),
+            tracker_key: value(["STATUS_TRACKER_KEY", "TRACKER_KEY"]),
+        }
+    }
+
+    fn take(&mut self, args: &SetupArgs) -> anyhow::Result<()> {
+        let file = |path: &PathBuf| {
+            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            anyhow::Ok(text.trim().to_owned())
+        };
+        if let Some(admin) = &args.admin {
+            self.admin = admin.replace(' ', "");
+        }
+        if let Some(id) = &args.client_id {
+            self.client_id = id.clone();
+        }
+        if let Some(path) = &args.client_secret_file {
+            self.client_secret = file(path)?;
+        }
+        if let Some(path) = &args.api_key_file {
+            self.api_key = file(path)?;
+        }
+        Ok(())
+    }
+
+    fn make_up(&mut self, tracking: bool) -> anyhow::Result<()> {
+        if self.db_password.is_empty() {
+            self.db_password = secret()?;
+        }
+        if tracking && self.tracker_key.is_empty() {
+            self.tracker_key = secret()?;
+        }
+        Ok(())
+    }
+
+    /// The values stand in files that Compose, systemd and Mailcow's shell scripts read, each with rules of its own for
+    /// quotes: only characters that mean themselves everywhere.
+    fn check(&self) -> anyhow::Result<()> {
+        let all = [
+            ("the addresses of admins", &self.admin),
+            ("the client id", &self.client_id),
+            ("the client secret", &self.client_secret),
+            ("the API key", &self.api_key),
+            ("the database password of the earlier run", &self.db_password),
+            ("the tracker key of the earlier run", &self.tracker_key),
+        ];
+        for (name, value) in all {
+            if !value.chars().all(|c| c.is_ascii_alphanumeric() || "@.,_+-".contains(c)) {
+                bail!("{name}: only letters, digits and @ . , _ + - can be taken");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn secret() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 24];
+    getrandom::fill(&mut bytes).ok().context("this machine gives no random numbers")?;
+    Ok(hex(&bytes))
+}
+
+/// Whether the compose file is to be written.
+pub fn writes_override(args: &SetupArgs) -> bool {
+    let needed = args.way == Way::Compose || args.open_tracking;
+    needed && !args.no_override
+}
+
+/// Whether the database is Mailcow's.
+pub fn uses_mariadb(args: &SetupArgs) -> bool {
+    args.database == Engine::Mariadb
+}
+
+/// Fails on a text whose marks are broken, before anything is planned.
+pub fn sound(path: &Path, text: &str) -> anyhow::Result<String> {
+    block::without(text).with_context(|| path.display().to_string())
+}
