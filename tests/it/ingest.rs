@@ -556,7 +556,7 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
         }
         assert_eq!(all_ids(&db).await, kept, "{}", db.engine());
         let strays = [
-            "mail_key WHERE mail NOT IN (SELECT id FROM mail)",
+            "mail_key WHERE mail NOT IN (SELECT id FROM mail_story)",
             "scan_pending WHERE scan NOT IN (SELECT id FROM scan)",
         ];
         for stray in strays {
