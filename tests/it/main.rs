@@ -17,4 +17,5 @@ mod reports;
 mod rspamd;
 mod scope;
 mod search;
+mod setup;
 mod support;
