@@ -257,3 +257,35 @@ fn innermost(error: &reqwest::Error) -> String {
     }
     if error.source().is_none() { "request failed".to_owned() } else { shown(&last.to_string()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_detour_leads_elsewhere_under_the_same_name() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 2048];
+            let read = stream.read(&mut head).await.unwrap();
+            let host = String::from_utf8_lossy(&head[..read])
+                .to_lowercase()
+                .contains("host: mail.example.invalid\r\n");
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{host:5}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let detour = Detour { host: "Mail.example.invalid".to_owned(), via: "127.0.0.1".to_owned(), port };
+        let http = Http::new(&Settings { detour: Some(detour), ..Settings::default() }).unwrap();
+        let url = "http://mail.example.invalid/x".parse().unwrap();
+        let request = http.request(reqwest::Method::GET, url).build().unwrap();
+        let answer = http.send(request, 100, "Mailcow").await.unwrap();
+        assert_eq!(answer.body, b"true ");
+    }
+}

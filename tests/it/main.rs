@@ -20,5 +20,6 @@ mod reports;
 mod rspamd;
 mod scope;
 mod search;
+mod setup;
 mod support;
 mod upgrade;

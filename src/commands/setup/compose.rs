@@ -138,7 +138,9 @@ fn below(args: &SetupArgs) -> &str {
 }
 
 fn portal(args: &SetupArgs, public_url: &str) -> String {
-    let mut out = format!("  status-mailcow:\n    image: {}\n", args.image);
+    // An image of no registry was built here. Mailcow's update pulls all images, and would end at one that it cannot find.
+    let pull = if args.image.contains('/') { "" } else { "    pull_policy: never\n" };
+    let mut out = format!("  status-mailcow:\n    image: {}\n{pull}", args.image);
     out.push_str(
         "    restart: always\n    read_only: true\n    user: \"65532:65532\"\n    cap_drop: [ALL]\n    \
          security_opt: [\"no-new-privileges:true\"]\n    tmpfs: [\"/tmp:size=16m,mode=1777\"]\n    mem_limit: 256m\n    \

@@ -89,7 +89,7 @@ impl Removal {
         let _ = write!(
             out,
             "\nWhat is left to do by hand:\n  \
-             cd {} && docker compose up -d --remove-orphans && docker compose restart nginx-mailcow rspamd-mailcow\n  \
+             cd '{}' && docker compose up -d --remove-orphans && docker compose restart nginx-mailcow rspamd-mailcow\n  \
              With systemd: systemctl disable --now mailcow-status (before the unit goes, or kill its process)\n  \
              The data: DROP DATABASE mailcowstatus; DROP USER 'status'@'%'; or the volume status-vol-1. Kept until then.\n  \
              In Mailcow: delete the OAuth2 app and the App link; make a new API key if no other tool uses it.\n  \

@@ -30,7 +30,7 @@ fn database(wish: &Wish) -> Option<String> {
     uses_mariadb(&wish.args).then(|| {
         format!(
             "Make the database, in {}:\n\
-             ( . ./mailcow.conf; docker compose exec -T mysql-mailcow mariadb -uroot -p\"$DBROOT\" <{} )",
+             ( . ./mailcow.conf; docker compose exec -T mysql-mailcow mariadb -uroot -p\"$DBROOT\" <'{}' )",
             wish.mailcow.display(),
             sql.display()
         )
@@ -81,10 +81,10 @@ fn start(wish: &Wish) -> Vec<String> {
             wish.conf.ipv4_network,
             wish.upstream()
         ));
-        steps.push(format!("cd {} && {reload}", wish.mailcow.display()));
+        steps.push(format!("cd '{}' && {reload}", wish.mailcow.display()));
     } else {
         steps.push(format!(
-            "cd {} && docker compose config -q && docker compose up -d\n{reload}",
+            "cd '{}' && docker compose config -q && docker compose up -d\n{reload}",
             wish.mailcow.display()
         ));
     }

@@ -318,8 +318,8 @@ fn the_shipped_override_is_what_setup_writes() {
     let args = args(dir.path(), &[]);
     let written = compose::merged("", &args, "https://mail.example.org/status").unwrap();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/docker-compose.override.yml");
-    if std::env::var_os("MAILCOW_STATUS_WRITE_DEPLOY").is_some() {
+    if std::env::var_os("MAILCOW_STATUS_WRITE").is_some() {
         fs::write(path, &written).unwrap();
     }
-    assert_eq!(fs::read_to_string(path).unwrap(), written, "MAILCOW_STATUS_WRITE_DEPLOY=1 writes it");
+    assert_eq!(fs::read_to_string(path).unwrap(), written, "MAILCOW_STATUS_WRITE=1 writes it");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Engine, SetupArgs, Talk, Way, block, plan};
+use super::{Engine, SetupArgs, Talk, Way, plan};
 use crate::{config::dotenv, model::token::hex};
 
 /// Everything that the files are made from.
@@ -288,9 +288,4 @@ pub fn writes_override(args: &SetupArgs) -> bool {
 /// Whether the database is Mailcow's.
 pub fn uses_mariadb(args: &SetupArgs) -> bool {
     args.database == Engine::Mariadb
-}
-
-/// Fails on a text whose marks are broken, before anything is planned.
-pub fn sound(path: &Path, text: &str) -> anyhow::Result<String> {
-    block::without(text).with_context(|| path.display().to_string())
 }
