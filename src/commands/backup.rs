@@ -139,7 +139,7 @@ pub async fn write(db: &Db, out: impl Write, now: Millis) -> anyhow::Result<Summ
 /// Reads a backup to its end and checks that it is whole.
 pub fn check(path: &Path) -> anyhow::Result<Summary> {
     let mut frames = open(path)?;
-    while frames.next()?.is_some() {}
+    while frames.read()?.is_some() {}
     frames.summary()
 }
 
@@ -166,7 +166,7 @@ pub async fn restore(db: &Db, path: &Path, replace: bool) -> anyhow::Result<Summ
     }
     let mut frames = open(path)?;
     let mut target: Option<(&Table, Vec<&Column>)> = None;
-    while let Some(frame) = frames.next()? {
+    while let Some(frame) = frames.read()? {
         match (frame, &target) {
             (Frame::Table { name, columns }, _) => target = Some(matched(&tables, &name, &columns)?),
             (Frame::Rows(rows), Some((table, columns))) => insert(&mut tx, table, columns, rows).await?,

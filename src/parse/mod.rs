@@ -12,6 +12,7 @@
 //! | [`api`] | the body of a log answer of Mailcow's API | its rows |
 //! | [`proc`] | files below `/proc` and their kin | numbers |
 //! | [`rspamd`] | one row of Rspamd's history | what the spam filter thought of a mail |
+//! | [`php_app`] | a text of the tables of the PHP app | its status, recipients or verdict |
 //! | [`attachment`] | a mail or an archive | the report documents in it, within limits |
 //! | [`report`] | such a document, XML or JSON | a DMARC or TLS report |
 //! | [`envelope`] | a mail | who says to have sent it, and what our server found out about that |

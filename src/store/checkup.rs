@@ -46,8 +46,11 @@ fn missing<'a>(grants: impl Iterator<Item = &'a str>, database: &str) -> Option<
 /// Whether a grant is for all tables of the database. Its name may be a pattern (GRANT, "Database Privileges").
 fn is_here(place: &str, database: &str) -> bool {
     let Some((name, _)) = place.split_once(".* TO ") else { return false };
-    let name = name.trim_matches('`');
-    name == "*" || name.contains('%') || name.replace('\\', "") == database
+    let name = name.trim_matches('`').replace('\\', "");
+    match name.split_once('%') {
+        Some((begin, _)) => database.starts_with(begin),
+        None => name == "*" || name == database,
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +69,9 @@ mod tests {
             lacks(&[usage, "GRANT ALL PRIVILEGES ON `other`.* TO `s`@`%`"]).map(|it| it.len()),
             Some(7)
         );
+        let public = "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, INDEX, ALTER ON `test\\_%`.* TO PUBLIC";
+        assert_eq!(lacks(&[usage, public]).map(|it| it.len()), Some(7), "MariaDB's own grant for tests");
+        assert_eq!(lacks(&[&public.replace("test", "mailcow")]), Some(vec![]), "a pattern that fits");
         assert_eq!(lacks(&["GRANT `writers` TO `s`@`%`", usage]), None, "a role may bring them");
     }
 }

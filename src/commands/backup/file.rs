@@ -213,7 +213,7 @@ impl<R: Read> Frames<R> {
     }
 
     /// The next frame; `None` behind a sound end. A file that was cut or changed is an error.
-    pub fn next(&mut self) -> anyhow::Result<Option<Frame>> {
+    pub fn read(&mut self) -> anyhow::Result<Option<Frame>> {
         if self.ended {
             return Ok(None);
         }
@@ -276,7 +276,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> anyhow::Result<Summary> {
         let mut frames = Frames::open(bytes)?;
-        while frames.next()?.is_some() {}
+        while frames.read()?.is_some() {}
         frames.summary()
     }
 

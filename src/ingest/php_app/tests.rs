@@ -6,7 +6,7 @@ const AT: i64 = 1_795_000_000;
 fn row(status: Option<i64>) -> Mail {
     Mail {
         id: 7,
-        queue_id: Some("4XyZ12abcdz".to_owned()),
+        queue_id: Some("A00000000007".to_owned()),
         message_id: Some("m1@alpha.test".to_owned()),
         recipient: Some("bob@other.example".to_owned()),
         sender: Some("ann@alpha.test".to_owned()),
@@ -54,18 +54,18 @@ fn what_alone_is_kept_of_a_mail_is_shown_and_no_more() {
 
 #[test]
 fn lines_of_postfix_tell_the_delivery() {
-    let sent = "4XyZ12abcdz: to=<bob@other.example>, relay=mx.other.example[203.0.113.9]:25, delay=1.2, \
+    let sent = "A00000000007: to=<bob@other.example>, relay=mx.other.example[203.0.113.9]:25, delay=1.2, \
                 delays=0.1/0/0.5/0.6, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 77)";
     let mail = fold(&row(Some(3)), &[entry(AT, 0, sent), entry(AT + 60, 3, "0badf00d")]);
     assert_eq!((mail.status, mail.direction), (Status::Sent, Direction::Out), "an open changes nothing");
     assert_eq!(mail.recipients[0].relay, "mx.other.example[203.0.113.9]:25");
     // The same line, kept without the queue id.
-    let bare = sent.strip_prefix("4XyZ12abcdz: ").unwrap();
+    let bare = sent.strip_prefix("A00000000007: ").unwrap();
     assert_eq!(fold(&row(Some(0)), &[entry(AT, 0, bare)]).status, Status::Sent);
     let inbox = sent.replace("mx.other.example[203.0.113.9]:25", "dovecot[172.22.1.250]:24");
     assert!(fold(&row(Some(0)), &[entry(AT, 0, &inbox)]).recipients[0].local);
     // Expired, which the app took for sent.
-    let expired = "4XyZ12abcdz: from=<ann@alpha.test>, status=expired, returned to sender";
+    let expired = "A00000000007: from=<ann@alpha.test>, status=expired, returned to sender";
     assert_eq!(fold(&row(Some(0)), &[entry(AT, 0, expired)]).status, Status::Expired);
 }
 
