@@ -5,7 +5,7 @@ use mailcow_status::commands::{Cli, run};
 
 fn main() -> std::process::ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(code) => code,
         // Somebody closed the pipe that we print to: nothing is wrong.
         Err(error) if broken_pipe(&error) => std::process::ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,7 @@
 //! The command line: one file per command, each thin.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 pub mod collect;
@@ -8,9 +10,11 @@ pub mod explain;
 pub mod import_log;
 pub mod import_reports;
 pub mod jobs;
+pub mod log_report;
 pub mod login_link;
 pub mod serve;
 pub mod settings;
+pub mod status;
 
 /// What became of each mail, for every user, domain admin and admin of a Mailcow server.
 #[derive(Debug, Parser)]
@@ -38,18 +42,22 @@ pub enum Command {
     Collect(collect::CollectArgs),
     /// Read old Postfix logs
     ImportLog(import_log::ImportLogArgs),
+    /// Sum up the mail flow of Postfix logs, as pflogsumm does; needs no settings
+    LogReport(log_report::LogReportArgs),
     /// Read DMARC and TLS reports from files
     ImportReports(import_reports::ImportReportsArgs),
     /// Say what a reply of another mail server means
     Explain(explain::ExplainArgs),
+    /// Say whether everything is all right: services, queue, disks, certificate, ports, DNS
+    Status(status::StatusArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
     LoginLink(login_link::LoginLinkArgs),
-    /// Print an example of .env, or the reference of all settings or of all metrics
+    /// Print an example of .env, the reference of all settings or of all metrics, or a template for other systems
     Settings(settings::SettingsArgs),
 }
 
-/// Runs a command to its end.
-pub fn run(command: Command) -> anyhow::Result<()> {
+/// Runs a command to its end. Only `status` ends well with another code than 0.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
     match command {
         Command::Serve => serve::run(),
@@ -60,10 +68,13 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
+        Command::LogReport(args) => log_report::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
         Command::ImportReports(args) => import_reports::storing::run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
+        Command::Status(args) => return status::run(&args, out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Settings(args) => settings::run(&args, out),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ pub mod event;
 pub mod explain;
 pub mod figures;
 pub mod filter;
+pub mod flow;
 pub mod fold;
 pub mod history;
 pub mod inventory;

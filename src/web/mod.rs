@@ -7,6 +7,7 @@ mod bring;
 pub mod cron;
 mod desk;
 pub mod errors;
+pub mod exports;
 pub mod format;
 pub mod health;
 pub mod login;

@@ -5,6 +5,7 @@ mod auth;
 mod browser;
 mod counts;
 mod dns;
+mod exports;
 mod house;
 mod ingest;
 mod kill;
