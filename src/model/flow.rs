@@ -248,9 +248,12 @@ impl Flow {
         self.counts.get(count as usize).copied().unwrap_or(0)
     }
 
-    /// Refusals as a share of all that was delivered, refused or thrown away, in whole hundredths.
-    pub fn reject_rate(&self) -> Option<u64> {
-        reject_rate([Count::Delivered, Count::Rejected, Count::Discarded].map(|count| self.count(count)))
+    /// A count as a share of all that was delivered, refused or thrown away, in whole hundredths.
+    pub fn share(&self, count: Count) -> Option<u64> {
+        share(
+            self.count(count),
+            [Count::Delivered, Count::Rejected, Count::Discarded].map(|it| self.count(it)),
+        )
     }
 
     fn add(&mut self, count: Count) {
@@ -279,10 +282,10 @@ impl Flow {
     }
 }
 
-/// [`Flow::reject_rate`] of the numbers of deliveries, refusals and discarded mails.
-pub fn reject_rate([delivered, rejected, discarded]: [u64; 3]) -> Option<u64> {
-    let tried = delivered + rejected + discarded;
-    (tried > 0).then(|| 100 * rejected / tried)
+/// What a number is of the sum of others, in whole hundredths; `None` where there is nothing.
+pub fn share(part: u64, all: [u64; 3]) -> Option<u64> {
+    let all: u64 = all.iter().sum();
+    (all > 0).then(|| 100 * part / all)
 }
 
 /// The delay that this share of the deliveries did not exceed, in milliseconds. `delays` are deliveries by delay, in
@@ -415,7 +418,7 @@ mod tests {
         fate.add(Outcome::Delivered, 10, 700);
         fate.add(Outcome::Bounced, 10, 0);
         assert_eq!((fate.rate(), fate.delay_sum, fate.attempts()), (Some(50.0), 700, 3));
-        assert_eq!(reject_rate([2, 1, 0]), Some(33));
-        assert_eq!(reject_rate([0, 0, 0]), None);
+        assert_eq!(super::share(1, [2, 1, 0]), Some(33));
+        assert_eq!(super::share(0, [0, 0, 0]), None);
     }
 }

@@ -6,6 +6,7 @@ mod browser;
 mod counts;
 mod dns;
 mod exports;
+mod flow;
 mod house;
 mod ingest;
 mod kill;

@@ -38,7 +38,7 @@ pub(super) fn object(flow: &Flow, most: usize) -> Value {
     ] {
         totals.insert(name.to_owned(), value.into());
     }
-    totals.insert("reject_rate".to_owned(), json!(flow.reject_rate()));
+    totals.insert("reject_rate".to_owned(), json!(flow.share(Count::Rejected)));
     json!({
         "totals": totals,
         "delay": delay(flow),

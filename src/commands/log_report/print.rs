@@ -47,7 +47,8 @@ fn heading(title: &str, out: &mut impl Write) -> io::Result<()> {
 
 fn totals(flow: &Flow, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Grand Totals\n------------\nmessages\n")?;
-    let rate = flow.reject_rate().unwrap_or(0);
+    let [rejected, discarded] =
+        [Count::Rejected, Count::Discarded].map(|count| flow.share(count).unwrap_or(0));
     let deferrals = match flow.count(Count::Deferrals) {
         0 => String::new(),
         count => format!("  ({}  deferrals)", short(count)),
@@ -59,10 +60,10 @@ fn totals(flow: &Flow, out: &mut impl Write) -> io::Result<()> {
         (flow.deferred.len() as u64, format!("deferred{deferrals}")),
         (flow.count(Count::Bounced), "bounced".to_owned()),
         (flow.count(Count::Expired), "expired".to_owned()),
-        (flow.count(Count::Rejected), format!("rejected ({rate}%)")),
+        (flow.count(Count::Rejected), format!("rejected ({rejected}%)")),
         (flow.count(Count::RejectWarnings), "reject warnings".to_owned()),
         (flow.count(Count::Held), "held".to_owned()),
-        (flow.count(Count::Discarded), "discarded".to_owned()),
+        (flow.count(Count::Discarded), format!("discarded ({discarded}%)")),
     ] {
         writeln!(out, "{:>8}   {words}", short(number))?;
     }

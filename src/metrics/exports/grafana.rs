@@ -166,15 +166,16 @@ mod tests {
         }
         let shown: BTreeSet<String> = expressions.iter().map(|it| it.as_str().unwrap().to_owned()).collect();
         assert_eq!(shown.len(), expressions.len());
-        let wanted = modules::all().filter(|it| it.kind.is_numeric() && !it.labels.contains(&MAILBOX));
-        for metric in wanted.clone() {
+        let wanted: Vec<&Metric> =
+            modules::all().filter(|it| it.kind.is_numeric() && !it.labels.contains(&MAILBOX)).collect();
+        for metric in &wanted {
             let name = name(metric);
             let found = shown.iter().filter(|it| {
                 **it == name || **it == format!("rate({name}[10m])") || **it == format!("{name} * 1000")
             });
             assert_eq!(found.count(), 1, "{name}");
         }
-        assert_eq!(shown.len(), wanted.count());
+        assert_eq!(shown.len(), wanted.len());
     }
 
     #[test]

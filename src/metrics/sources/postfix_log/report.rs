@@ -15,7 +15,7 @@ use crate::{
         samples::Samples,
     },
     model::{
-        flow::{Count, Fate, Flow, percentile, reject_rate},
+        flow::{Count, Fate, Flow, percentile, share},
         sample::{DOMAIN, Labels},
     },
 };
@@ -76,7 +76,7 @@ pub(super) fn tell<'a>(hour: impl Iterator<Item = &'a Flow> + Clone, domains: &[
     out.set(&m::BYTES_DELIVERED, hour.clone().map(|flow| flow.bytes_delivered).sum::<u64>());
     let deferred: HashSet<&String> = hour.clone().flat_map(|flow| &flow.deferred).collect();
     out.set(&m::DEFERRED, deferred.len());
-    match reject_rate([Count::Delivered, Count::Rejected, Count::Discarded].map(sum)) {
+    match share(sum(Count::Rejected), [Count::Delivered, Count::Rejected, Count::Discarded].map(sum)) {
         Some(rate) => out.set(&m::REJECT_RATE, rate),
         None => out.not_in_use(&m::REJECT_RATE, "no mail came in the last hour"),
     }
