@@ -264,6 +264,8 @@ impl App {
             trusted_proxies: web.trusted_proxies.clone(),
             sessions: web.session,
             cron_key: web.cron_key.clone(),
+            api_token: web.api_token.clone(),
+            server: SERVER,
             tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),
             zone: self.config.time_zone.clone(),

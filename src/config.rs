@@ -125,6 +125,8 @@ pub struct WebSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Key of the cron addresses, never empty. `None`: they refuse everybody.
     pub cron_key: Option<SecretString>,
+    /// Token of the addresses for other systems, never empty. `None`: only admins may.
+    pub api_token: Option<SecretString>,
     /// The key of open tracking; `None` where that is off.
     pub tracker: Option<TrackerKey>,
     /// How long a session lives.
@@ -305,6 +307,7 @@ impl WebSettings {
         let session_idle = reader.take(&s::SESSION_IDLE);
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
+        let api_token = reader.take(&s::API_TOKEN);
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
@@ -324,6 +327,7 @@ impl WebSettings {
             callback,
             trusted_proxies,
             cron_key,
+            api_token,
             tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,

@@ -14,10 +14,12 @@ pub mod import_log;
 pub mod import_php;
 pub mod import_reports;
 pub mod jobs;
+pub mod log_report;
 pub mod login_link;
 pub mod serve;
 pub mod settings;
 pub mod setup;
+pub mod status;
 
 /// What became of each mail, for every user, domain admin and admin of a Mailcow server.
 #[derive(Debug, Parser)]
@@ -49,6 +51,8 @@ pub enum Command {
     ImportLog(import_log::ImportLogArgs),
     /// Take over the mails that the PHP app kept; its tables stay as they are
     ImportPhp(import_php::ImportPhpArgs),
+    /// Sum up the mail flow of Postfix logs, as pflogsumm does; needs no settings
+    LogReport(log_report::LogReportArgs),
     /// Read DMARC and TLS reports from files
     ImportReports(import_reports::ImportReportsArgs),
     /// Write all data into one file, while the portal runs
@@ -57,17 +61,19 @@ pub enum Command {
     Restore(backup::RestoreArgs),
     /// Say what a reply of another mail server means
     Explain(explain::ExplainArgs),
+    /// Say whether everything is all right: services, queue, disks, certificate, ports, DNS
+    Status(status::StatusArgs),
     /// Make a link that signs somebody in once, for admins without a mailbox
     LoginLink(login_link::LoginLinkArgs),
     /// Write what Mailcow and its nginx need to run this portal beside them, or take it away again
     Setup(Box<setup::SetupArgs>),
     /// Ask the running portal whether it is well, for health checks
     Health(health::HealthArgs),
-    /// Print an example of .env, or the reference of all settings or of all metrics
+    /// Print an example of .env, the reference of all settings or of all metrics, or a template for other systems
     Settings(settings::SettingsArgs),
 }
 
-/// Runs a command to its end; the exit code.
+/// Runs a command to its end; the exit code, which differs from 0 without a fault for `doctor` and `status` only.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
     let done = match command {
@@ -81,11 +87,13 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
         Command::ImportLog(args) => import_log::run(&args, out),
         Command::ImportPhp(args) => import_php::run(&args, out),
+        Command::LogReport(args) => log_report::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
         Command::ImportReports(args) => import_reports::storing::run(&args, out),
         Command::Backup(args) => backup::run(&args, out),
         Command::Restore(args) => backup::restore_run(&args, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
+        Command::Status(args) => return status::run(&args, out),
         Command::LoginLink(args) => login_link::run(&args, out),
         Command::Setup(args) => setup::run(&args, out),
         Command::Health(args) => health::run(&args, out),

@@ -17,6 +17,12 @@ pub struct SettingsArgs {
     /// The reference of all metrics, as Markdown
     #[arg(long)]
     pub metrics: bool,
+    /// A template for Zabbix 7.0, as JSON
+    #[arg(long)]
+    pub zabbix: bool,
+    /// A dashboard for Grafana, as JSON
+    #[arg(long)]
+    pub grafana: bool,
 }
 
 /// Prints what was asked for.
@@ -24,6 +30,8 @@ pub fn run(args: &SettingsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let text = match args {
         SettingsArgs { reference: true, .. } => config::reference(),
         SettingsArgs { metrics: true, .. } => metrics::reference::reference(),
+        SettingsArgs { zabbix: true, .. } => metrics::exports::zabbix::template(),
+        SettingsArgs { grafana: true, .. } => metrics::exports::grafana::dashboard(),
         SettingsArgs { .. } => config::example(),
     };
     out.write_all(text.as_bytes())?;

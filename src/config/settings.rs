@@ -247,6 +247,10 @@ settings! {
         /// Key for `/cron/update`, `/cron/dmarc` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not
         /// set, these addresses refuse everybody; the program keeps its own schedule and does not need them.
         CRON_KEY: SecretString = kind::SECRET, Optional "";
+
+        /// Token for `/metrics` (Prometheus) and `/api/metrics` (JSON, for Zabbix), sent as `Authorization: Bearer TOKEN`. It
+        /// shows all metrics, those of each mailbox, too. Not set, only admins who are signed in see them.
+        API_TOKEN: SecretString = kind::SECRET, Optional "";
     }
 
     "Addresses" {

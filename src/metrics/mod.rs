@@ -5,9 +5,11 @@
 
 pub mod collector;
 pub mod collector_file;
+pub mod exports;
 pub mod host;
 pub mod modules;
 pub mod reference;
 pub mod registry;
 pub mod samples;
 pub mod sources;
+pub mod summary;

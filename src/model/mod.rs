@@ -6,6 +6,7 @@ pub mod explain;
 pub mod figures;
 pub mod filter;
 pub mod finding;
+pub mod flow;
 pub mod fold;
 pub mod history;
 pub mod inventory;

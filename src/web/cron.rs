@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -71,15 +71,19 @@ fn refusal(state: &AppState, request: &Request) -> Option<&'static str> {
 
 /// The key that a program sent, by header or in the query.
 pub(super) fn offered(request: &Request) -> Option<String> {
-    let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.split_once(' '));
-    if let Some((_, key)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
-        return Some(key.trim().to_owned());
-    }
-    let query = request.uri().query().unwrap_or_default();
-    url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "key")
-        .map(|(_, key)| key.into_owned())
+    bearer(request.headers()).or_else(|| {
+        let query = request.uri().query().unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "key")
+            .map(|(_, key)| key.into_owned())
+    })
+}
+
+/// The key that a program sent by header (RFC 6750, 2.1).
+pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
 }
 
 /// Compares digests, so that neither content nor length shows in the time it takes.

@@ -8,6 +8,7 @@ pub mod cron;
 mod desk;
 pub mod doctor;
 pub mod errors;
+pub mod exports;
 pub mod format;
 pub mod health;
 pub mod login;

@@ -18,7 +18,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use super::{
     assets, bring, cron, desk, doctor,
     errors::WebError,
-    health, login,
+    exports, health, login,
     pages::upload::MOST_BYTES,
     preferences, replies, reports, security,
     state::AppState,
@@ -115,6 +115,9 @@ pub const PAGES: &[Page] = &[
     page("/cron/dmarc", Access::Public, cron::dmarc),
     page("/cron/prune", Access::Public, cron::prune),
     page("/cron/prune.php", Access::Public, cron::prune),
+    // Both answer programs that know API_TOKEN, and admins.
+    page("/metrics", Access::Public, exports::prometheus),
+    page("/api/metrics", Access::Public, exports::object),
     page("/healthz", Access::Public, health::alive),
     page("/readyz", Access::Public, health::ready),
 ];

@@ -12,6 +12,7 @@ use super::{doctor::Checkup, replies::Replies, security::Limiter, text::Lang, vi
 use crate::{
     ingest::opens::Opens,
     model::{
+        mail::ServerId,
         open::TrackerKey,
         time::{Clock, Millis},
         user::{RoleRules, SessionLimits},
@@ -35,6 +36,10 @@ pub struct WebSettings {
     pub sessions: SessionLimits,
     /// Key of `/cron/…`; without one, nobody may.
     pub cron_key: Option<SecretString>,
+    /// Token of `/metrics` and `/api/metrics`; without one, only admins may.
+    pub api_token: Option<SecretString>,
+    /// The server whose metrics are shown.
+    pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.
     pub tracker: Option<TrackerKey>,
     /// Language of browsers that ask for none of ours.

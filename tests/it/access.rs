@@ -62,6 +62,8 @@ fn public_pages_are_few_and_named() {
         "/cron/dmarc",
         "/cron/prune",
         "/cron/prune.php",
+        "/metrics",
+        "/api/metrics",
         "/healthz",
         "/readyz",
         "/track/{token}",

@@ -7,6 +7,8 @@ mod browser;
 mod counts;
 mod dns;
 mod doctor;
+mod exports;
+mod flow;
 mod house;
 mod ingest;
 mod kill;

@@ -10,6 +10,7 @@ pub mod collector;
 pub mod disk;
 pub mod docker;
 pub mod dovecot;
+pub mod flow;
 pub mod host;
 pub mod mailboxes;
 pub mod mailflow;
@@ -33,6 +34,7 @@ static FILES: &[&[&Metric]] = &[
     sync_jobs::ALL,
     mailboxes::ALL,
     mailflow::ALL,
+    flow::ALL,
     clamav::ALL,
     watchdog::ALL,
     tls::ALL,

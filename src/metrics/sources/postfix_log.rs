@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use self::{report::tell, tally::Reader};
+use self::report::tell;
 use super::{
     Reach,
     window::{HOUR, Window},
@@ -10,14 +10,22 @@ use super::{
 use crate::{
     metrics::{
         collector::{Outcome, Trouble},
+        modules::mailboxes::EACH_DOMAIN_ACTIVE,
         samples::Samples,
     },
-    model::{scope::Scope, time::Millis},
-    store::{ingestion, lines},
+    model::{
+        flow::{Flow, Reader},
+        scope::Scope,
+        time::Millis,
+    },
+    parse::postfix,
+    store::{
+        ingestion, lines,
+        samples::{self, Which},
+    },
 };
 
 mod report;
-mod tally;
 
 /// The name of the log in the store.
 const LOG: &str = "postfix";
@@ -26,7 +34,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    window: Window<tally::Tally>,
+    window: Window<Flow>,
     reader: Reader,
     /// The last chunk that was counted.
     chunk: Option<i64>,
@@ -49,9 +57,10 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
             }
             tokio::task::yield_now().await;
         }
+        let domains = domains(reach, now).await?;
         memory.reader.forget(now.minus(HOUR));
         match memory.window.hour(now) {
-            Ok(tallies) => tell(tallies, out),
+            Ok(minutes) => tell(minutes, &domains, out),
             Err(why) => return Err(Trouble::Failed(why)),
         }
         Ok(())
@@ -59,10 +68,17 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
     .boxed()
 }
 
+/// The domains of this server, as their own source told them.
+async fn domains(reach: &Reach, now: Millis) -> Result<Vec<String>, Trouble> {
+    let wanted = Which::Metrics(&[EACH_DOMAIN_ACTIVE.key]);
+    let told = samples::latest(&reach.db, &Scope::All, reach.server, wanted, now).await?;
+    Ok(told.into_iter().filter_map(|series| series.labels.domain()).collect())
+}
+
 impl Memory {
     fn count(&mut self, at: Millis, program: &str, text: &str) {
-        let tally = self.window.at(at);
-        self.reader.count(at, program, text, tally);
+        let flow = self.window.at(at);
+        self.reader.count(at, program, text, postfix::parse(program, text), flow);
     }
 }
 

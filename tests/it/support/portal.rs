@@ -32,10 +32,16 @@ use reqwest::{Method, Response, StatusCode, Url, header};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::db::{FreshDb, fresh_databases};
+use super::{
+    db::{FreshDb, fresh_databases},
+    rig::SERVER,
+};
 
 /// The key of `/cron/…`.
 pub const CRON_KEY: &str = "cron-s3cret";
+
+/// The token for other systems.
+pub const API_TOKEN: &str = "t0ken-for-others";
 
 /// The secret of open tracking.
 pub const TRACKER_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -49,6 +55,8 @@ pub struct Wishes {
     pub rules: RoleRules,
     /// Whether there is a cron key.
     pub cron_key: bool,
+    /// Whether there is a token for other systems.
+    pub api_token: bool,
     /// Limit for one request to Mailcow.
     pub timeout: Duration,
     /// Proxies to believe.
@@ -66,6 +74,7 @@ impl Default for Wishes {
             base_path: "/status",
             rules: RoleRules::new(["admin@alpha.test"], [lent], Some("postmaster")),
             cron_key: true,
+            api_token: true,
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             tracking: true,
@@ -189,6 +198,8 @@ impl Portal {
                 absolute: Duration::from_secs(7 * 24 * 3600),
             },
             cron_key: wishes.cron_key.then(|| CRON_KEY.to_owned().into()),
+            api_token: wishes.api_token.then(|| API_TOKEN.to_owned().into()),
+            server: SERVER,
             tracker: TrackerKey::new(TRACKER_KEY.to_owned().into()).filter(|_| wishes.tracking),
             default_lang: Lang::En,
             zone: jiff::tz::TimeZone::UTC,

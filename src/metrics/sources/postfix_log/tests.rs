@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     metrics::{
-        modules::{self, host, mailflow as m, postfix as p},
+        modules::{self, flow as f, host, mailflow as m, postfix as p},
         registry::{Metric, Origin},
     },
     model::sample::State,
@@ -51,7 +51,7 @@ fn an_hour_is_told_by_every_declared_key() {
         );
     }
     let mut out = Samples::new(now);
-    tell(memory.window.hour(now).unwrap(), &mut out);
+    tell(memory.window.hour(now).unwrap(), &["a.test".to_owned(), "z.test".to_owned()], &mut out);
     let told: BTreeSet<&str> = out.list().iter().map(|sample| sample.metric).collect();
     let declared: BTreeSet<&str> = modules::of(&[Origin::PostfixLog]).map(|metric| metric.key).collect();
     assert_eq!(told, declared);
@@ -72,6 +72,9 @@ fn an_hour_is_told_by_every_declared_key() {
         (&m::WARNINGS_SASL, 1.0),
         (&m::WARNINGS_DNS, 1.0),
         (&host::DELIVERY_TIME, 0.5),
+        (&f::DELAY_95, 0.5),
+        (&f::DELIVERY_RATE, 50.0),
+        (&f::DEFERRALS, 2.0),
         (&p::LOG_WARNINGS, 2.0),
         (&p::LOG_ERRORS, 1.0),
         (&p::LOG_SASL_AUTH_FAILED, 1.0),
@@ -84,6 +87,14 @@ fn an_hour_is_told_by_every_declared_key() {
     ] {
         assert_eq!(is(metric), State::Number(expected), "{}", metric.key);
     }
+    let each = |metric: &Metric, thing: &str| {
+        let mut found = out.list().iter().filter(|it| it.metric == metric.key);
+        found.find(|it| it.labels.iter().any(|(_, own)| own == thing)).unwrap().state.clone()
+    };
+    assert_eq!(each(&f::EACH_DOMAIN_DELIVERED, "a.test"), State::Number(1.0));
+    assert_eq!(each(&f::EACH_DOMAIN_BOUNCED, "a.test"), State::Number(1.0));
+    assert_eq!(each(&f::EACH_DOMAIN_SENT, "z.test"), State::Number(0.0));
+    assert_eq!(each(&f::EACH_PROVIDER_DEFERRALS, "b.test"), State::Number(2.0));
     assert_eq!(is(&m::BOUNCE_DETAIL), State::from("5.1.1:1"));
     assert_eq!(is(&m::REJECT_DETAIL), State::from("RBL:1,UnknownUser:1"));
     assert_eq!(is(&m::TOP_SENDERS), State::from("ann@example.org:1,bob@a.test:1"));

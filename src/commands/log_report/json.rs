@@ -1,0 +1,122 @@
+//! The report as one JSON object.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{
+    flow::{Count, Fate, Flow, HOURLY, Reason, Volume, percentile},
+    time::Millis,
+};
+
+/// Counts with their names in the object.
+const COUNTS: [(&str, Count); 9] = [
+    ("received", Count::Received),
+    ("delivered", Count::Delivered),
+    ("forwarded", Count::Forwarded),
+    ("bounced", Count::Bounced),
+    ("expired", Count::Expired),
+    ("rejected", Count::Rejected),
+    ("reject_warnings", Count::RejectWarnings),
+    ("held", Count::Held),
+    ("discarded", Count::Discarded),
+];
+
+/// The object. Lists have `most` entries at most. Delays are in seconds, times are of UTC.
+pub(super) fn object(flow: &Flow, most: usize) -> Value {
+    let mut totals: Map<String, Value> =
+        COUNTS.iter().map(|(name, count)| ((*name).to_owned(), flow.count(*count).into())).collect();
+    for (name, value) in [
+        ("deferred", flow.deferred.len() as u64),
+        ("deferrals", flow.count(Count::Deferrals)),
+        ("bytes_received", flow.bytes_received),
+        ("bytes_delivered", flow.bytes_delivered),
+        ("senders", flow.senders.len() as u64),
+        ("sending_domains", flow.origins.len() as u64),
+        ("recipients", flow.recipients.len() as u64),
+        ("recipient_domains", flow.to.values().filter(|fate| fate.delivered.count > 0).count() as u64),
+    ] {
+        totals.insert(name.to_owned(), value.into());
+    }
+    totals.insert("reject_rate".to_owned(), json!(flow.share(Count::Rejected)));
+    json!({
+        "totals": totals,
+        "delay": delay(flow),
+        "hours": hours(flow),
+        "senders": volumes(&flow.senders, most),
+        "recipients": volumes(&flow.recipients, most),
+        "sending_domains": volumes(&flow.origins, most),
+        "recipient_domains": fates(&flow.to, most),
+        "rate_by_sender_domain": fates(&flow.from, most),
+        "providers": fates(&flow.providers, most),
+        "deferred": reasons(flow, Reason::Deferred, most),
+        "bounced": reasons(flow, Reason::Bounced, most),
+        "rejected": reasons(flow, Reason::Rejected, most),
+        "warnings": reasons(flow, Reason::Warning, most),
+        "errors": reasons(flow, Reason::Error, most),
+    })
+}
+
+fn delay(flow: &Flow) -> Value {
+    let all: u64 = flow.delays.values().sum();
+    let sum: u64 = flow.delays.iter().map(|(delay, count)| delay * count).sum();
+    let average = (all > 0).then(|| sum as f64 / all as f64 / 1000.0);
+    let share = |share| percentile(&flow.delays, share).map(|delay| delay as f64 / 1000.0);
+    json!({ "average": average, "p50": share(0.5), "p90": share(0.9), "p99": share(0.99), "longest": share(1.0) })
+}
+
+fn hours(flow: &Flow) -> Value {
+    let names = ["received", "delivered", "deferrals", "bounced", "rejected"];
+    const { assert!(HOURLY.len() == 5) };
+    let row = |(hour, counts): (&i64, &[u64; HOURLY.len()])| {
+        let mut row: Map<String, Value> =
+            names.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), (*count).into())).collect();
+        let start = Millis(hour * 3_600_000).in_zone(&jiff::tz::TimeZone::UTC).timestamp();
+        row.insert("from".to_owned(), start.to_string().into());
+        Value::Object(row)
+    };
+    flow.hours.iter().map(row).collect()
+}
+
+/// Entries of a map in order: greatest first, then by name.
+pub(super) fn sorted<K: Ord, T, O: Ord>(map: &HashMap<K, T>, by: impl Fn(&T) -> O) -> Vec<(&K, &T)> {
+    let mut list: Vec<(&K, &T)> = map.iter().collect();
+    list.sort_by(|(a, x), (b, y)| Reverse(by(x)).cmp(&Reverse(by(y))).then(a.cmp(b)));
+    list
+}
+
+fn volumes(map: &HashMap<String, Volume>, most: usize) -> Value {
+    let row = |(name, volume): (&String, &Volume)| json!({ "name": name, "count": volume.count, "bytes": volume.bytes });
+    sorted(map, |volume| (volume.count, volume.bytes)).into_iter().take(most).map(row).collect()
+}
+
+fn fates(map: &HashMap<String, Fate>, most: usize) -> Value {
+    let row = |(name, fate): (&String, &Fate)| {
+        let average =
+            (fate.delivered.count > 0).then(|| fate.delay_sum as f64 / fate.delivered.count as f64 / 1000.0);
+        json!({
+            "name": name,
+            "delivered": fate.delivered.count,
+            "bytes": fate.delivered.bytes,
+            "deferrals": fate.deferrals,
+            "bounced": fate.bounced,
+            "rate": fate.rate(),
+            "delay_average": average,
+            "delay_longest": fate.delay_max as f64 / 1000.0,
+        })
+    };
+    sorted(map, Fate::attempts).into_iter().take(most).map(row).collect()
+}
+
+fn reasons(flow: &Flow, what: Reason, most: usize) -> Value {
+    let places = flow.reasons.iter().filter(|((own, _), _)| *own == what);
+    places
+        .map(|((_, place), texts)| {
+            let list = sorted(texts, |count| *count).into_iter().take(most);
+            let list: Vec<Value> =
+                list.map(|(text, count)| json!({ "text": text, "count": count })).collect();
+            (place.clone(), Value::from(list))
+        })
+        .collect::<Map<String, Value>>()
+        .into()
+}

@@ -1,0 +1,268 @@
+//! Reads the lines of a log in their order.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use super::{Count, Flow, Outcome, Reason, change, provider};
+use crate::model::{
+    event::{Attempt, Client, Fact, Parsed, Refusal},
+    scope::domain_of,
+    time::Millis,
+};
+
+/// What is remembered of a queue id while it lives.
+#[derive(Debug, Default)]
+struct Life {
+    seen: Millis,
+    /// The client that handed it in, until its size is told.
+    fresh: Option<String>,
+    size: u64,
+    /// Domain of the sender; empty for notices.
+    domain: String,
+}
+
+/// Reads lines in their order.
+#[derive(Debug, Default)]
+pub struct Reader {
+    lives: HashMap<String, Life>,
+}
+
+impl Reader {
+    /// Forgets queue ids without a line since.
+    pub fn forget(&mut self, before: Millis) {
+        self.lives.retain(|_, life| life.seen >= before);
+    }
+
+    /// Counts one line: its program without pid, its text, and what the parser made of them.
+    pub fn count(&mut self, at: Millis, program: &str, text: &str, parsed: Parsed<'_>, flow: &mut Flow) {
+        let Some((path, daemon)) = program.rsplit_once('/').filter(|(path, _)| !path.starts_with("watchdog"))
+        else {
+            return;
+        };
+        match parsed {
+            Parsed::Mail { queue_id, fact } => self.fact(at, daemon, queue_id, fact, flow),
+            Parsed::Refused(refusal) => {
+                if daemon == "postscreen" {
+                    flow.add(Count::PostscreenRejects);
+                }
+                refused(at, &refusal, flow);
+            }
+            Parsed::Session(_) => {}
+            Parsed::Noise | Parsed::Unknown => plain(path, daemon, text, flow),
+        }
+    }
+
+    fn fact(&mut self, at: Millis, daemon: &str, queue_id: &str, fact: Fact<'_>, flow: &mut Flow) {
+        match fact {
+            Fact::Client(client) => self.received(at, queue_id, origin(&client), flow),
+            Fact::Pickup { .. } => self.received(at, queue_id, "localhost", flow),
+            Fact::Queued { sender, size, .. } => self.queued(at, queue_id, sender, size, flow),
+            Fact::Attempt(attempt) => self.attempt(at, daemon, queue_id, &attempt, flow),
+            Fact::Refused(refusal) => refused(at, &refusal, flow),
+            Fact::Expired { .. } => flow.add(Count::Expired),
+            Fact::Held { .. } => flow.add(Count::Held),
+            Fact::Discarded { .. } => flow.add(Count::Discarded),
+            Fact::Removed => {
+                self.lives.remove(queue_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn received(&mut self, at: Millis, queue_id: &str, client: &str, flow: &mut Flow) {
+        flow.add_at(Count::Received, at);
+        let life = Life { seen: at, fresh: Some(client.to_owned()), ..Life::default() };
+        self.lives.insert(queue_id.to_owned(), life);
+    }
+
+    /// Told again at each attempt; only the first time of a received mail counts.
+    fn queued(&mut self, at: Millis, queue_id: &str, sender: &str, size: u64, flow: &mut Flow) {
+        let life = self.lives.entry(queue_id.to_owned()).or_default();
+        (life.seen, life.size) = (at, size);
+        let address = address(sender);
+        if life.domain.is_empty() {
+            domain(&address).clone_into(&mut life.domain);
+        }
+        let Some(client) = life.fresh.take() else { return };
+        flow.bytes_received += size;
+        change(&mut flow.senders, &address, |volume| volume.add(size));
+        let origin = if life.domain.is_empty() { &client } else { &life.domain };
+        change(&mut flow.origins, origin, |volume| volume.add(size));
+    }
+
+    fn attempt(&mut self, at: Millis, daemon: &str, queue_id: &str, attempt: &Attempt<'_>, flow: &mut Flow) {
+        let (size, from) = match self.lives.get_mut(queue_id) {
+            Some(life) => {
+                life.seen = at;
+                (life.size, life.domain.as_str())
+            }
+            None => (0, ""),
+        };
+        let outcome = match attempt.status {
+            "sent" if attempt.reply.contains("forwarded as ") => return flow.add(Count::Forwarded),
+            "sent" => Outcome::Delivered,
+            "deferred" => Outcome::Deferred,
+            "bounced" => Outcome::Bounced,
+            _ => return,
+        };
+        let to = address(attempt.to);
+        let delay = attempt.delay.parse::<f64>().map_or(0, |seconds| (seconds * 1000.0) as u64);
+        settle(at, daemon, queue_id, (outcome, size, delay), (attempt, &to), flow);
+        let places = [
+            (&mut flow.to, domain(&to)),
+            (&mut flow.from, from),
+            (&mut flow.providers, if attempt.relay == "none" { "" } else { provider(attempt.relay) }),
+        ];
+        for (fates, place) in places {
+            if !place.is_empty() {
+                change(fates, place, |fate| fate.add(outcome, size, delay));
+            }
+        }
+    }
+}
+
+/// Counts how an attempt ended.
+fn settle(
+    at: Millis,
+    daemon: &str,
+    queue_id: &str,
+    (outcome, size, delay): (Outcome, u64, u64),
+    (attempt, to): (&Attempt<'_>, &str),
+    flow: &mut Flow,
+) {
+    match outcome {
+        Outcome::Delivered => {
+            flow.add_at(Count::Delivered, at);
+            flow.bytes_delivered += size;
+            *flow.delays.entry(delay).or_default() += 1;
+            change(&mut flow.recipients, to, |volume| volume.add(size));
+            return;
+        }
+        Outcome::Deferred => {
+            if !flow.deferred.contains(queue_id) {
+                flow.deferred.insert(queue_id.to_owned());
+            }
+            flow.add_at(Count::Deferrals, at);
+            flow.reason(Reason::Deferred, daemon, attempt.reply);
+        }
+        Outcome::Bounced => {
+            flow.add_at(Count::Bounced, at);
+            change(&mut flow.bounces, attempt.dsn, |count| *count += 1);
+            flow.reason(Reason::Bounced, provider(attempt.relay), attempt.reply);
+        }
+    }
+    if is_full(attempt.dsn, attempt.reply) {
+        flow.add(Count::Quota);
+    }
+}
+
+/// What a mail without a sender is counted under.
+fn origin<'a>(client: &Client<'a>) -> &'a str {
+    if client.host == "unknown" || client.host.is_empty() { client.ip } else { provider(client.host) }
+}
+
+/// An address as pflogsumm tells them apart: the domain in lower case; the empty sender is one.
+fn address(address: &str) -> Cow<'_, str> {
+    match address.rsplit_once('@') {
+        Some((local, domain)) if domain.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase()) => {
+            Cow::Owned(format!("{local}@{}", domain.to_lowercase()))
+        }
+        None if address.is_empty() => Cow::Borrowed("<>"),
+        _ => Cow::Borrowed(address),
+    }
+}
+
+/// The domain of an address; empty where it has none.
+fn domain(address: &str) -> &str {
+    domain_of(address).unwrap_or_default()
+}
+
+fn is_full(dsn: &str, reply: &str) -> bool {
+    let reply = reply.to_lowercase();
+    dsn.ends_with(".2.2") || reply.contains("quota") || (reply.contains("mailbox") && reply.contains("full"))
+}
+
+fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
+    flow.add_at(Count::Rejected, at);
+    let reply = refusal.reply;
+    flow.reason(Reason::Rejected, refusal.stage, reply.split(';').next().unwrap_or(reply));
+    let milter = refusal.verb == "milter-reject";
+    if reply.contains("blocked using ") {
+        flow.add(Count::RejectedByList);
+    } else if reply.contains("User unknown in ") {
+        flow.add(Count::RejectedUser);
+    } else if reply.contains("Relay access denied") {
+        flow.add(Count::RejectedRelay);
+    } else if reply.contains("Domain not found") {
+        flow.add(Count::RejectedDomain);
+    } else if milter && refusal.stage == "END-OF-MESSAGE" {
+        flow.add(Count::RejectedContent);
+    }
+    let virus = reply.to_lowercase().contains("virus");
+    if milter && virus {
+        flow.add(Count::Virus);
+    } else if milter && (refusal.code / 100 == 5 || refusal.dsn.starts_with('5')) {
+        flow.add(Count::Spam);
+    }
+    if is_full(refusal.dsn, reply) {
+        flow.add(Count::Quota);
+    }
+}
+
+/// Lines that say nothing about a mail.
+fn plain(path: &str, daemon: &str, text: &str, flow: &mut Flow) {
+    if daemon == "postscreen" {
+        postscreen(text, flow);
+    }
+    let begins = |word: &str| text.starts_with(word);
+    if begins("warning: ") {
+        warning(daemon, text, flow);
+        flow.reason(Reason::Warning, daemon, text.strip_prefix("warning: ").unwrap_or(text));
+    } else if begins("error: ") || begins("fatal: ") || begins("panic: ") {
+        flow.add(Count::Errors);
+        flow.reason(Reason::Error, daemon, text);
+    } else if begins("SSL_accept error") || begins("SSL_connect error") {
+        flow.add(Count::TlsFailed);
+    } else if begins("timeout after ") || (begins("connect to ") && text.ends_with(": Connection timed out"))
+    {
+        flow.add(Count::Timeouts);
+    } else if daemon == "smtpd" && begins("connect from ") && path.starts_with("postfix") {
+        flow.add(Count::Connections);
+    } else if text.contains("reject_warning: ") && text.find("reject_warning: ").is_some_and(|at| at < 30) {
+        flow.add(Count::RejectWarnings);
+    }
+}
+
+fn warning(daemon: &str, text: &str, flow: &mut Flow) {
+    flow.add(Count::Warnings);
+    // Several of these may hold for one line, as in pflogsumm's table of warnings.
+    if text.contains("SASL") {
+        flow.add(Count::WarningsSasl);
+        if text.contains("authentication failed") {
+            flow.add(Count::SaslFailed);
+        }
+    }
+    if text.contains("TLS") {
+        flow.add(Count::WarningsTls);
+    }
+    match daemon {
+        "dnsblog" => flow.add(Count::WarningsDns),
+        "postscreen" => flow.add(Count::WarningsPostscreen),
+        _ => {}
+    }
+}
+
+fn postscreen(text: &str, flow: &mut Flow) {
+    let kinds = [
+        ("CONNECT from ", Count::Connect),
+        ("PASS NEW ", Count::PassNew),
+        ("PASS OLD ", Count::PassOld),
+        ("DNSBL rank ", Count::Dnsbl),
+        ("PREGREET ", Count::Pregreet),
+        ("HANGUP ", Count::Hangup),
+        ("ALLOWLISTED ", Count::Allowlisted),
+        ("WHITELISTED ", Count::Allowlisted),
+    ];
+    if let Some((_, count)) = kinds.iter().find(|(word, _)| text.starts_with(word)) {
+        flow.add(*count);
+    }
+}
