@@ -5,6 +5,7 @@
 
 pub mod collector;
 pub mod collector_file;
+pub mod health;
 pub mod host;
 pub mod modules;
 pub mod reference;

@@ -17,3 +17,4 @@ mod rspamd;
 mod scope;
 mod search;
 mod support;
+mod system;
