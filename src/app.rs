@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The one Mailcow that the settings know.
-pub const SERVER: ServerId = ServerId(1);
+pub const SERVER: ServerId = ServerId::FIRST;
 /// Names of sources are looked up this often.
 const NAMES_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between two turns while more names are wanted.

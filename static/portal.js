@@ -61,4 +61,63 @@
       if (target) { event.preventDefault(); target.focus(); }
     });
   });
+
+  // Exact values under the pointer or the arrow keys, read from the table below the chart.
+  const plots = () => {
+    for (const plot of all("[data-plot]:not([data-bound])")) {
+      plot.dataset.bound = "";
+      const card = plot.closest(".card"), svg = plot.querySelector("svg"), cursor = svg.querySelector("[data-cursor]");
+      const rows = all("[data-points] tr", card), readout = card.querySelector("[data-readout]");
+      const names = all(".inner thead th", card).slice(1).map((head) => head.textContent);
+      let here = -1;
+      const show = (index) => {
+        here = Math.max(0, Math.min(index, rows.length - 1));
+        const [time, ...values] = [...rows[here].children].map((cell) => cell.textContent);
+        cursor.setAttribute("x", rows[here].dataset.x * 0.72);
+        cursor.setAttribute("height", 200);
+        readout.textContent = `${time}: ` + values.map((value, at) => (values.length > 1 ? `${names[at]} ${value}` : value)).join(" · ");
+      };
+      const hide = () => { cursor.setAttribute("height", 0); readout.textContent = ""; };
+      svg.addEventListener("pointermove", (event) => {
+        const box = svg.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * 1000;
+        const far = (row) => Math.abs(row.dataset.x - x);
+        show(rows.reduce((best, row, at) => (far(row) < far(rows[best]) ? at : best), 0));
+      });
+      svg.addEventListener("pointerleave", hide);
+      svg.tabIndex = 0;
+      svg.addEventListener("blur", hide);
+      svg.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (step) { event.preventDefault(); readout.setAttribute("aria-live", "polite"); show(here < 0 ? rows.length - 1 : here + step); }
+      });
+    }
+  };
+  safely("plots", plots);
+
+  // Parts of the page renew themselves each minute while the page is seen, and nothing in them has the focus.
+  safely("live", () => {
+    if (!document.querySelector("[data-live]")) return;
+    let paused = false;
+    const buttons = () => {
+      for (const button of all("[data-pause]")) {
+        button.hidden = false;
+        button.textContent = paused ? button.dataset.off : button.dataset.on;
+        button.onclick = () => { paused = !paused; buttons(); };
+      }
+    };
+    buttons();
+    setInterval(async () => {
+      if (paused || document.hidden) return;
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+      if (!answer || !answer.ok || answer.redirected) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of all("[data-live]")) {
+        const next = fresh.getElementById(part.id);
+        if (!next || part.contains(document.activeElement) || part.matches(":hover") || part.querySelector("details[open]")) continue;
+        if (next.innerHTML !== part.innerHTML) part.replaceChildren(...next.childNodes);
+      }
+      buttons();
+      plots();
+    }, 60000);
+  });
 })();

@@ -1,7 +1,12 @@
 //! `mailcow-status demo`: everything works in a browser, with a simulated Mailcow inside this program. The portal
 //! reaches it over real HTTP, with the very code that a real Mailcow meets.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use tokio::net::{TcpListener, UdpSocket};
@@ -9,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve::{runtime, start_log, stop_on_signal};
 use crate::{
-    app::App,
+    app::{App, SERVER},
     config::Config,
-    demo::{Mailcow, Options, reports},
+    demo::{Mailcow, Options, Vitals, reports},
     model::time::Millis,
     store::Db,
 };
@@ -43,17 +48,18 @@ pub fn run(args: DemoArgs) -> anyhow::Result<()> {
         None => (std::env::temp_dir().join(format!("mailcow-status-demo-{}", std::process::id())), true),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let outcome = runtime()?.block_on(serve(&args, &folder.join("demo.sqlite")));
+    let outcome = runtime()?.block_on(serve(&args, &folder));
     if temporary && let Err(error) = std::fs::remove_dir_all(&folder) {
         eprintln!("mailcow-status: {} could not be removed: {error}", folder.display());
     }
     outcome
 }
 
-async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()> {
+async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let portal = listener.local_addr()?;
+    let kept = folder.join("demo.sqlite").exists();
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
 
@@ -66,6 +72,8 @@ async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()
     let names = UdpSocket::bind(SocketAddr::new(portal.ip(), 0)).await?;
     let resolver = names.local_addr()?;
     tokio::spawn(reports::name_server().serve(names, stop.clone()));
+    let (vitals, vitals_file) = (mailcow.vitals(), folder.join("collector.json"));
+    write_vitals(&vitals_file, vitals)?;
     let simulation = tokio::spawn(Arc::clone(&mailcow).serve(mailcow_listener, stop.clone()));
 
     let settings = [
@@ -73,7 +81,7 @@ async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()
         ("MAILCOW_CLIENT_ID", keys.client_id),
         ("MAILCOW_CLIENT_SECRET", keys.client_secret),
         ("MAILCOW_API_KEY", keys.api_key),
-        ("DATABASE_URL", format!("sqlite:{}", database.display())),
+        ("DATABASE_URL", format!("sqlite:{}", folder.join("demo.sqlite").display())),
         ("ADMIN", "admin@alpha.test".to_owned()),
         ("DOMAIN_ADMINS", "postmaster@alpha.test=alphaadmin".to_owned()),
         ("PUBLIC_URL", format!("http://{portal}/")),
@@ -82,12 +90,17 @@ async fn serve(args: &DemoArgs, database: &std::path::Path) -> anyhow::Result<()
         ("CRON_KEY", "demo".to_owned()),
         ("DNS_RESOLVER", resolver.to_string()),
         ("TIME_ZONE", "Europe/Berlin".to_owned()),
+        ("COLLECTOR_FILE", vitals_file.display().to_string()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(settings, None, |path| std::fs::read_to_string(path))?;
     start_log(config.log);
     let app = App::build(config).await?;
+    if !kept {
+        vitals.tell_past(&app.db, SERVER).await.context("the week before could not be written")?;
+    }
+    tokio::spawn(measure_host(vitals_file, vitals, stop.clone()));
     welcome(portal, args);
     tokio::spawn(receive_reports(app.db.clone(), args.seed, stop.clone()));
     let served = app.serve(listener, stop.clone()).await;
@@ -109,6 +122,23 @@ async fn receive_reports(db: Db, seed: u64, stop: CancellationToken) {
         }
         taken = reports::deliver(&db, &reports::fresh(seed, number, Millis::now())).await;
     }
+}
+
+/// The simulated host collector: a fresh file each minute.
+async fn measure_host(file: PathBuf, vitals: Vitals, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+        }
+        if let Err(error) = write_vitals(&file, vitals) {
+            tracing::warn!(%error, "the simulated host collector could not write");
+        }
+    }
+}
+
+fn write_vitals(file: &Path, vitals: Vitals) -> std::io::Result<()> {
+    std::fs::write(file, vitals.collector_file(Millis::now()))
 }
 
 fn welcome(portal: SocketAddr, args: &DemoArgs) {

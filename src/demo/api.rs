@@ -257,7 +257,7 @@ fn get(
     let name = object.unwrap_or_default();
     match category {
         "logs" => logs(state, name, extra),
-        "status" => status(state, question.now, name),
+        "status" => status(mailcow, question.now, name),
         "mailbox" if all || name == "reduced" => {
             show(Json::List(mailboxes(state, name, extra, &question.query)))
         }
@@ -281,8 +281,9 @@ fn get(
             Reply::ok(object! { "type": "success", "msg": "ok" }.compact())
         }
         "rspamd" if name == "actions" => Reply::ok(objects::rspamd_actions(state).pretty(0)),
+        "syncjobs" if name == "all" => show(objects::syncjobs(state, question.now, extra == Some("no_log"))),
         "fail2ban" | "dkim" | "syncjobs" | "rl-mbox" | "rl-domain" | "passwordpolicy" | "spam-score"
-        | "identity-provider" | "global_filters" => show_one(objects::setting(category, name, extra)),
+        | "identity-provider" | "global_filters" => show_one(objects::setting(category, name)),
         "transport"
         | "relayhost"
         | "resource"
@@ -340,14 +341,12 @@ fn sql(rows: impl Iterator<Item = String>, span: Span) -> Reply {
     Reply::ok(list(rows.iter().map(String::as_str)))
 }
 
-fn status(state: &Server, now: Millis, name: &str) -> Reply {
+fn status(mailcow: &Mailcow, now: Millis, name: &str) -> Reply {
     let value = match name {
         "version" => object! { "version": "2026-08" },
-        "host" => objects::host(state, now),
+        "host" => objects::host(&mailcow.vitals(), now),
         "containers" => objects::containers(now),
-        "vmail" => {
-            object! { "type": "info", "disk": "/dev/vda", "used": "29G", "total": "271G", "used_percent": "11%" }
-        }
+        "vmail" => objects::vmail(&mailcow.vitals(), now),
         // Objects that were removed, or never were: 200 and nothing.
         _ => return Reply::ok(""),
     };

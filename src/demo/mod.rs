@@ -19,6 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod vitals;
 mod world;
 
 use std::{
@@ -40,6 +41,7 @@ pub use rng::Rng;
 use state::State;
 pub use state::{Call, Fault, History};
 pub use traffic::{Entry, Fate, Letter, Line, Peer, Posted, Reach, Story, Target, Trouble, Verdict};
+pub use vitals::Vitals;
 pub use world::{Alias, AliasDomain, Domain, DomainAdmin, Mailbox, PASSWORD, World};
 
 /// How the simulated server is set up. Begin with [`Options::demo`] or, for tests, the default.
@@ -309,6 +311,11 @@ impl Mailcow {
         state.books.postfix.resize(postfix);
         state.books.rspamd.resize(rspamd);
         state.books.rspamd.trim(0);
+    }
+
+    /// How the server feels.
+    pub fn vitals(&self) -> Vitals {
+        Vitals::new(self.options.now)
     }
 
     /// The state, after everything that is due has happened.

@@ -6,6 +6,7 @@ use super::{
     Keys,
     json::{Json, object, pairs},
     state::{Login, State},
+    vitals::Vitals,
     world::{Alias, Mailbox, domain_of},
 };
 use crate::model::time::Millis;
@@ -313,7 +314,9 @@ pub(super) fn rspamd_stats(state: &State) -> Json {
         "chunks_oversized": 0,
         "fragmented": 0,
         "total_learns": 12,
-        "statfiles": Vec::<Json>::new(),
+        "statfiles": [("BAYES_HAM", 4_210), ("BAYES_SPAM", 1_702)]
+            .map(|(symbol, revision)| object! { "symbol": symbol, "revision": revision, "used": 0, "total": 0 })
+            .to_vec(),
     }
 }
 
@@ -324,17 +327,29 @@ pub(super) fn rspamd_actions(state: &State) -> Json {
 }
 
 /// The host as the docker API container sees it.
-pub(super) fn host(state: &State, now: Millis) -> Json {
+pub(super) fn host(vitals: &Vitals, now: Millis) -> Json {
+    let number = |key: &str| vitals.number(key, now).unwrap_or_default();
+    let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap_or(jiff::tz::TimeZone::UTC);
     object! {
-        "cpu": object! { "cores": 2, "usage": 7.3 },
-        "memory": object! { "total": 8 * GIB, "usage": 41.8, "swap": vec![0, 0, 0, 0, 0, 0] },
+        "cpu": object! { "cores": 4, "usage": number("host.cpu.used") },
+        "memory": object! {
+            "total": 8 * GIB, "usage": number("host.memory.used"), "swap": vec![0, 0, 0, 0, 0, 0],
+        },
         "uptime": 1_209_600.25,
-        "system_time": now.in_zone(&state.zone).strftime("%d.%m.%Y %H:%M:%S").to_string(),
+        "system_time": now.in_zone(&zone).strftime("%d.%m.%Y %H:%M:%S").to_string(),
         "architecture": "x86_64",
     }
 }
 
-/// The containers, all running.
+/// The file system of the mails.
+pub(super) fn vmail(vitals: &Vitals, now: Millis) -> Json {
+    let percent = vitals.number("mailcow.disk.vmail.used", now).unwrap_or_default().round();
+    object! {
+        "type": "info", "disk": "/dev/vda", "used": "29G", "total": "271G", "used_percent": format!("{percent}%"),
+    }
+}
+
+/// The containers; one has stopped.
 pub(super) fn containers(now: Millis) -> Json {
     let images = [
         ("unbound", "ghcr.io/mailcow/unbound:1.24"),
@@ -347,13 +362,21 @@ pub(super) fn containers(now: Millis) -> Json {
         ("dovecot", "ghcr.io/mailcow/dovecot:2.3.21.1-2"),
         ("postfix", "ghcr.io/mailcow/postfix:3.7.11-2"),
         ("nginx", "ghcr.io/mailcow/nginx:1.06"),
+        ("acme", "ghcr.io/mailcow/acme:1.94"),
+        ("memcached", "memcached:alpine"),
+        ("netfilter", "ghcr.io/mailcow/netfilter:1.63"),
+        ("watchdog", "ghcr.io/mailcow/watchdog:2.09"),
+        ("dockerapi", "ghcr.io/mailcow/dockerapi:2.11"),
+        ("ofelia", "mcuadros/ofelia:latest"),
+        ("olefy", "ghcr.io/mailcow/olefy:1.15"),
     ];
     let started = now.minus(Duration::from_secs(14 * 86_400)).in_zone(&jiff::tz::TimeZone::UTC);
     let started = started.strftime("%Y-%m-%dT%H:%M:%S.012411355Z").to_string();
     let pairs = images.map(|(name, image)| {
         let container = format!("{name}-mailcow");
         let value = object! {
-            "type": "info", "container": container.as_str(), "state": "running",
+            "type": "info", "container": container.as_str(),
+            "state": if name == "olefy" { "exited" } else { "running" },
             "started_at": started.as_str(), "image": image,
         };
         (container.into(), value)
@@ -362,7 +385,7 @@ pub(super) fn containers(now: Millis) -> Json {
 }
 
 /// Settings that never change here.
-pub(super) fn setting(category: &str, name: &str, extra: Option<&str>) -> Option<Json> {
+pub(super) fn setting(category: &str, name: &str) -> Option<Json> {
     match category {
         "fail2ban" => Some(object! {
             "ban_time": 1800, "ban_time_increment": true, "max_ban_time": 10_000, "netban_ipv4": 32,
@@ -370,13 +393,13 @@ pub(super) fn setting(category: &str, name: &str, extra: Option<&str>) -> Option
             "banlist_id": "5d3a4f0e-0000-4000-8000-00000000demo", "manage_external": 0,
             "regex": object! { "1": "mailcow UI: Invalid password for .+ by ([0-9a-f\\.:]+)" },
             "whitelist": "127.0.0.1", "blacklist": "",
+            "active_bans": vec![object! { "network": "203.0.113.9/32", "queued_for_unban": 0, "banned_until": "0h 21m 4s" }],
         }),
         "dkim" if matches!(name, "alpha.test" | "beta.test") => Some(object! {
             "pubkey": "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A", "length": "2048",
             "dkim_txt": "v=DKIM1;k=rsa;t=s;s=email;p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A",
             "dkim_selector": "dkim", "privkey": "",
         }),
-        "syncjobs" if name == "all" => Some(Json::List(vec![syncjob(extra == Some("no_log"))])),
         "rl-domain" if name == "all" => Some(Json::List(vec![
             object! { "value": "100", "frame": "h", "domain": "alpha.test" },
             object! { "value": "100", "frame": "h", "domain": "beta.test" },
@@ -395,14 +418,34 @@ pub(super) fn setting(category: &str, name: &str, extra: Option<&str>) -> Option
     }
 }
 
-fn syncjob(no_log: bool) -> Json {
+/// The sync jobs: one never ran, one is fine, one fails since its password was changed.
+pub(super) fn syncjobs(state: &State, now: Millis, no_log: bool) -> Json {
+    let ran = |minutes: u64| Json::from(state.local(now.minus(Duration::from_secs(minutes * 60))));
+    Json::List(vec![
+        syncjob(1, ["carla@beta.test", "carla@old.example"], no_log, [Json::Null, Json::Null, Json::Null]),
+        syncjob(
+            2,
+            ["ann@alpha.test", "ann@old.example"],
+            no_log,
+            [ran(11), Json::from(1), Json::from("EX_OK")],
+        ),
+        syncjob(
+            3,
+            ["bob@alpha.test", "bob@old.example"],
+            no_log,
+            [ran(19), Json::from(0), Json::from("EXIT_AUTHENTICATION_FAILURE_USER1")],
+        ),
+    ])
+}
+
+fn syncjob(id: i64, [to, from]: [&str; 2], no_log: bool, [last, success, exit]: [Json; 3]) -> Json {
     object! {
-        "id": 1, "user2": "carla@beta.test", "host1": "imap.old.example", "authmech1": "PLAIN",
-        "regextrans2": "", "authmd51": 0, "domain2": "", "subfolder2": "External", "user1": "carla@old.example",
+        "id": id, "user2": to, "host1": "imap.old.example", "authmech1": "PLAIN",
+        "regextrans2": "", "authmd51": 0, "domain2": "", "subfolder2": "External", "user1": from,
         "exclude": "(?i)spam|(?i)junk", "maxage": 0, "mins_interval": 20, "maxbytespersecond": "0",
         "port1": 993, "enc1": "SSL", "delete2duplicates": 1, "delete1": 0, "delete2": 0, "automap": 1,
         "skipcrossduplicates": 0, "custom_params": "", "timeout1": 600, "timeout2": 600, "subscribeall": 1,
-        "dry": 0, "is_running": 0, "last_run": Json::Null, "success": Json::Null, "exit_status": Json::Null,
+        "dry": 0, "is_running": 0, "last_run": last, "success": success, "exit_status": exit,
         "created": "2025-10-01 10:00:00", "modified": Json::Null, "active": 1,
         "log": if no_log { "" } else { "Exiting with return value 0" },
     }

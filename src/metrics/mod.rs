@@ -6,6 +6,7 @@
 pub mod collector;
 pub mod collector_file;
 pub mod exports;
+pub mod health;
 pub mod host;
 pub mod modules;
 pub mod reference;

@@ -31,6 +31,11 @@ impl MailId {
 #[sqlx(transparent)]
 pub struct ServerId(pub i16);
 
+impl ServerId {
+    /// The one Mailcow that the settings know.
+    pub const FIRST: Self = Self(1);
+}
+
 /// What became of a mail for one recipient; for the whole mail the worst that may be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]

@@ -20,6 +20,7 @@ pub mod router;
 pub mod security;
 pub mod session;
 pub mod state;
+mod system;
 pub mod text;
 mod tls;
 mod tracking;

@@ -22,7 +22,7 @@ use super::{
     pages::upload::MOST_BYTES,
     preferences, replies, reports, security,
     state::AppState,
-    tls, tracking,
+    system, tls, tracking,
     visitor::{Caller, recognise},
 };
 use crate::model::scope::Role;
@@ -89,6 +89,11 @@ pub const PAGES: &[Page] = &[
     page("/dmarc/{domain}", Access::AtLeast(Role::DomainAdmin), reports::domain_page),
     page("/tls-reports", Access::AtLeast(Role::DomainAdmin), tls::list_page),
     page("/tls-reports/{id}", Access::AtLeast(Role::DomainAdmin), tls::report_page),
+    page("/system", Access::AtLeast(Role::Admin), system::overview_page),
+    page("/system/{page}", Access::AtLeast(Role::Admin), system::module_page),
+    page("/domains", Access::AtLeast(Role::DomainAdmin), system::domains_page),
+    page("/mailbox", Access::SignedIn, system::mailbox_page),
+    page("/chart/{key}", Access::SignedIn, system::chart_data),
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
     page("/doctor", Access::AtLeast(Role::Admin), doctor::page),

@@ -47,7 +47,7 @@ async fn portal() -> Portal {
     portal
 }
 
-async fn sign_in(browser: &Browser, portal: &Portal, address: &str) {
+pub async fn sign_in(browser: &Browser, portal: &Portal, address: &str) {
     browser.goto(&format!("{}/login/start", portal.url)).await;
     browser.wait_for("input[name=login_user]").await.type_text(address).await;
     browser.find("input[name=pass_user]").await.type_text("demo").await;
@@ -61,7 +61,7 @@ async fn sign_in(browser: &Browser, portal: &Portal, address: &str) {
 }
 
 /// The page keeps its own rules.
-async fn is_clean(browser: &Browser, whose: &str) {
+pub async fn is_clean(browser: &Browser, whose: &str) {
     let complaints: Vec<String> = browser.console().await;
     let serious = |line: &&String| !line.contains("favicon") && !line.contains("404 (Not Found)");
     let serious: Vec<_> = complaints.iter().filter(serious).collect();

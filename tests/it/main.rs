@@ -25,3 +25,4 @@ mod search;
 mod setup;
 mod support;
 mod upgrade;
+mod system;

@@ -48,6 +48,16 @@ impl Formats {
         if known.is_zero() { "–".to_owned() } else { self.percent(millis(up), millis(known), 2) }
     }
 
+    /// `0.4`, `41.6`, `3,120`: one decimal below 100, left out where it is zero.
+    pub fn decimal(&self, value: f64) -> String {
+        if value.abs() < 99.95 { self.short_decimal(value) } else { self.number(value.round() as i64) }
+    }
+
+    /// `41.6 %` of hundredths.
+    pub fn hundredths(&self, value: f64) -> String {
+        format!("{}{NARROW}%", self.decimal(value))
+    }
+
     /// `312 KiB`, `8.4 MiB`: base 1024, one decimal below 10.
     pub fn bytes(&self, value: u64) -> String {
         let (amount, unit) = scaled(value);

@@ -23,6 +23,12 @@ pub enum Entry {
     Find,
     /// DMARC and TLS reports, for domain admins and admins.
     Reports,
+    /// Is everything all right? For admins.
+    System,
+    /// The domains of a domain admin.
+    Domains,
+    /// The visitor's own mailbox.
+    Mailbox,
     /// Is the log complete? For admins.
     Ingestion,
 }
@@ -257,6 +263,11 @@ impl Frame {
         ];
         if self.role() >= Role::DomainAdmin {
             links.push(link(Entry::Reports, "/dmarc", self.t("nav.reports")));
+        }
+        match self.role() {
+            Role::User => links.push(link(Entry::Mailbox, "/mailbox", self.t("nav.mailbox"))),
+            Role::DomainAdmin => links.push(link(Entry::Domains, "/domains", self.t("nav.domains"))),
+            Role::Admin => links.push(link(Entry::System, "/system", self.t("nav.system"))),
         }
         if self.is_admin() {
             links.push(link(Entry::Ingestion, "/ingestion", self.t("nav.operation")));

@@ -22,6 +22,7 @@ pub mod source;
 pub mod sources;
 pub mod start;
 mod story;
+pub mod system;
 pub mod tls;
 pub mod tls_report;
 pub mod tracking;

@@ -1,6 +1,7 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
 mod reports;
+mod system;
 
 use std::{collections::BTreeMap, io::Write, path::Path};
 
@@ -167,7 +168,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
+        system::pages(&mut frame, &mut pages);
     }
+    system::own_pages(&mut frame, &mut pages);
     plains(&mut frame, &mut pages);
     pages
 }
@@ -366,6 +369,7 @@ fn hostile_texts_come_out_as_texts() {
             );
             if role == Role::Admin {
                 texts.extend(reports::hostile(&frame, payload));
+                texts.extend(system::hostile(&frame, payload));
             }
             for text in texts {
                 let page = Html::parse_document(&text);

@@ -1,0 +1,254 @@
+//! How each module is: judged from what its series are at present, by the limits that come with the metrics.
+
+use super::{
+    modules,
+    registry::{Limits, Metric, Module, Severity},
+};
+use crate::{
+    model::{history::Point, sample::State, time::Millis},
+    store::samples::Latest,
+};
+
+/// How something is, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Within its limits.
+    Fine,
+    /// Not set up, or not granted.
+    NotInUse,
+    /// Nothing was told so far.
+    Waiting,
+    /// It should be known but is not.
+    Unknown,
+    /// A first limit is passed.
+    Warning,
+    /// A second limit is passed.
+    Critical,
+}
+
+impl Standing {
+    /// The word in text keys.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::NotInUse => "not-in-use",
+            Self::Waiting => "waiting",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// Whether somebody has to do something.
+    pub fn is_trouble(self) -> bool {
+        self >= Self::Warning
+    }
+
+    /// How a series is. What its source should have told again long ago is unknown.
+    pub fn of(metric: &Metric, latest: &Latest) -> Self {
+        match &latest.state {
+            State::NotInUse(_) => Self::NotInUse,
+            _ if !latest.fresh => Self::Unknown,
+            State::Unknown(_) => Self::Unknown,
+            state => match metric.severity(state) {
+                None | Some(Severity::Info) => Self::Fine,
+                Some(Severity::Warning) => Self::Warning,
+                Some(Severity::High | Severity::Disaster) => Self::Critical,
+            },
+        }
+    }
+}
+
+/// A series at present, and how it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    /// Its metric.
+    pub metric: &'static Metric,
+    /// What was told; `None` when nothing was, so far.
+    pub latest: Option<&'a Latest>,
+    /// How it is.
+    pub standing: Standing,
+}
+
+/// How a module is.
+#[derive(Debug, Clone)]
+pub struct Health<'a> {
+    /// Which.
+    pub module: Module,
+    /// How it is altogether.
+    pub standing: Standing,
+    /// Its series, in the order of the registry.
+    pub values: Vec<Value<'a>>,
+}
+
+impl<'a> Health<'a> {
+    /// The first series of a metric.
+    pub fn value(&self, metric: &Metric) -> Option<&Value<'a>> {
+        self.values.iter().find(|value| value.metric.key == metric.key)
+    }
+}
+
+/// Judges all modules, in the order of [`Module::ALL`].
+pub fn judge(latest: &[Latest]) -> Vec<Health<'_>> {
+    let mut healths: Vec<Health<'_>> = Module::ALL
+        .into_iter()
+        .map(|module| Health { module, standing: Standing::Waiting, values: Vec::new() })
+        .collect();
+    for metric in modules::all() {
+        let begin = latest.partition_point(|one| one.metric.as_str() < metric.key);
+        let own = latest.iter().skip(begin).take_while(|one| one.metric == metric.key);
+        let mut values: Vec<Value<'_>> =
+            own.map(|one| Value { metric, latest: Some(one), standing: Standing::of(metric, one) }).collect();
+        if values.is_empty() && metric.labels.is_empty() {
+            values.push(Value { metric, latest: None, standing: Standing::Waiting });
+        }
+        if let Some(health) = healths.iter_mut().find(|health| health.module == metric.module) {
+            health.values.append(&mut values);
+        }
+    }
+    for health in &mut healths {
+        health.standing = altogether(&health.values);
+    }
+    healths
+}
+
+/// The worst trouble; unknown where what would tell of trouble is unknown, or nothing is known.
+fn altogether(values: &[Value<'_>]) -> Standing {
+    let worst = values.iter().map(|value| value.standing).max().unwrap_or(Standing::Waiting);
+    let blind = |value: &&Value<'_>| {
+        value.standing == Standing::Unknown && !matches!(value.metric.limits, Limits::None)
+    };
+    let fine = values.iter().any(|value| value.standing == Standing::Fine);
+    match worst {
+        worst if worst.is_trouble() => worst,
+        _ if values.iter().filter(blind).count() > 0 => Standing::Unknown,
+        _ if fine => Standing::Fine,
+        worst => worst,
+    }
+}
+
+/// Since when a limit has been passed without a pause, as far as the points reach; oldest first.
+pub fn passed_since(metric: &Metric, points: &[Point]) -> Option<Millis> {
+    let passed = |point: &&Point| {
+        let number = point.last.or(point.mean());
+        number.is_some_and(|number| metric.severity(&State::Number(number)) >= Some(Severity::Warning))
+    };
+    points.iter().rev().take_while(passed).last().map(|point| point.at)
+}
+
+/// When a growing share is full.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// What a day adds.
+    pub per_day: f64,
+    /// In so many days at the earliest and at the latest; `None`: not within ten years.
+    pub days: Option<(f64, f64)>,
+}
+
+/// Draws a straight line through the points (least squares) up to `full`, with twice its standard error; `None` when
+/// less than a day is known.
+pub fn forecast(points: &[Point], full: f64) -> Option<Forecast> {
+    const DAY: f64 = 86_400_000.0;
+    let known: Vec<(f64, f64)> =
+        points.iter().filter_map(|point| Some((point.at.0 as f64 / DAY, point.mean()?))).collect();
+    let ((first, _), (last, level)) = (*known.first()?, *known.last()?);
+    if last - first < 1.0 {
+        return None;
+    }
+    let count = known.len() as f64;
+    let (x, y) = known.iter().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / count, y + b / count));
+    let spread: f64 = known.iter().map(|(a, _)| (a - x).powi(2)).sum();
+    let slope = known.iter().map(|(a, b)| (a - x) * (b - y)).sum::<f64>() / spread;
+    let rest: f64 = known.iter().map(|(a, b)| (b - y - slope * (a - x)).powi(2)).sum();
+    let error = 2.0 * (rest / (count - 2.0).max(1.0) / spread).sqrt();
+    let within =
+        |slope: f64| Some((full - level).max(0.0) / slope).filter(|days| *days > 0.0 && *days < 3650.0);
+    let soon = within(slope + error);
+    let days = soon.filter(|_| slope > error).map(|soon| (soon, within(slope - error).unwrap_or(3650.0)));
+    Some(Forecast { per_day: slope, days })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::modules::{postfix, quarantine},
+        *,
+    };
+    use crate::model::sample::Labels;
+
+    fn latest(metric: &Metric, state: State) -> Latest {
+        Latest {
+            metric: metric.key.to_owned(),
+            labels: Labels::NONE,
+            state,
+            since: Millis(0),
+            source: "x".to_owned(),
+            told: Millis(0),
+            fresh: true,
+        }
+    }
+
+    fn standing(latest: &[Latest], module: Module) -> Standing {
+        let mut latest = latest.to_vec();
+        latest.sort_by(|a, b| a.metric.cmp(&b.metric));
+        judge(&latest).iter().find(|health| health.module == module).unwrap().standing
+    }
+
+    #[test]
+    fn a_module_is_as_its_worst_value_and_unknown_is_not_fine() {
+        let number = |metric, number| latest(metric, State::Number(number));
+        let unknown = |metric| latest(metric, State::Unknown("away".to_owned()));
+        let queue = |list: &[Latest]| standing(list, Module::Queues);
+        assert_eq!(queue(&[]), Standing::Waiting);
+        assert_eq!(queue(&[number(&postfix::QUEUE_DEFERRED, 10.0)]), Standing::Fine);
+        assert_eq!(queue(&[number(&postfix::QUEUE_DEFERRED, 11.0)]), Standing::Warning);
+        assert_eq!(queue(&[number(&postfix::QUEUE_DEFERRED, 51.0)]), Standing::Critical);
+        let half = [number(&postfix::QUEUE_ACTIVE, 1.0), unknown(&postfix::QUEUE_DEFERRED)];
+        assert_eq!(queue(&half), Standing::Unknown, "what would tell of trouble is unknown");
+        let harmless = [unknown(&postfix::QUEUE_ACTIVE), number(&postfix::QUEUE_DEFERRED, 1.0)];
+        assert_eq!(queue(&harmless), Standing::Fine);
+        let both = [unknown(&postfix::QUEUE_AGE_OLDEST_HOURS), number(&postfix::QUEUE_DEFERRED, 11.0)];
+        assert_eq!(queue(&both), Standing::Warning);
+        let old = Latest { fresh: false, ..number(&postfix::QUEUE_DEFERRED, 1.0) };
+        assert_eq!(queue(&[old]), Standing::Unknown, "an old value says nothing of the present");
+        let none = latest(&quarantine::TOTAL, State::NotInUse("set it up".to_owned()));
+        assert_eq!(standing(&[none], Module::Quarantine), Standing::NotInUse);
+    }
+
+    fn points(numbers: &[Option<f64>]) -> Vec<Point> {
+        let hour = Duration::from_secs(3600);
+        let point = |(at, number): (u32, &Option<f64>)| Point {
+            at: Millis(0).plus(hour * at),
+            extremes: number.map(|number| (number, number)),
+            total: number.unwrap_or_default() * 3600.0,
+            seconds: number.map_or(0.0, |_| 3600.0),
+            last: *number,
+            told: true,
+        };
+        (0..).zip(numbers).map(point).collect()
+    }
+
+    #[test]
+    fn since_when_is_the_begin_of_the_newest_unbroken_stretch() {
+        let metric = &postfix::QUEUE_DEFERRED;
+        let since =
+            |numbers: &[Option<f64>]| passed_since(metric, &points(numbers)).map(|at| at.secs() / 3600);
+        assert_eq!(since(&[Some(20.0), Some(3.0), Some(12.0), Some(18.0)]), Some(2));
+        assert_eq!(since(&[Some(20.0), None, Some(18.0)]), Some(2), "unknown is no trouble");
+        assert_eq!(since(&[Some(20.0), Some(3.0)]), None);
+    }
+
+    #[test]
+    fn a_straight_line_is_followed_to_its_end() {
+        let line: Vec<Option<f64>> = (0..240).map(|hour| Some(50.0 + f64::from(hour) / 24.0)).collect();
+        let forecast = super::forecast(&points(&line), 100.0).unwrap();
+        assert!((forecast.per_day - 1.0).abs() < 1e-6, "{forecast:?}");
+        let (soon, late) = forecast.days.unwrap();
+        assert!((soon - 40.04).abs() < 0.1 && (late - soon).abs() < 0.1, "{forecast:?}");
+        let flat: Vec<Option<f64>> = vec![Some(50.0); 240];
+        assert_eq!(super::forecast(&points(&flat), 100.0).unwrap().days, None);
+        assert_eq!(super::forecast(&points(&line[..20]), 100.0), None, "less than a day says nothing");
+    }
+}

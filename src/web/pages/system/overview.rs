@@ -1,0 +1,247 @@
+//! Is everything all right? What is wrong first, then all modules.
+
+use askama::Template;
+
+use super::{
+    fill,
+    plan::{self, Group},
+    words, worst,
+};
+use crate::{
+    metrics::{
+        health::{Health, Standing, Value},
+        modules::{disk, docker, host},
+        registry::{Kind, Metric},
+    },
+    model::time::Millis,
+    store::samples::Run,
+    web::pages::{frame::Frame, look::Look},
+};
+
+/// Troubles shown at most.
+pub const TROUBLES: usize = 12;
+
+/// What the page is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// All modules.
+    pub healths: &'a [Health<'a>],
+    /// Since when the troubles are, in the order of [`troubles`].
+    pub since: &'a [Option<Millis>],
+    /// The runs of the sources.
+    pub runs: &'a [Run],
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "system.html")]
+pub struct OverviewPage<'a> {
+    frame: &'a Frame,
+    title: String,
+    grounds: String,
+    look: Look,
+    troubles: Vec<Trouble>,
+    more: Option<String>,
+    groups: Vec<TileGroup>,
+    meters: Vec<Meter>,
+    runs: (String, Vec<(String, String)>),
+}
+
+struct Trouble {
+    look: Look,
+    what: String,
+    text: String,
+    module: &'static str,
+    href: String,
+}
+
+struct TileGroup {
+    name: &'static str,
+    tiles: Vec<Tile>,
+}
+
+struct Tile {
+    look: Look,
+    kind: &'static str,
+    name: &'static str,
+    value: String,
+    href: String,
+}
+
+struct Meter {
+    name: &'static str,
+    value: String,
+    share: u64,
+    tone: &'static str,
+}
+
+/// All values beyond their limits, worst first; within one standing in the order of the modules.
+pub fn troubles<'a, 'b>(healths: &'b [Health<'a>]) -> Vec<&'b Value<'a>> {
+    let mut values: Vec<&Value<'a>> = healths
+        .iter()
+        .flat_map(|health| &health.values)
+        .filter(|value| value.standing.is_trouble())
+        .collect();
+    values.sort_by_key(|value| std::cmp::Reverse(value.standing));
+    values
+}
+
+/// The view.
+pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OverviewPage<'a> {
+    let lang = frame.lang();
+    let all = troubles(input.healths);
+    let standing = input.healths.iter().map(|health| health.standing).max().unwrap_or(Standing::Waiting);
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let title = match (all.len(), standing) {
+        (0, Standing::Unknown) => lang.t("system.title.unknown").to_owned(),
+        (0, Standing::Waiting) if is_new(input.healths) => lang.t("system.title.waiting").to_owned(),
+        (0, _) => lang.t("system.title.fine").to_owned(),
+        (number, _) => lang.tn("system.title.trouble", count(number), &[]),
+    };
+    let standing =
+        if standing == Standing::Waiting && !is_new(input.healths) { Standing::Fine } else { standing };
+    let shown = all.iter().zip(input.since.iter().copied().chain(std::iter::repeat(None))).take(TROUBLES);
+    OverviewPage {
+        frame,
+        title,
+        grounds: grounds(frame, input),
+        look: words::look(lang, standing),
+        troubles: shown.map(|(value, since)| trouble(frame, value, since)).collect(),
+        more: all
+            .len()
+            .checked_sub(TROUBLES)
+            .filter(|more| *more > 0)
+            .map(|more| lang.tn("system.more", count(more), &[])),
+        groups: Group::ALL.map(|group| tiles(frame, group, input.healths)).into(),
+        meters: meters(frame, input.healths),
+        runs: runs(frame, input.runs),
+    }
+}
+
+fn is_new(healths: &[Health<'_>]) -> bool {
+    healths.iter().all(|health| matches!(health.standing, Standing::Waiting | Standing::NotInUse))
+}
+
+/// "22 of 27 modules are fine, one is unknown. Checked 38 seconds ago."
+fn grounds(frame: &Frame, input: Input<'_>) -> String {
+    let lang = frame.lang();
+    let of = |standing: Standing| input.healths.iter().filter(|health| health.standing == standing).count();
+    let number = |count: usize| frame.formats.number(i64::try_from(count).unwrap_or(i64::MAX));
+    let mut parts = vec![lang.tf(
+        "system.modules_fine",
+        &[("fine", &number(of(Standing::Fine))), ("all", &number(input.healths.len()))],
+    )];
+    let counted = |standing: Standing| i64::try_from(of(standing)).unwrap_or(i64::MAX);
+    let others = [counted(Standing::Unknown), counted(Standing::NotInUse), counted(Standing::Waiting)];
+    let [unknown, unused, waiting] = others;
+    let words = [
+        lang.tn("system.modules_unknown", unknown, &[]),
+        lang.tn("system.modules_unused", unused, &[]),
+        lang.tn("system.modules_waiting", waiting, &[]),
+    ];
+    parts.extend(words.into_iter().zip(others).filter(|(_, count)| *count > 0).map(|(word, _)| word));
+    let checked = input.runs.iter().filter_map(|run| run.ended_at).max();
+    let checked = checked.map(|at| lang.tf("system.checked", &[("ago", &frame.formats.ago(at))]));
+    format!("{}. {}", parts.join(", "), checked.unwrap_or_default())
+}
+
+fn trouble(frame: &Frame, value: &Value<'_>, since: Option<Millis>) -> Trouble {
+    let lang = frame.lang();
+    let number = value.latest.and_then(|latest| latest.state.number());
+    let limit = number.and_then(|number| words::passed(frame, value.metric, number));
+    let since = since.map(|at| lang.tf("system.since", &[("time", &frame.formats.sentence(at))]));
+    Trouble {
+        look: words::look(lang, value.standing),
+        what: format!("{}: {}", words::series_name(lang, value), words::value(frame, value)),
+        text: limit.into_iter().chain(since).collect::<Vec<_>>().join(" "),
+        module: words::module_name(lang, value.metric.module),
+        href: frame.url(&format!("/system/{}", value.metric.module.code())),
+    }
+}
+
+fn tiles(frame: &Frame, group: Group, healths: &[Health<'_>]) -> TileGroup {
+    let of = |place: &plan::Place| healths.iter().find(|health| health.module == place.module);
+    let places = plan::PLACES.iter().filter(|place| place.group == group);
+    TileGroup {
+        name: frame.lang().t_in("module_group", group.code()),
+        tiles: places.filter_map(|place| Some(tile(frame, place, of(place)?))).collect(),
+    }
+}
+
+fn tile(frame: &Frame, place: &plan::Place, health: &Health<'_>) -> Tile {
+    let lang = frame.lang();
+    let look = words::look(lang, health.standing);
+    let main = match health.standing.is_trouble() {
+        true => worst(health),
+        false => health.value(place.main),
+    };
+    let known =
+        main.filter(|value| value.latest.is_some_and(|latest| latest.state.is_known() && latest.fresh));
+    let value = match (health.standing, known) {
+        (Standing::NotInUse | Standing::Unknown | Standing::Waiting, _) | (_, None) => look.word.to_owned(),
+        (standing, Some(value)) if standing.is_trouble() => {
+            format!("{}: {}", words::series_name(lang, value), words::value(frame, value))
+        }
+        (_, Some(value)) => {
+            let text = containers_of(frame, health).unwrap_or_else(|| words::value(frame, value));
+            fill(lang.t_in("tile", place.module.code()), "{value}", &text)
+        }
+    };
+    Tile {
+        kind: match health.standing {
+            Standing::NotInUse => "off",
+            Standing::Warning => "wait",
+            Standing::Critical => "bad",
+            _ => "",
+        },
+        look,
+        name: words::module_name(lang, place.module),
+        value,
+        href: frame.url(&format!("/system/{}", place.module.code())),
+    }
+}
+
+/// Of containers, both numbers matter.
+fn containers_of(frame: &Frame, health: &Health<'_>) -> Option<String> {
+    let number = |metric: &Metric| health.value(metric)?.latest?.state.number();
+    let (running, all) = (number(&docker::RUNNING)?, number(&docker::TOTAL)?);
+    let decimal = |value: f64| frame.formats.decimal(value);
+    Some(frame.lang().tf("system.of", &[("part", &decimal(running)), ("all", &decimal(all))]))
+}
+
+fn meters(frame: &Frame, healths: &[Health<'_>]) -> Vec<Meter> {
+    let named = [
+        (&host::CPU, "cpu"),
+        (&host::MEMORY, "memory"),
+        (&host::LOAD_PER_CORE, "load"),
+        (&disk::VMAIL_USED, "mails"),
+    ];
+    let meter = |(metric, key): (&'static Metric, &'static str)| {
+        let value = healths.iter().find(|health| health.module == metric.module)?.value(metric)?;
+        let number = value.latest.filter(|latest| latest.fresh).and_then(|latest| latest.state.number());
+        debug_assert!(metric.kind == Kind::Gauge);
+        Some(Meter {
+            name: frame.lang().t_in("host_meter", key),
+            value: match value.standing {
+                Standing::Unknown => frame.t("standing.unknown").to_owned(),
+                _ => words::value(frame, value),
+            },
+            share: number.map_or(0, |number| number.clamp(0.0, 100.0) as u64),
+            tone: match value.standing {
+                Standing::Warning => "wait",
+                Standing::Critical => "bad",
+                _ => "info",
+            },
+        })
+    };
+    named.into_iter().filter_map(meter).collect()
+}
+
+/// What the sources say in a sentence, and those that failed with their errors.
+fn runs(frame: &Frame, runs: &[Run]) -> (String, Vec<(String, String)>) {
+    let failed: Vec<(String, String)> =
+        runs.iter().filter_map(|run| Some((run.source.clone(), run.error.clone()?))).collect();
+    let count = i64::try_from(runs.len() - failed.len()).unwrap_or(i64::MAX);
+    let all = frame.formats.number(i64::try_from(runs.len()).unwrap_or(i64::MAX));
+    (frame.lang().tn("system.sources", count, &[("all", &all)]), failed)
+}

@@ -1,0 +1,167 @@
+//! Names, values and limits of metrics as people read them.
+
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
+
+use crate::{
+    metrics::{
+        health::{Standing, Value},
+        registry::{Kind, Limits, Metric, Module, Severity, Unit},
+    },
+    model::{sample::State, time::Millis},
+    web::{
+        pages::{frame::Frame, look::Look},
+        text::Lang,
+    },
+};
+
+/// Longest text of a value, in characters.
+const LONGEST: usize = 160;
+
+/// The name of a metric: in English the first sentence of its help, which is declared with it.
+pub fn name(lang: Lang, metric: &Metric) -> &'static str {
+    static GERMAN: OnceLock<HashMap<&str, &str>> = OnceLock::new();
+    let german = || {
+        let file = include_str!("../../../../locales/metrics.de.txt").lines();
+        file.filter_map(|line| line.split_once(" = ")).collect()
+    };
+    let english = || first_sentence(metric.help);
+    match lang {
+        Lang::En => english(),
+        Lang::De => GERMAN.get_or_init(german).get(metric.key).copied().unwrap_or_else(english),
+    }
+}
+
+fn first_sentence(help: &'static str) -> &'static str {
+    let help = help.trim();
+    let end = help.find(". ").or(help.find(".\n")).or(help.find("; ")).unwrap_or(help.len());
+    help.get(..end).unwrap_or(help).trim_end_matches('.')
+}
+
+/// The name of a series: what tells it apart, else the name of its metric.
+pub fn series_name(lang: Lang, value: &Value<'_>) -> String {
+    let labels = value.latest.map(|latest| latest.labels.iter().map(|(_, label)| label).collect::<Vec<_>>());
+    match labels {
+        Some(labels) if !labels.is_empty() => format!("{}: {}", name(lang, value.metric), labels.join(", ")),
+        _ => name(lang, value.metric).to_owned(),
+    }
+}
+
+/// The name of a module.
+pub fn module_name(lang: Lang, module: Module) -> &'static str {
+    lang.t_in("module", module.code())
+}
+
+/// A number of a metric.
+pub fn number(frame: &Frame, metric: &Metric, number: f64) -> String {
+    let formats = &frame.formats;
+    let bytes = |factor: f64| formats.bytes((number.max(0.0) * factor) as u64);
+    let duration = |seconds: f64| {
+        let seconds = Duration::try_from_secs_f64(number.max(0.0) * seconds).unwrap_or_default();
+        formats.duration(seconds)
+    };
+    match (metric.kind, metric.unit) {
+        (Kind::Flag, _) if number == 0.0 => frame.t("word.no").to_owned(),
+        (Kind::Flag, _) if number == 1.0 => frame.t("word.yes").to_owned(),
+        // A share of time.
+        (Kind::Flag, _) => formats.hundredths(number * 100.0),
+        (Kind::Moment, _) => formats.moment(Millis::from_secs(number as i64)),
+        (_, Unit::Percent) => formats.hundredths(number),
+        (_, Unit::Bytes) => bytes(1.0),
+        (_, Unit::Kib) => bytes(1024.0),
+        (_, Unit::Mib) => bytes(1_048_576.0),
+        (_, Unit::BytesPerSecond) => format!("{}/s", bytes(1.0)),
+        (_, Unit::Seconds) => duration(1.0),
+        (_, Unit::Hours) => duration(3600.0),
+        (_, Unit::Days) => duration(86_400.0),
+        (_, Unit::Celsius) => format!("{} °C", formats.decimal(number)),
+        (_, Unit::Count | Unit::None) => formats.decimal(number),
+    }
+}
+
+/// What a series is at present.
+pub fn value(frame: &Frame, value: &Value<'_>) -> String {
+    match value.latest.map(|latest| &latest.state) {
+        Some(State::Number(own)) => number(frame, value.metric, *own),
+        Some(State::Text(_)) if value.metric.kind == Kind::Json => frame.t("system.data").to_owned(),
+        Some(State::Text(text)) => cut(text),
+        Some(State::Unknown(_)) => frame.t("standing.unknown").to_owned(),
+        Some(State::NotInUse(_)) => frame.t("standing.not-in-use").to_owned(),
+        None => frame.t("standing.waiting").to_owned(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} …", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Why a series has no value.
+pub fn reason<'a>(value: &Value<'a>) -> Option<&'a str> {
+    match &value.latest?.state {
+        State::Unknown(reason) | State::NotInUse(reason) => Some(reason),
+        _ => None,
+    }
+}
+
+/// Icon, tone and word of a standing.
+pub fn look(lang: Lang, standing: Standing) -> Look {
+    let (icon, tone) = match standing {
+        Standing::Fine => ("check-circle", "ok"),
+        Standing::NotInUse => ("dash-circle", "idle"),
+        Standing::Waiting => ("arrow-clockwise", "info"),
+        Standing::Unknown => ("question-circle", "idle"),
+        Standing::Warning => ("exclamation-triangle", "wait"),
+        Standing::Critical => ("x-octagon", "bad"),
+    };
+    Look { icon, tone, word: lang.t_in("standing", standing.code()) }
+}
+
+/// The limits of a metric in short: `10 / 50`; a dash where there are none.
+pub fn limits(frame: &Frame, metric: &Metric) -> String {
+    let steps = metric.limits.steps().iter().filter(|(severity, _)| *severity >= Severity::Warning);
+    let steps: Vec<String> = steps.map(|(_, limit)| number(frame, metric, *limit)).collect();
+    match metric.limits {
+        _ if steps.is_empty() => "–".to_owned(),
+        Limits::Is(_) => frame.lang().tf("system.limit.not", &[("limit", &steps.join(" / "))]),
+        Limits::Below(_) => frame.lang().tf("system.limit.least", &[("limit", &steps.join(" / "))]),
+        _ => steps.join(" / "),
+    }
+}
+
+/// The limit that a value passed, as a sentence.
+pub fn passed(frame: &Frame, metric: &Metric, at: f64) -> Option<String> {
+    let steps = metric.limits.steps().iter();
+    let (key, limit) = match metric.limits {
+        Limits::Above(_) => ("above", steps.filter(|(_, limit)| at > *limit).next_back()?.1),
+        Limits::Below(_) => ("below", steps.filter(|(_, limit)| at < *limit).next_back()?.1),
+        Limits::Is([(_, bad), ..]) => ("is", 1.0 - bad),
+        _ => return None,
+    };
+    Some(super::fill(frame.lang().t_in("passed", key), "{limit}", &number(frame, metric, limit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::modules;
+
+    #[test]
+    fn every_metric_has_a_name_in_both_languages() {
+        let file = include_str!("../../../../locales/metrics.de.txt");
+        for metric in modules::all() {
+            let english = name(Lang::En, metric);
+            assert!(!english.is_empty() && english.len() < 140 && !english.contains('\n'), "{}", metric.key);
+            assert!(
+                file.lines().any(|line| line.starts_with(&format!("{} = ", metric.key))),
+                "{}",
+                metric.key
+            );
+        }
+        for line in file.lines().filter(|line| !line.starts_with('#')) {
+            let (key, text) = line.split_once(" = ").expect(line);
+            assert!(modules::by_key(key).is_some() && !text.trim().is_empty(), "{line}");
+        }
+    }
+}

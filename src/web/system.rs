@@ -1,0 +1,293 @@
+//! The handlers of the system's pages: what the series are at present, their history, and who may see it.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::Path,
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+
+use super::{
+    errors::WebError,
+    pages::{
+        frame::Entry,
+        system::{
+            self, Filling, Which,
+            chart::{self, Chart, Line, POINTS, Reach},
+            overview, own,
+            plan::{self, Plan},
+            table::{self, Listed},
+            words,
+        },
+    },
+    state::AppState,
+    visit::{Desk, render},
+};
+use crate::{
+    metrics::{
+        health::{Health, Value, judge, passed_since},
+        modules::{self, mailboxes},
+        registry::{Metric, Module},
+    },
+    model::{
+        mail::ServerId,
+        sample::{Labels, State as SampleState},
+        time::Millis,
+    },
+    store::samples::{self, Latest, Range, Which as Series},
+};
+
+/// How far back the begin of a trouble is looked for.
+const LOOK_BACK: Duration = Duration::from_secs(86_400);
+/// A day in steps of five minutes.
+const FIVE_MINUTES: u32 = 288;
+/// What fills up is looked at so far back.
+const GROWTH: Duration = Duration::from_secs(30 * 86_400);
+/// A module with more series than this has no figures of their history on its page.
+const MOST_FIGURES: usize = 40;
+
+async fn latest(desk: &Desk, which: Series<'_>) -> Result<Vec<Latest>, WebError> {
+    Ok(samples::latest(desk.db(), desk.scope(), ServerId::FIRST, which, desk.now()).await?)
+}
+
+async fn range(
+    desk: &Desk,
+    metric: &Metric,
+    labels: &Labels,
+    length: Duration,
+    points: u32,
+) -> Result<Option<Range>, WebError> {
+    let span = (desk.now().minus(length), desk.now());
+    let series = (metric.key, labels);
+    Ok(samples::range(desk.db(), desk.scope(), ServerId::FIRST, series, span, points).await?)
+}
+
+/// `/system`: is everything all right?
+pub fn overview_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        desk.frame.entry = Some(Entry::System);
+        let latest = latest(&desk, Series::All).await?;
+        let runs = samples::sources(desk.db()).await?;
+        let healths = judge(&latest);
+        let mut since = Vec::new();
+        for value in overview::troubles(&healths).into_iter().take(overview::TROUBLES) {
+            since.push(begin_of(&desk, value).await?);
+        }
+        let input = overview::Input { healths: &healths, since: &since, runs: &runs };
+        render(&overview::view(&desk.frame, input))
+    })
+}
+
+/// Since when a value has been beyond its limit.
+async fn begin_of(desk: &Desk, value: &Value<'_>) -> Result<Option<Millis>, WebError> {
+    let Some(latest) = value.latest else { return Ok(None) };
+    let range = range(desk, value.metric, &latest.labels, LOOK_BACK, FIVE_MINUTES).await?;
+    let since = range.and_then(|range| passed_since(value.metric, &range.points));
+    // Within one number nothing is rounded to buckets.
+    Ok(since.map_or(Some(latest.since), |since| Some(since.min(latest.since))))
+}
+
+/// `/system/{page}`: a module, trends, capacity, domains.
+pub fn module_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk, Path(code): Path<String>| {
+        desk.frame.entry = Some(Entry::System);
+        let which = Which::from_code(&code).ok_or(WebError::NotFound)?;
+        let asked = Asked::parse(&desk.query, which);
+        let latest = latest(&desk, Series::All).await?;
+        let healths = judge(&latest);
+        let own = match which {
+            Which::Module(module) => healths.iter().find(|health| health.module == module),
+            _ => None,
+        };
+        let plans: Vec<Plan> = match (which, asked.chart) {
+            (Which::Module(module), None) => {
+                plan::place_of(module).map(|place| place.charts.to_vec()).unwrap_or_default()
+            }
+            (Which::Trends, _) => plan::TRENDS.to_vec(),
+            _ => Vec::new(),
+        };
+        let mut charts = Vec::new();
+        if let Some(metric) = asked.chart {
+            charts.extend(drawn(&desk, &latest, ("", &[metric]), asked.reach).await?);
+        }
+        for plan in plans {
+            charts.extend(drawn(&desk, &latest, plan, asked.reach).await?);
+        }
+        let ranges = figures(&desk, own, asked.reach).await?;
+        let since = match own.and_then(system::worst).filter(|value| value.standing.is_trouble()) {
+            Some(value) => begin_of(&desk, value).await?,
+            None => None,
+        };
+        let is_collector = which == Which::Module(Module::Collector);
+        let runs = if is_collector { samples::sources(desk.db()).await? } else { Vec::new() };
+        let filling = if which == Which::Capacity { filling(&desk, &healths).await? } else { Vec::new() };
+        let query = table::Query::parse(&desk.query);
+        let input = system::Input {
+            which,
+            healths: &healths,
+            charts,
+            reach: asked.reach,
+            ranges: &ranges,
+            table: which.listed().map(|listed| table::view(&desk.frame, listed, &latest, query)),
+            runs: &runs,
+            filling: &filling,
+            since,
+        };
+        render(&system::view(&desk.frame, input))
+    })
+}
+
+/// What the address of a page asks for.
+struct Asked {
+    reach: Reach,
+    chart: Option<&'static Metric>,
+}
+
+impl Asked {
+    fn parse(query: &str, which: Which) -> Self {
+        let value = |wished: &str| {
+            url::form_urlencoded::parse(query.as_bytes())
+                .find(|(name, _)| name == wished)
+                .map(|(_, value)| value)
+        };
+        let usual = if which == Which::Trends { Reach::Month } else { Reach::default() };
+        let chart = value("chart").and_then(|key| modules::by_key(&key)).filter(|metric| {
+            metric.kind.is_numeric() && matches!(which, Which::Module(module) if module == metric.module)
+        });
+        Self { reach: value("range").and_then(|code| Reach::from_code(&code)).unwrap_or(usual), chart }
+    }
+}
+
+/// A chart of a plan; `None` when none of its series is there, or none is in use.
+async fn drawn(
+    desk: &Desk,
+    latest: &[Latest],
+    (title, metrics): (&str, &[&'static Metric]),
+    reach: Reach,
+) -> Result<Option<Chart>, WebError> {
+    let lang = desk.frame.lang();
+    let mut lines = Vec::new();
+    for metric in metrics {
+        let mut own: Vec<&Latest> = latest
+            .iter()
+            .filter(|one| one.metric == metric.key && !matches!(one.state, SampleState::NotInUse(_)))
+            .collect();
+        own.sort_by(|a, b| b.state.number().unwrap_or(-1.0).total_cmp(&a.state.number().unwrap_or(-1.0)));
+        for one in own.into_iter().take(chart::LINES) {
+            let Some(range) = range(desk, metric, &one.labels, reach.length(), POINTS).await? else {
+                continue;
+            };
+            let label: Vec<&str> = one.labels.iter().map(|(_, value)| value).collect();
+            let name = if label.is_empty() { words::name(lang, metric).to_owned() } else { label.join(", ") };
+            lines.push(Line { name, metric, range });
+        }
+    }
+    let Some(first) = metrics.first().filter(|_| !lines.is_empty()) else { return Ok(None) };
+    let title = if title.is_empty() { words::name(lang, first) } else { lang.t_in("chart_title", title) };
+    let span = (desk.now().minus(reach.length()), desk.now());
+    Ok(Some(chart::draw(&desk.frame, first.key, title.to_owned(), lines, span)))
+}
+
+/// The history of each value of a module, for its lowest, average and highest.
+async fn figures(
+    desk: &Desk,
+    health: Option<&Health<'_>>,
+    reach: Reach,
+) -> Result<Vec<(&'static Metric, String, Range)>, WebError> {
+    let mut ranges = Vec::new();
+    let values = health.into_iter().flat_map(|health| &health.values);
+    let numeric = values.filter(|value| value.metric.kind.is_numeric() && value.metric.labels.len() < 2);
+    for value in numeric.take(MOST_FIGURES) {
+        let Some(latest) = value.latest else { continue };
+        if let Some(range) = range(desk, value.metric, &latest.labels, reach.length(), POINTS).await? {
+            ranges.push((value.metric, latest.labels.text(), range));
+        }
+    }
+    Ok(ranges)
+}
+
+/// What fills up, fullest first.
+async fn filling<'a>(desk: &Desk, healths: &[Health<'a>]) -> Result<Vec<Filling<'a>>, WebError> {
+    let mut filling = Vec::new();
+    for value in healths.iter().flat_map(|health| &health.values) {
+        let wanted = plan::FILLING.iter().any(|metric| metric.key == value.metric.key);
+        let Some(latest) = value.latest.filter(|latest| wanted && latest.state.number().is_some()) else {
+            continue;
+        };
+        let range = range(desk, value.metric, &latest.labels, GROWTH, 2 * POINTS).await?;
+        let forecast = range.and_then(|range| system::forecast(&range.points));
+        filling.push(Filling { value: *value, forecast });
+    }
+    let share =
+        |filling: &Filling<'_>| filling.value.latest.and_then(|latest| latest.state.number()).unwrap_or(0.0);
+    filling.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    Ok(filling)
+}
+
+/// `/domains`: the domains of a domain admin, and their mailboxes.
+pub fn domains_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        desk.frame.entry = Some(if desk.frame.is_admin() { Entry::System } else { Entry::Domains });
+        let latest = latest(&desk, Series::All).await?;
+        let query = table::Query::parse(&desk.query);
+        let listed = [Listed::Domains, Listed::Mailboxes, Listed::SyncJobs];
+        let tables = listed.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
+        render(&own::domains(&desk.frame, tables.into()))
+    })
+}
+
+/// `/mailbox`: the visitor's own mailbox, and nobody else's, whatever their role.
+pub fn mailbox_page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        desk.frame.entry = Some(Entry::Mailbox);
+        let address = desk.visitor.address.clone();
+        let mut latest = latest(&desk, Series::All).await?;
+        latest.retain(|one| one.labels.mailbox().as_deref() == Some(address.as_str()));
+        let number = |metric: &Metric| {
+            latest.iter().find(|one| one.metric == metric.key && one.fresh).and_then(|one| one.state.number())
+        };
+        let word =
+            |metric: &'static Metric| number(metric).map(|value| words::number(&desk.frame, metric, value));
+        let used = word(&mailboxes::EACH_MAILBOX_USED_MB).map(|used| {
+            let quota = number(&mailboxes::EACH_MAILBOX_QUOTA_MB).filter(|quota| *quota > 0.0);
+            let metric = &mailboxes::EACH_MAILBOX_QUOTA_MB;
+            (used, quota.map(|quota| words::number(&desk.frame, metric, quota)))
+        });
+        let used_over_time = [&mailboxes::EACH_MAILBOX_USED_MB];
+        let charts = drawn(&desk, &latest, ("", &used_over_time), Reach::Month).await?;
+        let query = table::Query::default();
+        let tables = [Listed::Mailboxes, Listed::SyncJobs];
+        let tables = tables.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
+        render(&own::mailbox(&desk.frame, used, charts.into_iter().collect(), tables.into()))
+    })
+}
+
+/// `/chart/{key}`: the points of one series as JSON: moment in milliseconds, average, lowest, highest. The labels of
+/// the series stand in the query; a series that the visitor may not see is not there.
+pub fn chart_data() -> MethodRouter<AppState> {
+    get(async |desk: Desk, Path(key): Path<String>| {
+        let metric = modules::by_key(&key).ok_or(WebError::NotFound)?;
+        let value = |wished: &str| {
+            url::form_urlencoded::parse(desk.query.as_bytes())
+                .find(|(name, _)| name == wished)
+                .map(|(_, value)| value.into_owned())
+        };
+        let mut labels = Labels::NONE;
+        for name in metric.labels {
+            labels = labels.with(name, &value(name).ok_or(WebError::NotFound)?);
+        }
+        let reach = value("range").and_then(|code| Reach::from_code(&code)).unwrap_or_default();
+        let range = range(&desk, metric, &labels, reach.length(), POINTS).await?.ok_or(WebError::NotFound)?;
+        let points = range.points.iter().map(|point| {
+            let (low, high) = point.extremes.unzip();
+            serde_json::json!([point.at.0, point.mean(), low, high])
+        });
+        let points: Vec<serde_json::Value> = points.collect();
+        let body = serde_json::json!({
+            "key": metric.key, "unit": metric.unit.code(), "width": range.width, "points": points,
+        });
+        Ok::<Response, WebError>(Json(body).into_response())
+    })
+}
