@@ -22,8 +22,8 @@ use crate::{
     model::{time::Millis, user::SessionLimits},
     remote::dns::Dns,
     store::{
-        self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions, tls_reports,
-        unreadable,
+        self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions,
+        tls_reports, unreadable,
     },
     web::state::{JobEnd, Jobs},
 };
