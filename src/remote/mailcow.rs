@@ -452,6 +452,7 @@ mod tests {
             Route::Mailbox("ann@a.test"),
             Route::Domains,
             Route::Domain("a.test"),
+            Route::Dkim("a.test"),
             Route::Aliases,
             Route::AliasesOf("a.test"),
             Route::AliasDomains,

@@ -10,6 +10,7 @@ mod ingest;
 mod kill;
 mod odd_text;
 mod opens;
+mod probes;
 mod remote;
 mod report_scope;
 mod reports;
