@@ -1,6 +1,7 @@
 //! Builds the parts, starts the workers, serves the pages, and shuts down in order.
 
 mod jobs;
+mod probes;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -83,6 +84,7 @@ impl App {
             server: SERVER,
             clock: Clock::system(),
             collector_file: config.collector_file.clone(),
+            probes: probes::open(&config),
             hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
             time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
             started: Millis::now(),

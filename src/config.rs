@@ -20,6 +20,7 @@ pub use self::{
     fault::{Fault, Faults},
     mailboxes::ReportSettings,
     print::{example, reference},
+    probes::ProbeSettings,
 };
 use self::{reader::Reader, settings as s};
 use crate::{
@@ -36,6 +37,7 @@ mod fault;
 mod kind;
 mod mailboxes;
 mod print;
+mod probes;
 mod reader;
 mod roles;
 mod settings;
@@ -63,6 +65,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Where the host collector writes.
     pub collector_file: Option<PathBuf>,
+    /// What is looked at over the network.
+    pub probes: ProbeSettings,
     /// The log of this program.
     pub log: LogSettings,
 }
@@ -203,6 +207,7 @@ impl Config {
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
         let collector_file = reader.take(&s::COLLECTOR_FILE).map(PathBuf::from);
+        let probes = ProbeSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let raw = reader.take(&s::RETENTION_SAMPLES);
         let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
         let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
@@ -228,6 +233,7 @@ impl Config {
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
             },
             collector_file,
+            probes: probes?,
             reports: reports?,
             web: web?,
             roles,

@@ -49,6 +49,10 @@ pub const REPORT_PAUSE: Kind<Duration> = open("a time from 1m to 7d, as 30m or 6
 pub const PORT: Kind<u16> = open("a port from 1 to 65535", |text| {
     text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is no port".to_owned())
 });
+/// Ports of TCP.
+pub const PORTS: Kind<Vec<u16>> = open("ports from 1 to 65535, separated by commas", ports);
+/// A server.
+pub const PEER: Kind<(String, u16)> = open("a host name or an IP address, a colon and a port", peer);
 /// The life of a session.
 pub const SESSION: Kind<Duration> = open("a time from 1m to 365d, as 30m, 12h or 7d", span::<60, 31_536_000>);
 /// The Mailcow server.
@@ -243,6 +247,21 @@ fn resolvers(text: &str) -> Result<Vec<SocketAddr>, String> {
     parts.map(server).collect()
 }
 
+fn ports(text: &str) -> Result<Vec<u16>, String> {
+    let parts = text.split([',', ' ', '\t', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    let port = |part: &str| (PORT.parse)(part).map_err(|_| format!("contains {part:?}, which is no port"));
+    let mut ports: Vec<u16> = parts.map(port).collect::<Result<_, _>>()?;
+    ports.sort_unstable();
+    ports.dedup();
+    Ok(ports)
+}
+
+fn peer(text: &str) -> Result<(String, u16), String> {
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| "has no port".to_owned())?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Ok(((super::mailboxes::HOST.parse)(bare)?, (PORT.parse)(port)?))
+}
+
 fn logo(text: &str) -> Result<String, String> {
     if text.contains(':') { link(text) } else { one_line(text) }
 }
@@ -333,6 +352,15 @@ mod tests {
         let read = networks("10.0.0.0/8, ::1").unwrap();
         assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
         assert!(networks("10.0.0.0/33").is_err() && networks("all").is_err());
+    }
+
+    #[test]
+    fn servers_have_ports() {
+        assert_eq!(ports("993, 25,25"), Ok(vec![25, 993]));
+        assert!(ports("25,0").is_err() && ports("smtp").is_err());
+        assert_eq!(peer("memcached:11211"), Ok(("memcached".to_owned(), 11211)));
+        assert_eq!(peer("[::1]:3310"), Ok(("::1".to_owned(), 3310)));
+        assert!(peer("clamd").is_err() && peer("clamd:x").is_err() && peer("a b:1").is_err());
     }
 
     #[test]

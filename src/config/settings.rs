@@ -214,6 +214,28 @@ settings! {
         /// what only the host can tell is not in use.
         COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
 
+        /// The mail host whose ports, certificates, reverse names and relaying are looked at over the network. Not set, that of
+        /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
+        MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";
+
+        /// Ports of the mail host that must be open, and whose certificates are looked at, separated by commas. Leave out what
+        /// you do not offer.
+        PROBE_PORTS: Vec<u16> = kind::PORTS, Default "25,110,143,443,465,587,993,995,4190";
+
+        /// Whether the mail host is asked once an hour if it relays for strangers. No mail is ever sent; its log shows the
+        /// refusal.
+        PROBE_RELAY: bool = kind::SWITCH, Default "on";
+
+        /// DNS block lists that are asked for the mail host's addresses, separated by commas. Their owners learn the addresses and
+        /// which name server asks, so none is asked unless you name it.
+        BLOCK_LISTS: Vec<String> = mailboxes::HOSTS, Optional "zen.spamhaus.org,bl.spamcop.net";
+
+        /// SOGo's Memcached. It is reached from Mailcow's Docker network only.
+        MEMCACHED: (String, u16) = kind::PEER, Optional "memcached:11211";
+
+        /// The ClamAV daemon. It is reached from Mailcow's Docker network only.
+        CLAMD: (String, u16) = kind::PEER, Optional "clamd:3310";
+
         /// For how many days each single change of a metric is kept.
         RETENTION_SAMPLES: Duration = kind::DAYS, Default "2";
 

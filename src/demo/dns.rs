@@ -12,7 +12,10 @@ use std::{
 
 use hickory_resolver::proto::{
     op::{Message, ResponseCode},
-    rr::{Name, RData, Record, RecordType, rdata::PTR},
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{MX, PTR, TLSA, TXT},
+    },
 };
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +60,56 @@ impl NameServer {
     pub fn address(mut self, name: &str, ip: IpAddr) -> Self {
         if let Ok(name) = Name::from_ascii(name) {
             self.add(name, kind_of(ip), ip.into());
+        }
+        self
+    }
+
+    /// Gives a name a text.
+    #[must_use]
+    pub fn text(mut self, name: &str, text: &str) -> Self {
+        if let Ok(name) = Name::from_ascii(name) {
+            // A piece of a text has at most 255 bytes.
+            let pieces = text.as_bytes().chunks(255).map(|piece| String::from_utf8_lossy(piece).into_owned());
+            self.add(name, RecordType::TXT, RData::TXT(TXT::new(pieces.collect())));
+        }
+        self
+    }
+
+    /// Gives a domain a mail server.
+    #[must_use]
+    pub fn exchange(mut self, domain: &str, preference: u16, host: &str) -> Self {
+        if let (Ok(domain), Ok(host)) = (Name::from_ascii(domain), Name::from_ascii(host)) {
+            self.add(domain, RecordType::MX, RData::MX(MX::new(preference, host)));
+        }
+        self
+    }
+
+    /// Gives a mail server a TLSA record: usage, selector, matching and data.
+    #[must_use]
+    pub fn tlsa(mut self, host: &str, kind: [u8; 3], data: &[u8]) -> Self {
+        let [usage, selector, matching] = kind;
+        if let Ok(name) = Name::from_ascii(format!("_25._tcp.{host}")) {
+            let record = TLSA::new(usage.into(), selector.into(), matching.into(), data.to_vec());
+            self.add(name, RecordType::TLSA, RData::TLSA(record));
+        }
+        self
+    }
+
+    /// Fails (`SERVFAIL`) when asked for the texts of this name.
+    #[must_use]
+    pub fn failing_text(self, name: &str) -> Self {
+        self.texts_answer(name, Answer::Failure)
+    }
+
+    /// Never answers when asked for the texts of this name.
+    #[must_use]
+    pub fn silent_text(self, name: &str) -> Self {
+        self.texts_answer(name, Answer::Silence)
+    }
+
+    fn texts_answer(mut self, name: &str, answer: Answer) -> Self {
+        if let Ok(name) = Name::from_ascii(name) {
+            self.answers.insert((key(name), RecordType::TXT), answer);
         }
         self
     }

@@ -209,7 +209,9 @@ impl Privilege {
             Self::Itself => "Nothing to grant.",
             Self::Api => "Set MAILCOW_API_KEY; the read-only key is enough.",
             Self::Network => "Allow the portal connections to the mail server's ports and to a DNS resolver.",
-            Self::DockerNetwork => "Join the portal's container to Mailcow's Docker network.",
+            Self::DockerNetwork => {
+                "Join the portal's container to Mailcow's Docker network, and set MEMCACHED and CLAMD."
+            }
             Self::Host => {
                 "Run `mailcow-status collect` on the mail host and let COLLECTOR_FILE name the file that it writes."
             }
@@ -256,8 +258,10 @@ pub enum Origin {
     Dns,
     /// DNS block lists.
     BlockLists,
-    /// TLS certificates and open ports of the mail host.
+    /// Open ports of the mail host, and its web interface.
     Ports,
+    /// TLS certificates that the mail host shows.
+    Certificates,
     /// A test whether the server relays for strangers.
     Relay,
     /// Mailcow's releases.
@@ -279,7 +283,12 @@ impl Origin {
     pub const fn privilege(self) -> Privilege {
         match self {
             Self::Portal => Privilege::Itself,
-            Self::Dns | Self::BlockLists | Self::Ports | Self::Relay | Self::Releases => Privilege::Network,
+            Self::Dns
+            | Self::BlockLists
+            | Self::Ports
+            | Self::Certificates
+            | Self::Relay
+            | Self::Releases => Privilege::Network,
             Self::Memcached | Self::Clamd => Privilege::DockerNetwork,
             Self::Docker | Self::HostFiles | Self::Host => Privilege::Host,
             _ => Privilege::Api,
@@ -307,7 +316,8 @@ impl Origin {
             Self::PostfixLog => "the stored Postfix log",
             Self::Dns => "DNS",
             Self::BlockLists => "DNS block lists",
-            Self::Ports => "ports and certificates of the mail host",
+            Self::Ports => "ports of the mail host",
+            Self::Certificates => "certificates of the mail host",
             Self::Relay => "an SMTP dialogue with the mail host",
             Self::Releases => "Mailcow's public releases",
             Self::Memcached => "Memcached",

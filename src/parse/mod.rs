@@ -16,6 +16,7 @@
 //! | [`attachment`] | a mail or an archive | the report documents in it, within limits |
 //! | [`report`] | such a document, XML or JSON | a DMARC or TLS report |
 //! | [`envelope`] | a mail | who says to have sent it, and what our server found out about that |
+//! | [`records`] | a DNS record | whether mail can rely on it, and what is wrong |
 //! | [`mbox`] | a stream of mails in one file | the mails, one by one |
 
 pub mod api;
@@ -30,6 +31,7 @@ pub mod mbox;
 pub mod php_app;
 pub mod postfix;
 pub mod proc;
+pub mod records;
 pub mod report;
 pub mod rspamd;
 pub mod syslog;

@@ -17,7 +17,10 @@ use hickory_resolver::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
+pub use self::records::Tlsa;
 use super::{Cause, Error};
+
+mod records;
 
 /// Questions under way at the same time; more wait for their turn.
 const AT_ONCE: usize = 8;
@@ -85,8 +88,11 @@ impl Dns {
         unanswered.map_or(Ok(None), Err)
     }
 
-    /// The names that an address claims (PTR records), as far as they are host names.
-    async fn pointers(&self, ip: IpAddr) -> Result<Vec<String>, Error> {
+    /// The names that an address claims (PTR records), as far as they are host names, in lower case.
+    ///
+    /// # Errors
+    /// When a name server could not be asked, or failed.
+    pub async fn pointers(&self, ip: IpAddr) -> Result<Vec<String>, Error> {
         let records = self.ask(ip.into(), RecordType::PTR).await?;
         let names = records.iter().filter_map(|data| match data {
             RData::PTR(name) => hostname(&name.to_ascii()),
@@ -96,7 +102,10 @@ impl Dns {
     }
 
     /// Whether a name has this address (A or AAAA record).
-    async fn leads_to(&self, name: &str, ip: IpAddr) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// When a name server could not be asked, or failed.
+    pub async fn leads_to(&self, name: &str, ip: IpAddr) -> Result<bool, Error> {
         let Ok(mut fqdn) = Name::from_ascii(name) else { return Ok(false) };
         // Else the search domains of this machine would be tried, too.
         fqdn.set_fqdn(true);

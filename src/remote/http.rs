@@ -1,6 +1,6 @@
 //! One HTTP client for all peers: time-outs, size limits, no cookies, no redirects.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::{
     Certificate, Client, Request, RequestBuilder, Response,
@@ -8,7 +8,7 @@ use reqwest::{
     header, redirect,
 };
 
-use super::{Cause, Error};
+use super::{Cause, Error, dns::Dns};
 
 /// How long to wait for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,6 +62,20 @@ pub struct Http {
     client: Client,
 }
 
+/// Finds hosts by name servers of our choice.
+struct Names(Arc<Dns>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let dns = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = dns.addresses(name.as_str()).await?;
+            // The port is that of the address.
+            Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
+    }
+}
+
 /// A complete answer, whatever its status.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -74,6 +88,15 @@ pub struct Answer {
 impl Http {
     /// Builds the client. Fails on a certificate that cannot be read.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::build(settings, None)
+    }
+
+    /// Builds a client that finds hosts by these name servers. Fails on a certificate that cannot be read.
+    pub fn by_names_of(dns: Arc<Dns>, settings: &Settings) -> Result<Self, Error> {
+        Self::build(settings, Some(dns))
+    }
+
+    fn build(settings: &Settings, dns: Option<Arc<Dns>>) -> Result<Self, Error> {
         let mut builder = Client::builder()
             .user_agent(concat!("mailcow-status/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
@@ -90,12 +113,23 @@ impl Http {
         if let Some(detour) = &settings.detour {
             builder = builder.dns_resolver(detour.clone());
         }
+        if let Some(dns) = dns {
+            builder = builder.dns_resolver(Arc::new(Names(dns)));
+        }
         Ok(Self { client: builder.build().map_err(|error| setup(&error))? })
     }
 
     /// Begins a request; see [`Http::send`].
     pub fn request(&self, method: reqwest::Method, url: reqwest::Url) -> RequestBuilder {
         self.client.request(method, url)
+    }
+
+    /// Asks for a page, at most `limit` bytes of it. `target` names the peer in errors.
+    pub async fn fetch(&self, url: reqwest::Url, limit: usize, target: &str) -> Result<Answer, Error> {
+        let request = self.request(reqwest::Method::GET, url).build();
+        let request =
+            request.map_err(|error| Error { target: target.to_owned(), cause: cause_of(&error) })?;
+        self.send(request, limit, target).await
     }
 
     /// Sends a request and reads the answer, at most `limit` bytes of it. `target` names the peer in errors.

@@ -143,6 +143,8 @@ pub enum Route<'a> {
     Domains,
     /// One domain.
     Domain(&'a str),
+    /// The DKIM key of a domain.
+    Dkim(&'a str),
     /// All aliases.
     Aliases,
     /// The aliases of one domain.
@@ -183,6 +185,7 @@ impl Route<'_> {
             }
             Self::Domains => "get/domain/all".to_owned(),
             Self::Domain(domain) => format!("get/domain/{}", segment(domain).filter(|&it| it != "all")?),
+            Self::Dkim(domain) => format!("get/dkim/{}", segment(domain)?),
             Self::Aliases => "get/alias/all".to_owned(),
             Self::AliasesOf(domain) => format!("get/alias/all/{}", segment(domain)?),
             Self::AliasDomains => "get/alias-domain/all".to_owned(),
@@ -449,6 +452,7 @@ mod tests {
             Route::Mailbox("ann@a.test"),
             Route::Domains,
             Route::Domain("a.test"),
+            Route::Dkim("a.test"),
             Route::Aliases,
             Route::AliasesOf("a.test"),
             Route::AliasDomains,

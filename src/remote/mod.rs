@@ -1,16 +1,22 @@
 //! The only room that opens outgoing connections. One file per kind of peer; every failure is typed, because
 //! a failure is also something to show.
 
+pub mod clamd;
+pub mod dialogue;
 pub mod dns;
 pub mod docker;
 pub mod health;
 pub mod http;
 pub mod imap;
 pub mod mailcow;
+pub mod memcached;
 pub mod oauth;
 pub mod objects;
 pub mod outside;
+pub mod ports;
+pub mod smtp;
 pub mod status;
+pub mod tls;
 
 /// A request that failed: whom we asked, and why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

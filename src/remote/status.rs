@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    Error,
+    Cause, Error,
     mailcow::{Log, Mailcow, Route, Span},
 };
 
@@ -142,6 +142,17 @@ pub struct MailboxUse {
     /// Bytes.
     #[serde(default, deserialize_with = "number")]
     pub quota_used: Option<f64>,
+}
+
+/// A DKIM key; of the two halves only the public one is read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Dkim {
+    /// Where it is published: `SELECTOR._domainkey.DOMAIN`.
+    #[serde(rename = "dkim_selector")]
+    pub selector: String,
+    /// The record to publish.
+    #[serde(rename = "dkim_txt")]
+    pub record: String,
 }
 
 /// What a domain takes.
@@ -310,6 +321,15 @@ impl Mailcow {
     /// All domains with what they take.
     pub async fn domain_use(&self) -> Result<Vec<DomainUse>, Error> {
         self.list(Route::Domains).await
+    }
+
+    /// The DKIM key with which Mailcow signs for a domain; `None` when there is none.
+    pub async fn dkim(&self, domain: &str) -> Result<Option<Dkim>, Error> {
+        match self.object(Route::Dkim(domain)).await {
+            Ok(key) => Ok(Some(key)),
+            Err(Error { cause: Cause::Missing, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All aliases.

@@ -16,6 +16,7 @@ mod nginx;
 mod odd_text;
 mod opens;
 mod php_app;
+mod probes;
 mod remote;
 mod report_scope;
 mod reports;

@@ -20,11 +20,11 @@ metrics! {
         /// Number of the daily database.
         DAILY_VERSION = Metric::gauge("mailcow.clamav.daily.version", Unit::Count).from(Origin::Clamd);
 
-        /// Age of the daily database in days.
+        /// Age of the daily database in days; unknown where clamd does not tell.
         DAILY_AGE = Metric::gauge("mailcow.clamav.daily.age", Unit::Days).from(Origin::Clamd)
             .above(&[(Warning, 7.0), (High, 30.0)]);
 
-        /// Build time of the daily database.
+        /// Build time of the daily database, as clamd writes it.
         DAILY_BUILD = Metric::text("mailcow.clamav.daily.build").from(Origin::Clamd);
 
         /// Number of the main database.

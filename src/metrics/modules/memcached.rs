@@ -19,7 +19,7 @@ metrics! {
         /// Cache misses.
         MISSES = Metric::counter("mailcow.sogo.memcached.misses", Unit::Count).from(Origin::Memcached);
 
-        /// Hit ratio.
+        /// Hit ratio since Memcached's start.
         HIT_RATE = Metric::gauge("mailcow.sogo.memcached.hit.rate", Unit::Percent).from(Origin::Memcached);
 
         /// Items evicted.

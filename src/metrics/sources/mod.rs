@@ -16,16 +16,24 @@ use crate::{
 };
 
 mod aliases;
+mod block_lists;
+mod certificates;
+mod clamd;
 mod containers;
+mod dns_health;
 mod domains;
 mod dovecot_log;
 mod host_file;
 mod mail_queue;
 mod mailboxes;
+mod memcached;
 mod netfilter;
 mod portal;
+mod ports;
 mod postfix_log;
+mod probes;
 mod quarantine;
+mod relay;
 mod rspamd;
 mod status;
 mod sync_jobs;
@@ -44,6 +52,8 @@ pub struct Reach {
     pub clock: Clock,
     /// Where the host collector writes.
     pub collector_file: Option<PathBuf>,
+    /// What the probes over the network need.
+    pub probes: Probes,
     /// Mailcow's host name.
     pub hostname: String,
     /// The zone of the settings.
@@ -63,15 +73,23 @@ pub struct Memory {
     sync_jobs: tokio::sync::Mutex<sync_jobs::Memory>,
 }
 
+pub use probes::Probes;
+
 const HALF_MINUTE: Duration = Duration::from_secs(30);
+
+/// Hundreds of domains have some thousand records, of name servers all over the world.
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 macro_rules! source {
     ($name:literal, $tier:ident, [$($origin:ident),+], $module:ident::$collect:ident) => {
+        source!($name, $tier, [$($origin),+], $module::$collect, HALF_MINUTE)
+    };
+    ($name:literal, $tier:ident, [$($origin:ident),+], $module:ident::$collect:ident, $timeout:expr) => {
         Source {
             name: $name,
             origins: &[$(Origin::$origin),+],
             tier: Tier::$tier,
-            timeout: HALF_MINUTE,
+            timeout: $timeout,
             collect: $module::$collect,
         }
     };
@@ -91,10 +109,17 @@ pub static SOURCES: &[Source<Reach>] = &[
     source!("sync-jobs", Minute, [SyncJobs], sync_jobs::collect),
     source!("quarantine", Minute, [Quarantine], quarantine::collect),
     source!("host", Minute, [Docker, HostFiles, Host], host_file::collect),
+    source!("ports", Minute, [Ports], ports::collect),
+    source!("memcached", Minute, [Memcached], memcached::collect),
     source!("portal", Minute, [Portal], portal::collect),
     source!("mailboxes", FiveMinutes, [Mailboxes], mailboxes::collect),
     source!("domains", FiveMinutes, [Domains], domains::collect),
     source!("aliases", FiveMinutes, [Aliases], aliases::collect),
+    source!("clamd", FiveMinutes, [Clamd], clamd::collect),
+    source!("certificates", Hour, [Certificates], certificates::collect),
+    source!("relay", Hour, [Relay], relay::collect, Duration::from_secs(60)),
+    source!("block-lists", Hour, [BlockLists], block_lists::collect, TEN_MINUTES),
+    source!("dns", Hour, [Dns], dns_health::collect, TEN_MINUTES),
     source!("version", Hour, [Version], status::collect_version),
 ];
 

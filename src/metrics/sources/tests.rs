@@ -261,3 +261,122 @@ fn the_portal() {
     complete(&[Origin::Portal], &out, &elsewhere);
     assert!(matches!(is(&out, &m::AGE), State::Unknown(_)), "no run is not the year 1970");
 }
+
+#[test]
+fn ports() {
+    use modules::tls as m;
+    let out = samples(|out| super::ports::tell(&[(443, true), (587, false), (4190, true)], true, out));
+    complete(&[Origin::Ports], &out, &[]);
+    assert_eq!((number(&out, &m::HTTPS_CHECK), number(&out, &m::SUBMISSION_CHECK)), (1.0, 0.0));
+    assert!(
+        matches!(is(&out, &m::IMAPS_CHECK), State::NotInUse(_)),
+        "a port that is not offered is not closed"
+    );
+}
+
+#[test]
+fn certificates() {
+    use crate::remote::{
+        Cause, Error,
+        tls::{Certificate, Fault, Served},
+    };
+    use modules::tls as m;
+    let served = |days: i64, faults: &[Fault]| {
+        Ok(Served {
+            certificate: Certificate {
+                subject: "mail.a.test".to_owned(),
+                issuer: "R11".to_owned(),
+                names: Vec::new(),
+                serial: "03AB".to_owned(),
+                from: NOW.secs() - 86_400,
+                until: NOW.secs() + days * 86_400 + 5,
+                is_self_issued: false,
+            },
+            chain: vec![Vec::new(), Vec::new()],
+            faults: faults.to_vec(),
+            version: "TLSv1.3".to_owned(),
+        })
+    };
+    let away = || Err(Error { target: "port 443 of a.test".to_owned(), cause: Cause::Timeout });
+    let looks =
+        [(25, served(-2, &[Fault::Expired, Fault::WrongName])), (443, away()), (993, served(20, &[]))];
+    let out = samples(|out| super::certificates::tell(&looks, out));
+    complete(&[Origin::Certificates], &out, &[]);
+    assert!(matches!(is(&out, &m::CERT_DAYS_443), State::Unknown(_)), "no connection is no expiry");
+    assert!(matches!(is(&out, &m::CERT_DAYS_587), State::NotInUse(_)));
+    assert_eq!((number(&out, &m::CERT_DAYS_993), number(&out, &m::CERT_DAYS_LEFT)), (20.0, 20.0));
+    assert_eq!((number(&out, &m::EACH_CERT_DAYS), number(&out, &m::EACH_CERT_TRUSTED)), (-2.0, 0.0));
+    let State::Text(detail) = is(&out, &m::EACH_CERT_DETAIL) else { panic!() };
+    assert!(detail.starts_with("expired, for another name; mail.a.test, by R11, until "), "{detail}");
+    let out = samples(|out| super::certificates::tell(&[(443, away())], out));
+    assert!(matches!(is(&out, &m::CERT_EXISTS), State::Unknown(_)));
+}
+
+#[test]
+fn relaying() {
+    use modules::security as m;
+    let answer = |code, text: &str, from: &str| {
+        let relaying = crate::remote::smtp::Relaying {
+            code,
+            text: text.to_owned(),
+            from: from.parse().unwrap(),
+            to: "192.0.2.25".parse().unwrap(),
+        };
+        let out = samples(|out| super::relay::tell(&relaying, out));
+        complete(&[Origin::Relay], &out, &[]);
+        is(&out, &m::OPEN_RELAY)
+    };
+    assert_eq!(answer(554, "5.7.1 <x@example.net>: Relay access denied", "198.51.100.1"), State::from(false));
+    assert_eq!(answer(454, "4.7.1 Relay access denied", "172.22.1.9"), State::from(false));
+    assert_eq!(answer(250, "2.1.5 Ok", "198.51.100.1"), State::from(true));
+    assert!(matches!(answer(250, "2.1.5 Ok", "172.22.1.9"), State::Unknown(_)), "its own network is trusted");
+    assert!(matches!(answer(250, "2.1.5 Ok", "192.0.2.25"), State::Unknown(_)), "so is the server itself");
+    assert!(matches!(answer(450, "4.3.2 Service currently unavailable", "198.51.100.1"), State::Unknown(_)));
+    assert!(matches!(answer(550, "5.7.1 blocked using x.test", "198.51.100.1"), State::Unknown(_)));
+}
+
+#[test]
+fn memcached_and_clamd() {
+    use modules::{clamav as c, memcached as m};
+    let stats = [("curr_items", 7.0), ("bytes", 9.0), ("limit_maxbytes", 67_108_864.0), ("get_hits", 2.0)];
+    let more = [("get_misses", 1.0), ("evictions", 0.0), ("uptime", 60.0)];
+    let all = stats.iter().chain(&more).map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let out = samples(|out| super::memcached::tell(&all, out));
+    complete(&[Origin::Memcached], &out, &[]);
+    assert_eq!((number(&out, &m::LIMIT_MB), number(&out, &m::HIT_RATE)), (64.0, 66.7));
+    let out = samples(|out| super::memcached::tell(&Default::default(), out));
+    complete(&[Origin::Memcached], &out, &[]);
+    assert!(matches!(is(&out, &m::HIT_RATE), State::Unknown(_)), "nothing known is not 0 %");
+
+    let out = samples(|out| super::clamd::tell("ClamAV 1.4.3/27412/Tue Nov 17 09:32:11 2026", out).unwrap());
+    complete(&[Origin::Clamd], &out, &[]);
+    assert_eq!((is(&out, &c::VERSION), number(&out, &c::DAILY_VERSION)), (State::from("1.4.3"), 27412.0));
+    assert_eq!(number(&out, &c::DAILY_AGE), 3.0);
+    let out = samples(|out| super::clamd::tell("ClamAV 1.4.3", out).unwrap());
+    complete(&[Origin::Clamd], &out, &[]);
+    assert!(matches!(is(&out, &c::DAILY_AGE), State::Unknown(_)), "no database is not 999 days old");
+    assert!(super::clamd::tell("UNKNOWN COMMAND", &mut Samples::new(NOW)).is_err());
+}
+
+#[test]
+fn block_lists() {
+    use super::block_lists::{Verdict, reversed, tell};
+    use modules::security as m;
+    assert_eq!(reversed("192.0.2.7".parse().unwrap()), "7.2.0.192");
+    let six = reversed("2001:db8::1".parse().unwrap());
+    assert!(six.starts_with("1.0.0.0.") && six.ends_with(".8.b.d.0.1.0.0.2") && six.len() == 63, "{six}");
+    let told = |verdicts: [Verdict; 2]| {
+        let verdicts: Vec<_> = ["a.test", "b.test"].map(str::to_owned).into_iter().zip(verdicts).collect();
+        let out = samples(|out| tell(&verdicts, out));
+        complete(&[Origin::BlockLists], &out, &[]);
+        (is(&out, &m::RBL_LISTED), is(&out, &m::RBL_DETAIL))
+    };
+    assert_eq!(told([Ok(Vec::new()), Ok(Vec::new())]), (State::from(0_u32), State::from("clean")));
+    let listed = || Ok(vec!["192.0.2.7 XBL".to_owned()]);
+    let refused = || Err("the list was asked too often".to_owned());
+    assert_eq!(
+        told([listed(), refused()]),
+        (State::from(1_u32), State::from("a.test: 192.0.2.7 XBL; b.test?"))
+    );
+    assert!(matches!(told([Ok(Vec::new()), refused()]).0, State::Unknown(_)), "a refusal is not clean");
+}

@@ -1,0 +1,196 @@
+//! What DNS says of the domains and of the mail host: SPF, DKIM, DMARC, DANE, MTA-STS, TLS-RPT, BIMI, MX, reverse names.
+
+use std::{net::IpAddr, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+
+use super::Reach;
+use crate::{
+    metrics::{
+        collector::{Outcome, Trouble},
+        modules::security as m,
+        registry::Metric,
+        samples::Samples,
+    },
+    model::{
+        sample::{DOMAIN, Labels, State},
+        scope::normalise_domain,
+    },
+    remote::{
+        Error,
+        dns::{Dns, hostname},
+        tls::Served,
+    },
+};
+use checks::{Checker, Verdict};
+
+mod checks;
+
+/// So many domains are looked at at the same time.
+const AT_ONCE: usize = 6;
+/// How long the mail host may take to show its certificate.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The checks, in the order of their verdicts. The first seven make the score.
+pub(super) const CHECKS: [&str; 8] = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI", "MX"];
+/// How many of them count.
+const COUNTED: usize = 7;
+/// Where DANE stands among them.
+const DANE: usize = 3;
+
+/// The verdicts on one domain, in the order of [`CHECKS`].
+pub(super) type Domain = (String, [Verdict; 8]);
+
+/// What was found out about the mail host.
+pub(super) struct Host {
+    /// Each address: the verdict on its name being the host's, and on that of leading back.
+    pub addresses: Result<Vec<(IpAddr, Verdict, Verdict)>, Trouble>,
+    /// Its TLSA record.
+    pub dane: Verdict,
+}
+
+pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
+    async {
+        let (host, dns) = (reach.probes.host()?, reach.probes.dns()?);
+        let domains = reach.mailcow.domain_use().await?;
+        let active = domains.into_iter().filter(|it| it.active == Some(1.0));
+        let active: Vec<String> = active.filter_map(|it| normalise_domain(&it.domain_name)).collect();
+        let served = served(reach, host).await;
+        let checker = Checker {
+            dns,
+            mailcow: &reach.mailcow,
+            policies: reach.probes.policies.as_ref().map_err(Clone::clone)?,
+            policy_port: reach.probes.policy_port,
+            host,
+            served: served.as_ref(),
+        };
+        let of_host = Host { addresses: addresses(reach, dns, host).await, dane: checker.dane(host).await };
+        let looks: Vec<BoxFuture<'_, Domain>> =
+            active.into_iter().map(|domain| checker.domain(domain).boxed()).collect();
+        let found: Vec<Domain> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        if let Some(why) = nothing(&of_host, &found) {
+            return Err(Trouble::Failed(why));
+        }
+        tell(&of_host, &found, out);
+        Ok(())
+    }
+    .boxed()
+}
+
+/// The reason, where not a single verdict could be had.
+fn nothing(host: &Host, found: &[Domain]) -> Option<String> {
+    let mut all = found.iter().flat_map(|(_, verdicts)| verdicts).chain([&host.dane]).peekable();
+    let first = all.peek().and_then(|verdict| verdict.unknown())?.to_owned();
+    all.all(|verdict| verdict.unknown().is_some()).then_some(first)
+}
+
+/// The certificate at port 25, where that port is looked at.
+async fn served(reach: &Reach, host: &str) -> Option<Result<Served, Error>> {
+    let port = reach.probes.ports.iter().find(|port| port.number == 25)?;
+    let prober = reach.probes.prober().ok()?;
+    Some(prober.look(host, *port, PATIENCE).await)
+}
+
+async fn addresses(reach: &Reach, dns: &Dns, host: &str) -> Result<Vec<(IpAddr, Verdict, Verdict)>, Trouble> {
+    let mut found = Vec::new();
+    for address in reach.probes.public_addresses().await? {
+        let own = dns.pointers(address).await.map(|names| match names.first() {
+            None => Err("no reverse name".to_owned()),
+            // An address in place of a host name has nothing to be equal to.
+            Some(_) if hostname(host).is_none_or(|host| names.contains(&host)) => Ok(()),
+            Some(name) => Err(format!("the reverse name is {name}")),
+        });
+        let back = dns.name_of(address).await;
+        let back = back.map(|name| name.map(drop).ok_or_else(|| "no reverse name leads back".to_owned()));
+        found.push((address, own.into(), back.into()));
+    }
+    Ok(found)
+}
+
+pub(super) fn tell(host: &Host, domains: &[Domain], out: &mut Samples) {
+    tell_host(host, out);
+    for (domain, verdicts) in domains {
+        tell_domain(domain, verdicts, out);
+    }
+    let column = |at: usize| Verdict::all(domains.iter().map(|(_, verdicts)| verdicts.get(at)));
+    let none = "Mailcow has no active domain.";
+    let by_check: [(usize, &Metric); 6] = [
+        (0, &m::DNS_SPF_EXISTS),
+        (1, &m::DNS_DKIM_EXISTS),
+        (2, &m::DNS_DMARC_EXISTS),
+        (4, &m::MTA_STS_EXISTS),
+        (5, &m::TLS_RPT_EXISTS),
+        (6, &m::BIMI_EXISTS),
+    ];
+    for (at, metric) in by_check {
+        if domains.is_empty() {
+            out.not_in_use(metric, none);
+        } else {
+            out.set(metric, column(at).state());
+        }
+    }
+    if domains.is_empty() {
+        for metric in [&m::DNS_DETAIL, &m::AUDIT_DETAIL, &m::AUDIT_SCORE] {
+            out.not_in_use(metric, none);
+        }
+        return;
+    }
+    let points: Vec<Verdict> =
+        (0..COUNTED).map(|at| if at == DANE { host.dane.clone() } else { column(at) }).collect();
+    out.set(&m::AUDIT_SCORE, score(&points));
+    out.set(&m::DNS_DETAIL, summary(domains, 0..DANE, None));
+    out.set(&m::AUDIT_DETAIL, summary(domains, DANE + 1..COUNTED, Some(&host.dane)));
+}
+
+fn tell_host(host: &Host, out: &mut Samples) {
+    out.set(&m::DANE_EXISTS, host.dane.state());
+    match &host.addresses {
+        Ok(addresses) => {
+            for (address, _, back) in addresses {
+                out.set_each(&m::EACH_PTR, Labels::one("address", &address.to_string()), back.state());
+            }
+            out.set(&m::DNS_PTR_VALID, Verdict::all(addresses.iter().map(|(_, own, _)| Some(own))).state());
+        }
+        Err(trouble) => out.unknown(&m::DNS_PTR_VALID, &trouble.to_string()),
+    }
+}
+
+fn tell_domain(domain: &str, verdicts: &[Verdict; 8], out: &mut Samples) {
+    let labels = || Labels::one(DOMAIN, domain);
+    let mut wrong = Vec::new();
+    for (name, verdict) in CHECKS.iter().zip(verdicts) {
+        out.set_each(&m::EACH_CHECK, labels().with("check", name), verdict.state());
+        wrong.extend(verdict.words().map(|words| format!("{name}: {words}")));
+    }
+    out.set_each(&m::EACH_SCORE, labels(), score(verdicts.get(..COUNTED).unwrap_or_default()));
+    out.set_each(
+        &m::EACH_DNS_DETAIL,
+        labels(),
+        if wrong.is_empty() { "OK".to_owned() } else { wrong.join("; ") },
+    );
+}
+
+/// Passed checks; unknown while one of them is.
+fn score(points: &[Verdict]) -> State {
+    match points.iter().find_map(Verdict::unknown) {
+        Some(why) => State::Unknown(why.to_owned()),
+        None => points.iter().filter(|point| **point == Verdict::Good).count().into(),
+    }
+}
+
+/// `host:DANE, a.test:SPF DKIM?`: who lacks what, for a part of the checks.
+fn summary(domains: &[Domain], part: std::ops::Range<usize>, dane: Option<&Verdict>) -> String {
+    let names = CHECKS.get(part.clone()).unwrap_or_default();
+    let mark = |name: &str, verdict: &Verdict| match verdict {
+        Verdict::Good => None,
+        Verdict::Bad(_) => Some(name.to_owned()),
+        Verdict::Unknown(_) => Some(format!("{name}?")),
+    };
+    let of_host = dane.and_then(|verdict| mark("DANE", verdict)).map(|mark| format!("host:{mark}"));
+    let of_domains = domains.iter().filter_map(|(domain, verdicts)| {
+        let verdicts = verdicts.get(part.clone()).unwrap_or_default();
+        let marks: Vec<String> = names.iter().zip(verdicts).filter_map(|(name, it)| mark(name, it)).collect();
+        (!marks.is_empty()).then(|| format!("{domain}:{}", marks.join(" ")))
+    });
+    let lacking: Vec<String> = of_host.into_iter().chain(of_domains).collect();
+    if lacking.is_empty() { "OK".to_owned() } else { lacking.join(", ") }
+}
