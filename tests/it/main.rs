@@ -25,5 +25,5 @@ mod scope;
 mod search;
 mod setup;
 mod support;
-mod upgrade;
 mod system;
+mod upgrade;
