@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) const CHECKS: [&str; 8] = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI", "MX"];
 /// How many of them count.
 const COUNTED: usize = 7;
+/// Where DKIM stands among them.
+const DKIM: usize = 1;
 /// Where DANE stands among them.
 const DANE: usize = 3;
 
@@ -76,11 +78,19 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
     .boxed()
 }
 
-/// The reason, where not a single verdict could be had.
+/// The reason, where no name server told anything. That a domain has no key for DKIM is told by Mailcow.
 fn nothing(host: &Host, found: &[Domain]) -> Option<String> {
-    let mut all = found.iter().flat_map(|(_, verdicts)| verdicts).chain([&host.dane]).peekable();
-    let first = all.peek().and_then(|verdict| verdict.unknown())?.to_owned();
-    all.all(|verdict| verdict.unknown().is_some()).then_some(first)
+    let by_dns = |(_, verdicts): &'_ Domain| -> Vec<Verdict> {
+        verdicts
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != DKIM)
+            .map(|(_, verdict)| verdict.clone())
+            .collect()
+    };
+    let all: Vec<Verdict> = found.iter().flat_map(by_dns).chain([host.dane.clone()]).collect();
+    let why = all.first().and_then(Verdict::unknown)?;
+    all.iter().all(|verdict| verdict.unknown().is_some()).then(|| why.to_owned())
 }
 
 /// The certificate at port 25, where that port is looked at.
