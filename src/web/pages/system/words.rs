@@ -57,6 +57,9 @@ pub fn number(frame: &Frame, metric: &Metric, number: f64) -> String {
     let formats = &frame.formats;
     let bytes = |factor: f64| formats.bytes((number.max(0.0) * factor) as u64);
     let duration = |seconds: f64| {
+        if number == 0.0 {
+            return "0".to_owned();
+        }
         let seconds = Duration::try_from_secs_f64(number.max(0.0) * seconds).unwrap_or_default();
         formats.duration(seconds)
     };
