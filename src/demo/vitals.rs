@@ -257,7 +257,8 @@ impl Vitals {
                         Batch { server, source: source.name, at, took, period: step, error: None, samples };
                     book.append(db, batch).await?;
                 }
-                at = at.plus(step);
+                // The last one is as new as if the source had just run.
+                at = if at < end { at.plus(step).min(end) } else { at.plus(step) };
             }
         }
         store::samples::roll(db, self.today).await

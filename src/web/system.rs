@@ -180,7 +180,11 @@ async fn drawn(
                 continue;
             };
             let label: Vec<&str> = one.labels.iter().map(|(_, value)| value).collect();
-            let name = if label.is_empty() { words::name(lang, metric).to_owned() } else { label.join(", ") };
+            let name = match (label.as_slice(), metrics.len()) {
+                ([], _) => words::name(lang, metric).to_owned(),
+                (_, 1) => label.join(", "),
+                _ => format!("{}: {}", words::name(lang, metric), label.join(", ")),
+            };
             lines.push(Line { name, metric, range });
         }
     }

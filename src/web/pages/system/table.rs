@@ -201,6 +201,7 @@ pub fn view(frame: &Frame, listed: Listed, latest: &[Latest], query: Query) -> T
         id: listed.code(),
         title: lang.t_in("listed", listed.code()),
         sentence: match bad {
+            _ if all == 0 => lang.t_in("listed_none", listed.code()).to_owned(),
             0 => lang.tn("system.listed_fine", count(all), &[]),
             _ => lang.tn("system.listed", count(bad), &[("all", &frame.formats.number(count(all)))]),
         },

@@ -17,7 +17,7 @@ use crate::{
 /// Longest text of a value, in characters.
 const LONGEST: usize = 160;
 
-/// The name of a metric: in English the first sentence of its help, which is declared with it.
+/// The name of a metric: in English the begin of its help, which is declared with it.
 pub fn name(lang: Lang, metric: &Metric) -> &'static str {
     static GERMAN: OnceLock<HashMap<&str, &str>> = OnceLock::new();
     let german = || {
@@ -31,10 +31,11 @@ pub fn name(lang: Lang, metric: &Metric) -> &'static str {
     }
 }
 
+/// The first sentence without what explains it.
 fn first_sentence(help: &'static str) -> &'static str {
     let help = help.trim();
-    let end = help.find(". ").or(help.find(".\n")).or(help.find("; ")).unwrap_or(help.len());
-    help.get(..end).unwrap_or(help).trim_end_matches('.')
+    let ends = [". ", ".\n", "; ", ": ", " ("].into_iter().filter_map(|end| help.find(end));
+    help.get(..ends.min().unwrap_or(help.len())).unwrap_or(help).trim_end_matches('.')
 }
 
 /// The name of a series: what tells it apart, else the name of its metric.
@@ -56,6 +57,9 @@ pub fn number(frame: &Frame, metric: &Metric, number: f64) -> String {
     let formats = &frame.formats;
     let bytes = |factor: f64| formats.bytes((number.max(0.0) * factor) as u64);
     let duration = |seconds: f64| {
+        if number == 0.0 {
+            return "0".to_owned();
+        }
         let seconds = Duration::try_from_secs_f64(number.max(0.0) * seconds).unwrap_or_default();
         formats.duration(seconds)
     };
@@ -152,7 +156,7 @@ mod tests {
         let file = include_str!("../../../../locales/metrics.de.txt");
         for metric in modules::all() {
             let english = name(Lang::En, metric);
-            assert!(!english.is_empty() && english.len() < 140 && !english.contains('\n'), "{}", metric.key);
+            assert!(!english.is_empty() && english.len() < 140, "{}", metric.key);
             assert!(
                 file.lines().any(|line| line.starts_with(&format!("{} = ", metric.key))),
                 "{}",
