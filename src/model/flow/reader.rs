@@ -77,7 +77,11 @@ impl Reader {
     /// Told again at each attempt; only the first time of a received mail counts.
     fn queued(&mut self, at: Millis, queue_id: &str, sender: &str, size: u64, flow: &mut Flow) {
         let life = self.lives.entry(queue_id.to_owned()).or_default();
-        (life.seen, life.size) = (at, size);
+        life.seen = at;
+        // The first size stays, as in pflogsumm.
+        if life.size == 0 {
+            life.size = size;
+        }
         let address = address(sender);
         if life.domain.is_empty() {
             domain(&address).clone_into(&mut life.domain);
