@@ -24,7 +24,7 @@ use super::support::{
 };
 
 fn settings() -> http::Settings {
-    http::Settings { timeout: Duration::from_secs(5), roots_pem: None }
+    http::Settings { timeout: Duration::from_secs(5), roots_pem: None, ..Default::default() }
 }
 
 fn patient(portal: &Portal) -> Patient {
