@@ -114,7 +114,7 @@
       for (const part of all("[data-live]")) {
         const next = fresh.getElementById(part.id);
         if (!next || part.contains(document.activeElement) || part.matches(":hover") || part.querySelector("details[open]")) continue;
-        if (next.innerHTML !== part.innerHTML) part.replaceChildren(...next.childNodes);
+        if (!next.isEqualNode(part)) part.replaceChildren(...next.childNodes);
       }
       buttons();
       plots();

@@ -172,10 +172,7 @@ pub fn forecast(points: &[Point], full: f64) -> Option<Forecast> {
 mod tests {
     use std::time::Duration;
 
-    use super::{
-        super::modules::{postfix, quarantine},
-        *,
-    };
+    use super::{super::modules::postfix, *};
     use crate::model::sample::Labels;
 
     fn latest(metric: &Metric, state: State) -> Latest {
@@ -213,8 +210,11 @@ mod tests {
         assert_eq!(queue(&both), Standing::Warning);
         let old = Latest { fresh: false, ..number(&postfix::QUEUE_DEFERRED, 1.0) };
         assert_eq!(queue(&[old]), Standing::Unknown, "an old value says nothing of the present");
-        let none = latest(&quarantine::TOTAL, State::NotInUse("set it up".to_owned()));
-        assert_eq!(standing(&[none], Module::Quarantine), Standing::NotInUse);
+        let own = modules::all().filter(|metric| metric.module == Module::Quarantine);
+        let none: Vec<Latest> =
+            own.map(|metric| latest(metric, State::NotInUse("set it up".to_owned()))).collect();
+        assert_eq!(standing(&none, Module::Quarantine), Standing::NotInUse);
+        assert_eq!(standing(&none[1..], Module::Quarantine), Standing::Waiting);
     }
 
     fn points(numbers: &[Option<f64>]) -> Vec<Point> {

@@ -335,7 +335,8 @@ impl Fold {
         let (removed, expired) = (self.mail.removed.is_some(), self.expired);
         for row in self.recipients.values_mut() {
             row.status = match row.status {
-                Status::Delayed if expired => Status::Expired,
+                // Unknown: no line tells of a try.
+                Status::Delayed | Status::Unknown if expired => Status::Expired,
                 // It left the queue and no line says how: deleted by hand, or a gap in the log.
                 Status::Delayed if removed => Status::Unknown,
                 Status::Sent if junk && row.local => Status::Junk,
@@ -455,9 +456,9 @@ impl Fold {
         let worst = self.recipients.values().filter(|row| row.attempts > 0).map(|row| row.status).max();
         match worst {
             Some(worst) => worst,
-            None if let Some(kept) = &self.kept => kept.status,
             None if self.discarded => Status::Discarded,
             None if self.expired => Status::Expired,
+            None if let Some(kept) = &self.kept => kept.status,
             None if self.mail.removed.is_some() => Status::Unknown,
             None if self.queued || self.mail.message_id.is_some() => Status::Queued,
             None => Status::Unknown,

@@ -182,7 +182,8 @@ fn code(source: &str) -> String {
     let mut in_tests = false;
     let mut lines = source.lines().peekable();
     while let Some(line) = lines.next() {
-        let module = |next: &&str| next.starts_with("mod ") && next.ends_with('{');
+        let module =
+            |next: &&str| next.trim_start_matches("pub(crate) ").starts_with("mod ") && next.ends_with('{');
         in_tests |= line == "#[cfg(test)]" && lines.peek().is_some_and(module);
         if !in_tests && !line.trim_start().starts_with("//") {
             kept.extend([line, "\n"]);

@@ -125,6 +125,10 @@ pub fn name(metric: &Metric) -> String {
         words.push("total");
     }
     words.retain(|word| !word.is_empty());
+    // Such ends belong to histograms and summaries.
+    if words.last().is_some_and(|last| ["count", "sum", "bucket", "info"].contains(last)) {
+        words.push("value");
+    }
     format!("mailcow_{}", words.join("_"))
 }
 

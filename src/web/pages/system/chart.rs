@@ -15,7 +15,7 @@ const WIDTH: f64 = 720.0;
 /// Height of the drawing.
 const HEIGHT: f64 = 200.0;
 /// Points of a line at most.
-pub const POINTS: u32 = 100;
+pub const POINTS: u32 = 288;
 /// Lines of a chart at most: more cannot be told apart.
 pub const LINES: usize = 5;
 
