@@ -135,7 +135,8 @@ pub fn old_mail(queue_id: &str, message_id: &str) -> i64 {
 
 /// Queue id and message id of an old link: upper-case hex of both with `|` between.
 pub fn old_link(hex: &str) -> Option<(String, String)> {
-    let sound = hex.len() <= 2400 && hex.len() % 2 == 0 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let sound =
+        hex.len() <= 2400 && hex.len().is_multiple_of(2) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     let digits = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let bytes: Option<Vec<u8>> = if sound { (0..hex.len()).step_by(2).map(digits).collect() } else { None };
     let text = String::from_utf8(bytes?).ok()?;

@@ -25,7 +25,7 @@ pub fn sole<'a>(texts: &'a [String], version: &str) -> Sound<&'a str> {
 }
 
 fn has_version(text: &str, version: &str) -> bool {
-    let end = text.find(|c: char| c == ';' || c == ' ').unwrap_or(text.len());
+    let end = text.find([';', ' ']).unwrap_or(text.len());
     let first: String = if version.starts_with("v=spf") {
         text.get(..end).unwrap_or_default().to_owned()
     } else {

@@ -222,16 +222,16 @@ impl Session {
 
     /// Moves mails to another folder in one step. UIDs that are gone are passed over.
     pub async fn move_to(&mut self, uids: &[u32], folder: &str) -> Result<(), Error> {
-        self.into_folder("MOVE", uids, folder).await
+        self.transfer("MOVE", uids, folder).await
     }
 
     /// Copies mails to another folder.
     pub async fn copy_to(&mut self, uids: &[u32], folder: &str) -> Result<(), Error> {
-        self.into_folder("COPY", uids, folder).await
+        self.transfer("COPY", uids, folder).await
     }
 
     /// Moves or copies; makes the folder when there is none.
-    async fn into_folder(&mut self, word: &str, uids: &[u32], folder: &str) -> Result<(), Error> {
+    async fn transfer(&mut self, word: &str, uids: &[u32], folder: &str) -> Result<(), Error> {
         let command = format!("UID {word} {} {}", set(uids), quoted(folder));
         match self.command(&command, SMALL, |_| ()).await {
             Err(Error { cause: Cause::Answer(text), .. }) if text.contains("TRYCREATE") => {

@@ -136,10 +136,10 @@ pub fn limits(frame: &Frame, metric: &Metric) -> String {
 
 /// The limit that a value passed, as a sentence.
 pub fn passed(frame: &Frame, metric: &Metric, at: f64) -> Option<String> {
-    let steps = metric.limits.steps().iter();
+    let mut steps = metric.limits.steps().iter();
     let (key, limit) = match metric.limits {
-        Limits::Above(_) => ("above", steps.filter(|(_, limit)| at > *limit).next_back()?.1),
-        Limits::Below(_) => ("below", steps.filter(|(_, limit)| at < *limit).next_back()?.1),
+        Limits::Above(_) => ("above", steps.rfind(|(_, limit)| at > *limit)?.1),
+        Limits::Below(_) => ("below", steps.rfind(|(_, limit)| at < *limit)?.1),
         Limits::Is([(_, bad), ..]) => ("is", 1.0 - bad),
         _ => return None,
     };

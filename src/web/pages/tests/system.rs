@@ -96,7 +96,7 @@ fn chart(frame: &Frame, names: &[&str]) -> chart::Chart {
     let line =
         |name: &&str| Line { name: (*name).to_owned(), metric: &postfix::QUEUE_DEFERRED, range: range() };
     let span = (samples::ago(86_400), samples::NOW);
-    chart::draw(frame, "queue", names.join(", "), names.iter().map(line).collect(), span)
+    chart::draw(frame, &names.concat(), names.join(", "), names.iter().map(line).collect(), span)
 }
 
 fn run(error: Option<&str>) -> Run {
