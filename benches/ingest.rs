@@ -191,7 +191,8 @@ async fn steady(url: &str, base: &reqwest::Url, logs: &Logs) {
     let (mut times, mut used) = (Vec::new(), 0.0);
     for shown in (total / 5..=total).step_by(FRESH) {
         let share = shown as f64 / total as f64;
-        (logs.postfix.show(share), logs.rspamd.show(share));
+        logs.postfix.show(share);
+        logs.rspamd.show(share);
         let (began, before) = (Instant::now(), processor());
         let polled = poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
         // The first one takes what was there before.

@@ -88,8 +88,8 @@ async fn odd_names_are_no_names_even_if_they_lead_back() {
     }
     let (address, _running) = serve(server).await;
     let dns = client(vec![address]);
-    for number in 0..odd.len() {
-        assert_eq!(dns.name_of(ip(&format!("192.0.2.{number}"))).await, Ok(None), "{}", odd[number]);
+    for (number, name) in odd.iter().enumerate() {
+        assert_eq!(dns.name_of(ip(&format!("192.0.2.{number}"))).await, Ok(None), "{name}");
     }
 }
 

@@ -150,7 +150,7 @@ fn tls(pen: &Pen, domain: &str) -> TlsReport {
 async fn portal() -> Portal {
     let portal = Portal::start(Wishes::default()).await;
     let db = &portal.state.db;
-    for number in 0..PAYLOADS.len() {
+    for (number, payload) in PAYLOADS.iter().enumerate() {
         let pen = Pen(number);
         let arrival = Arrival {
             at: portal.now(),
@@ -168,7 +168,7 @@ async fn portal() -> Portal {
             from: format!("{}@bigmail.example", number),
             subject: pen.write("subject"),
             file: pen.write("attached").replace(['\r', '\n', '"'], "_"),
-            body: format!("<feedback>{}", PAYLOADS[number]),
+            body: format!("<feedback>{payload}"),
             packing: Packing::Gzip,
             checks: Checks::None,
         };
