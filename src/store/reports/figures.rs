@@ -168,8 +168,9 @@ async fn add_policies(db: &Db, about: &About, all: &mut BTreeMap<String, DomainF
     }
     for (domain, mut policies) in seen {
         let (Some(figures), Some(newest)) = (all.get_mut(&domain), policies.pop()) else { continue };
+        let old = policies.into_iter().rev().find(|row| row.meaning() != newest.meaning());
         figures.policy = newest.into();
-        let Some(old) = policies.pop() else { continue };
+        let Some(old) = old else { continue };
         let text = "SELECT MIN(begin_at) FROM report_line \
             WHERE domain = ? AND begin_at > ? AND proof <> 'failed'";
         let since: Option<(Option<Millis>,)> =
@@ -178,6 +179,14 @@ async fn add_policies(db: &Db, about: &About, all: &mut BTreeMap<String, DomainF
         figures.policy_before = Some((old.into(), since));
     }
     Ok(())
+}
+
+impl PolicyRow {
+    /// What the words mean where a receiver leaves some out: `sp` follows `p`, and `pct` is 100 (RFC 7489 section 6.3).
+    fn meaning(&self) -> (&str, &str, i64) {
+        let sp = self.policy_sp.as_deref().unwrap_or(&self.policy_p);
+        (&self.policy_p, sp, self.policy_pct.unwrap_or(100))
+    }
 }
 
 impl From<PolicyRow> for PolicySeen {

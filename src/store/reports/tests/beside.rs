@@ -252,6 +252,9 @@ async fn a_policy_that_changed_is_told() {
         for (day, p) in [(0, "reject"), (1, "none"), (3, "none"), (5, "quarantine"), (8, "quarantine")] {
             let mut one = report("alpha.test", "Big", &day.to_string(), day, Vec::new());
             one.policy.p = Some(p.to_owned());
+            // Some receivers leave out what is the rule anyway; that is no other policy.
+            one.policy.pct = (day == 5).then_some(100);
+            one.policy.sp = (day == 8).then(|| p.to_owned());
             put(&db, &arrival(Proof::Proven), &one, p).await;
         }
         let figures = domains(&db, &Scope::All, &ever()).await.unwrap().remove(0);
