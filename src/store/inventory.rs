@@ -164,11 +164,6 @@ pub async fn replace(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
         .await
 }
 
-/// Stores one mailbox, as somebody signs in who was not there at the last look.
-pub async fn note_mailbox(tx: &mut Tx, mailbox: &Mailbox) -> Result<()> {
-    note_mailboxes(tx, std::slice::from_ref(mailbox)).await
-}
-
 async fn note_mailboxes(tx: &mut Tx, mailboxes: &[Mailbox]) -> Result<()> {
     let rows = mailboxes.iter().map(|mailbox| -> [Value<'_>; 5] {
         [

@@ -320,6 +320,7 @@ pub fn ingestion_page() -> MethodRouter<AppState> {
             ledger: &ledger,
             unknown: &unknown,
             phrases: &phrases,
+            mailboxes: &store::mailbox_cursor::accounts(desk.db()).await?,
         };
         render(&ingestion::view(&desk.frame, input))
     })

@@ -291,11 +291,20 @@ pub fn report_page() -> MethodRouter<AppState> {
     })
 }
 
-/// `/dmarc/reports/{serial}/xml`: the XML as it came, to be saved and never to be shown by the browser.
+/// `/dmarc/reports/{serial}/xml`: the XML as it came, to be saved and never to be shown by the browser; with `other`
+/// that of another body of the same report.
 pub fn report_xml() -> MethodRouter<AppState> {
     get(async |desk: Desk, Path(serial): Path<String>| {
         let stored = found(&desk, &serial).await?;
-        let xml = shelf::xml(desk.db(), desk.scope(), stored.line.serial).await?.ok_or(WebError::NotFound)?;
+        let (db, scope, serial) = (desk.db(), desk.scope(), stored.line.serial);
+        let xml = match value(&desk, "other").as_str() {
+            "" => shelf::xml(db, scope, serial).await?,
+            other => {
+                let other = other.parse().map_err(|_| WebError::NotFound)?;
+                shelf::variant_xml(db, scope, serial, other).await?
+            }
+        };
+        let xml = xml.ok_or(WebError::NotFound)?;
         let name = report::file_name(&stored);
         let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
         let mut response = xml.into_response();

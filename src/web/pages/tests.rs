@@ -27,7 +27,7 @@ use crate::{
         mail::{Mail, VisibleMail},
         scope::Role,
     },
-    store::mails::Page,
+    store::{mailbox_cursor::Account, mails::Page},
     web::text::Lang,
 };
 
@@ -184,6 +184,9 @@ fn ingestions(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     let fresh = crate::store::ingestion::Source::new(crate::model::mail::ServerId(0), "postfix");
     let calm = crate::store::ingestion::Source { ring_peak: 0.1, ..samples::source("postfix") };
     let (ledger, unknown, phrases) = (samples::ledger(), samples::unknown(), samples::phrases());
+    let mut mailboxes = vec![Account::new("dmarc@alpha.test at mail.alpha.test", "INBOX"); 2];
+    mailboxes[0].succeed(samples::ago(60));
+    mailboxes[1].fail(samples::ago(60), "certificate <expired>");
     for (name, sources, gaps) in [
         ("ingestion", vec![samples::source("postfix"), samples::source("rspamd")], vec![samples::gap()]),
         ("ingestion-fine", vec![calm, samples::source("rspamd")], vec![]),
@@ -196,6 +199,7 @@ fn ingestions(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
             ledger: &ledger,
             unknown: &unknown,
             phrases: &phrases,
+            mailboxes: &mailboxes,
         };
         pages.insert(name.to_owned(), ingestion::view(frame, input).render().unwrap());
     }
