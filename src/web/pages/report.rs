@@ -311,7 +311,8 @@ pub fn proof_text(frame: &Frame, proof: Proof, arrival: Option<&Arrival>) -> Str
 /// Another body of the report: what to know of it, and where its XML is.
 fn variant(frame: &Frame, serial: i64, (number, arrival): &(i64, Arrival)) -> (String, String) {
     let proof = words::proof(frame, arrival.proof).word;
-    let text = frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)]);
+    let text =
+        frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)]);
     (text, frame.url(&format!("/dmarc/reports/{serial}/xml?other={number}")))
 }
 
