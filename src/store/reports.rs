@@ -11,7 +11,7 @@
 //! | `lines` | what is derived of a report for lists and figures |
 //! | `packed` | sums by source |
 //! | `settle` | deriving it for rows of other programs |
-//! | `figures`, `sources` | sums for pages |
+//! | `figures`, `sources`, `sightings` | sums for pages |
 //! | `memory` | answers that are still true |
 
 mod body;
@@ -23,6 +23,7 @@ mod packed;
 mod rows;
 mod scope;
 mod settle;
+mod sightings;
 mod sources;
 #[cfg(test)]
 pub(super) mod tests;
