@@ -22,9 +22,10 @@ use crate::{
 };
 
 /// Inputs in one transaction, …
-const INPUTS: usize = 100;
-/// … or as many as hold this many bytes, unpacked.
-const BYTES: usize = 8 << 20;
+const INPUTS: usize = 50;
+/// … or as many as hold this many bytes, unpacked. Three such batches are in memory: one that is read, one that waits,
+/// one that is stored.
+const BYTES: usize = 2 << 20;
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
