@@ -20,7 +20,7 @@ use super::{
 use crate::{
     ingest::reports::{Fate, take},
     model::report::{Arrival, Proof},
-    store::unreadable as shelf,
+    store::{audit::Action, unreadable as shelf},
 };
 
 /// Files in one upload.
@@ -65,6 +65,7 @@ async fn receive(desk: &Desk, mut form: Multipart) -> Result<Vec<Sent>, WebError
         sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
     }
     tracing::info!(by = desk.visitor.address, documents = sent.len(), "reports were uploaded");
+    desk.did(Action::ReportsUploaded, &sent.len().to_string());
     Ok(sent)
 }
 
@@ -91,6 +92,7 @@ pub fn retry() -> MethodRouter<AppState> {
         let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
         let (arrival, bytes) = shelf::bytes(desk.db(), id).await?.ok_or(WebError::NotFound)?;
         let taken = take(desk.db(), &arrival, bytes).await?;
+        desk.did(Action::ReportRetried, &arrival.name);
         let refusal = taken.iter().find_map(|taken| match &taken.fate {
             Fate::Refused(reason) => Some(reason.clone()),
             _ => None,

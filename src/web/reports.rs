@@ -30,7 +30,10 @@ use crate::{
         scope::{Scope, normalise_domain},
         time::Millis,
     },
-    store::{audit, names, reports as shelf},
+    store::{
+        audit::{self, Action},
+        names, reports as shelf,
+    },
 };
 
 /// Sources that advice looks at.
@@ -237,7 +240,7 @@ pub fn judge_source() -> MethodRouter<AppState> {
         let entry = audit::Entry::new(
             desk.now(),
             &desk.visitor.address,
-            audit::Action::SourceJudged,
+            Action::SourceJudged,
             &guest.client.to_string(),
         );
         let detail = format!("{ip}: {} {}", verdict.code(), label.unwrap_or_default());
@@ -279,6 +282,7 @@ pub fn report_page() -> MethodRouter<AppState> {
         let labels = names::said_of(desk.db(), &ips).await?;
         let labels: BTreeMap<IpAddr, String> =
             labels.into_iter().filter_map(|(ip, said)| Some((ip, said.label?))).collect();
+        desk.looked(Action::Report, &serial, [stored.line.domain.clone()]);
         let input = report::Input {
             stored: &stored,
             xml: xml.as_deref(),
@@ -294,8 +298,10 @@ pub fn report_page() -> MethodRouter<AppState> {
 /// `/dmarc/reports/{serial}/xml`: the XML as it came, to be saved and never to be shown by the browser.
 pub fn report_xml() -> MethodRouter<AppState> {
     get(async |desk: Desk, Path(serial): Path<String>| {
+        desk.admit_export()?;
         let stored = found(&desk, &serial).await?;
         let xml = shelf::xml(desk.db(), desk.scope(), stored.line.serial).await?.ok_or(WebError::NotFound)?;
+        desk.looked(Action::ReportXml, &serial, [stored.line.domain.clone()]);
         let name = report::file_name(&stored);
         let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
         let mut response = xml.into_response();

@@ -126,8 +126,11 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         ("tracking-none", true, vec![]),
         ("tracking-off", false, vec![]),
     ] {
-        let stored = (role == Role::Admin)
-            .then(|| (Numbers { map_read: Some(samples::NOW), ..Numbers::default() }, 7));
+        let stored = (role == Role::Admin).then(|| tracking::Stored {
+            numbers: Numbers { map_read: Some(samples::NOW), ..Numbers::default() },
+            opens: 7,
+            refused: 3,
+        });
         let input = tracking::Input { on, tracked: &tracked, stored, days: 120 };
         pages.insert(name.to_owned(), tracking::view(&frame, input).render().unwrap());
     }
