@@ -69,7 +69,7 @@ impl Class {
             Self::Pixel => (600, Duration::from_millis(100)),
             Self::Cron => (30, Duration::from_secs(2)),
             Self::Api => (60, Duration::from_secs(1)),
-            Self::Export => (30, Duration::from_secs(2)),
+            Self::Export => (60, Duration::from_secs(1)),
             Self::Guess => (10, Duration::from_secs(30)),
         };
         Quota { burst, pause }

@@ -298,8 +298,8 @@ pub fn report_page() -> MethodRouter<AppState> {
 /// `/dmarc/reports/{serial}/xml`: the XML as it came, to be saved and never to be shown by the browser.
 pub fn report_xml() -> MethodRouter<AppState> {
     get(async |desk: Desk, Path(serial): Path<String>| {
-        desk.admit_export()?;
         let stored = found(&desk, &serial).await?;
+        desk.admit_export()?;
         let xml = shelf::xml(desk.db(), desk.scope(), stored.line.serial).await?.ok_or(WebError::NotFound)?;
         desk.looked(Action::ReportXml, &serial, [stored.line.domain.clone()]);
         let name = report::file_name(&stored);

@@ -239,14 +239,18 @@ fn odd(frame: &Frame, summary: &Summary, lost: u64) -> Vec<String> {
             &[("actor", &crowd.actor), ("owner", &crowd.owner)],
         ));
     }
-    let mut count = |key, (count, client): &(i64, String), least| {
-        if *count >= least {
-            odd.push(lang.tn(key, *count, &[("client", client)]));
-        }
-    };
-    count("access.odd.keys", &summary.keys, 1);
-    count("access.odd.refused", &summary.refused, REFUSED);
-    count("access.odd.limited", &summary.limited, 1);
+    let (keys, client) = &summary.keys;
+    if *keys > 0 {
+        odd.push(lang.tn("access.odd.keys", *keys, &[("client", client)]));
+    }
+    let (refused, client) = &summary.refused;
+    if *refused >= REFUSED {
+        odd.push(lang.tn("access.odd.refused", *refused, &[("client", client)]));
+    }
+    let (limited, client) = &summary.limited;
+    if *limited > 0 {
+        odd.push(lang.tn("access.odd.limited", *limited, &[("client", client)]));
+    }
     if summary.roles > 0 {
         odd.push(lang.tn("access.odd.roles", summary.roles, &[]));
     }

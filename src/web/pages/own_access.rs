@@ -73,7 +73,10 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OwnAccessPage<'a> {
         frame,
         tone,
         title,
-        grounds: lang.t(if people.is_empty() { "own_access.none.grounds" } else { "own_access.grounds" }),
+        grounds: match people.is_empty() {
+            true => lang.t("own_access.none.grounds"),
+            false => lang.t("own_access.grounds"),
+        },
         rows: shown.iter().map(row).collect(),
         mine: input.mine.iter().map(row).collect(),
         own: match input.mine.len() {

@@ -142,8 +142,8 @@ fn sights(frame: &Frame) -> Vec<(&'static str, [Cell; ROLES.len()])> {
         let access = PAGES.iter().find(|page| page.path == path).map(|page| page.access);
         let reach = |role| match access {
             Some(access) if access != Access::Public && access.admits(role) => match scope(role) {
-                Scope::All => "all",
                 Scope::Only(_) => "domains",
+                _ => "all",
             },
             _ => "none",
         };

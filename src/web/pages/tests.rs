@@ -1,5 +1,6 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod access;
 mod reports;
 mod system;
 
@@ -172,7 +173,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
+        access::pages(&mut frame, &mut pages);
     }
+    access::own_pages(&mut frame, &mut pages);
     system::own_pages(&mut frame, &mut pages);
     plains(&mut frame, &mut pages);
     pages
@@ -374,6 +377,7 @@ fn hostile_texts_come_out_as_texts() {
             if role == Role::Admin {
                 texts.extend(reports::hostile(&frame, payload));
                 texts.extend(system::hostile(&frame, payload));
+                texts.extend(access::hostile(&frame, payload));
             }
             for text in texts {
                 let page = Html::parse_document(&text);
