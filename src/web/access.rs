@@ -27,7 +27,6 @@ use crate::{
         inventory::scope_of,
         mail::MailId,
         scope::{Role, Scope},
-        time::Millis,
         user::{Grant, Reach},
     },
     store::{
@@ -59,7 +58,7 @@ pub fn page() -> MethodRouter<AppState> {
             kept: desk.state.settings.keep_access,
         };
         let page = render(&access::view(&desk.frame, input));
-        desk.did(Action::AccessLog, &query.words());
+        desk.looked(Action::AccessLog, &query.words(), []);
         page
     })
 }
@@ -130,7 +129,7 @@ async fn own_scope(desk: &Desk) -> Result<Scope, WebError> {
     }
     let address = &desk.visitor.address;
     let known = inventory::mailbox(desk.db(), address).await?;
-    let since = known.map_or(Millis(0), |known| known.since);
+    let since = known.map_or(desk.now(), |known| known.since);
     let pairs = inventory::pairs(desk.db(), address).await?;
     let links = inventory::alias_domains(desk.db()).await?;
     Ok(scope_of(&Grant::user(), address, since, &pairs, &links))

@@ -88,10 +88,22 @@ impl Looks {
         if entry.actor.is_empty() {
             buffers.strangers += 1;
         }
-        let full = buffers.waiting.len() >= MOST;
-        match full || entry.actor.is_empty() && buffers.strangers > MOST_STRANGERS {
+        match entry.actor.is_empty() && buffers.strangers > MOST_STRANGERS {
             true => self.lose(1),
-            false => buffers.waiting.push(Waiting { entry, again }),
+            false => self.push(&mut buffers, Waiting { entry, again }),
+        }
+    }
+
+    /// Notes a deed, which counts each time.
+    pub fn add(&self, mut entry: Entry) {
+        entry.detail = entry.detail.chars().take(DETAIL).collect();
+        self.push(&mut self.buffers(), Waiting { entry, again: false });
+    }
+
+    fn push(&self, buffers: &mut Buffers, waiting: Waiting) {
+        match buffers.waiting.len() >= MOST {
+            true => self.lose(1),
+            false => buffers.waiting.push(waiting),
         }
     }
 

@@ -137,14 +137,18 @@ impl Desk {
 
     /// Notes for the access log that the visitor looked at something of these owners.
     pub fn looked(&self, action: Action, detail: &str, owners: impl IntoIterator<Item = String>) {
-        let client = self.client.to_string();
-        let entry = audit::Entry::new(self.now(), &self.visitor.address, action, &client);
-        self.state.looks.note(entry.role(self.visitor.role).detail(detail).about(owners));
+        self.state.looks.note(self.entry(action, detail).about(owners));
     }
 
     /// Notes that the visitor did something.
     pub fn did(&self, action: Action, detail: &str) {
-        self.looked(action, detail, []);
+        self.state.looks.add(self.entry(action, detail));
+    }
+
+    fn entry(&self, action: Action, detail: &str) -> audit::Entry {
+        let client = self.client.to_string();
+        let entry = audit::Entry::new(self.now(), &self.visitor.address, action, &client);
+        entry.role(self.visitor.role).detail(detail)
     }
 
     /// Notes a look at a list of mails, unless the visitor sees only the own ones anyhow.

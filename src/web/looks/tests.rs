@@ -60,6 +60,18 @@ async fn a_look_counts_once_an_hour_and_tells_whose_it_was() {
 }
 
 #[tokio::test]
+async fn a_deed_counts_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = database(&dir).await;
+    let looks = Looks::default();
+    for _ in 0..2 {
+        looks.add(Entry::new(NOW, "boss@alpha.test", Action::RunNow, "192.0.2.1").detail("update"));
+    }
+    looks.flush(&db).await.unwrap();
+    assert_eq!(kept(&db).await.len(), 2);
+}
+
+#[tokio::test]
 async fn while_the_database_is_away_looks_wait_and_what_has_no_room_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let db = database(&dir).await;
