@@ -27,7 +27,7 @@ use crate::{
     remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth, outside::Outside},
     store::{Db, db::Place},
     web::{
-        router,
+        looks, router,
         state::{AppState, Jobs, WebSettings},
         text::Lang,
     },
@@ -126,7 +126,7 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        self.start_opens(&state, &tasks, &stop, &health);
+        self.start_flushes(&state, &tasks, &stop, &health);
         router::serve(state.clone(), listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
@@ -134,6 +134,9 @@ impl App {
         // What was opened while the rest came to its end.
         if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
             tracing::warn!(%error, "the last opens could not be stored");
+        }
+        if let Err(error) = state.looks.flush(&self.db).await {
+            tracing::warn!(%error, "the last entries of the access log could not be stored");
         }
         self.db.close().await;
         Ok(())
@@ -222,19 +225,25 @@ impl App {
         }));
     }
 
-    /// Each process brings the opens that it took to the database.
-    fn start_opens(
+    /// Each process brings the opens that it took, and what its visitors looked at, to the database.
+    fn start_flushes(
         &self,
         state: &AppState,
         tasks: &TaskTracker,
         stop: &CancellationToken,
         health: &Arc<Health>,
     ) {
-        let (db, state) = (self.db.clone(), state.clone());
+        let (db, taken) = (self.db.clone(), state.clone());
         let job = Job::every("opens", opens::PERIOD);
         tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
-            let (db, state) = (db.clone(), state.clone());
+            let (db, state) = (db.clone(), taken.clone());
             async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
+        }));
+        let (db, state) = (self.db.clone(), state.clone());
+        let job = Job::every("access", looks::PERIOD);
+        tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
+            let (db, state) = (db.clone(), state.clone());
+            async move { Ok(state.looks.flush(&db).await.map(|()| Next::Usual)?) }
         }));
     }
 
@@ -277,6 +286,7 @@ impl App {
             footer_company_url: web.branding.company_url.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            keep_access: self.config.retention.access,
             report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };

@@ -101,6 +101,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// What people did and looked at.
+    pub access: Duration,
     /// What was measured.
     pub samples: Keep,
 }
@@ -213,6 +215,7 @@ impl Config {
         let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
+        let access = reader.take(&s::RETENTION_ACCESS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
@@ -230,6 +233,7 @@ impl Config {
                 mails: mails?,
                 lines: lines?,
                 reports: kept_reports?,
+                access: access?,
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
             },
             collector_file,

@@ -266,6 +266,10 @@ settings! {
         /// A login ends after this time in any case.
         SESSION_MAX: Duration = kind::SESSION, Default "7d";
 
+        /// For how many days it is kept who signed in and who looked at what. What strangers can make many of, as refused
+        /// sign-ins and wrong keys, is kept for 30 days at most.
+        RETENTION_ACCESS: Duration = kind::DAYS, Default "180";
+
         /// Key for `/cron/update`, `/cron/dmarc` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not
         /// set, these addresses refuse everybody; the program keeps its own schedule and does not need them.
         CRON_KEY: SecretString = kind::SECRET, Optional "";

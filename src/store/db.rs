@@ -366,6 +366,26 @@ impl Tx {
         })
     }
 
+    /// Inserts one row into a table that numbers its rows itself; says the number.
+    pub async fn insert_numbered<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        row: [Value<'v>; N],
+    ) -> Result<i64> {
+        let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
+        let values = Vec::from(row);
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                bound!(sqlx::query(AssertSqlSafe(text)), values).execute(&mut **tx).await?.last_insert_rowid()
+            }
+            Self::Mysql(tx) => {
+                let done = bound!(sqlx::query(AssertSqlSafe(text)), values).execute(&mut **tx).await?;
+                i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX)
+            }
+        })
+    }
+
     /// All rows of a reading statement, seen by this transaction.
     pub async fn fetch<T: Record>(&mut self, sql: Sql<'_>) -> Result<Vec<T>> {
         Ok(match self {

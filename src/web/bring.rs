@@ -22,7 +22,7 @@ use crate::{
         reports::{Fate, take},
         trust::by_hand,
     },
-    store::unreadable as shelf,
+    store::{audit::Action, unreadable as shelf},
 };
 
 /// Files in one upload.
@@ -67,6 +67,7 @@ async fn receive(desk: &Desk, mut form: Multipart) -> Result<(Vec<Sent>, i64), W
         sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
     }
     tracing::info!(by = desk.visitor.address, documents = sent.len(), left_out, "reports were uploaded");
+    desk.did(Action::ReportsUploaded, &sent.len().to_string());
     Ok((sent, left_out))
 }
 
@@ -93,6 +94,7 @@ pub fn retry() -> MethodRouter<AppState> {
         let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
         let (arrival, bytes) = shelf::bytes(desk.db(), id).await?.ok_or(WebError::NotFound)?;
         let taken = take(desk.db(), &arrival, bytes).await?;
+        desk.did(Action::ReportRetried, &arrival.name);
         let refusal = taken.iter().find_map(|taken| match &taken.fate {
             Fate::Refused(reason) => Some(reason.clone()),
             _ => None,

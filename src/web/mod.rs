@@ -2,6 +2,7 @@
 //!
 //! To add a page: a file in `pages/`, a template, and one line in [`router::PAGES`].
 
+mod access;
 pub mod assets;
 mod bring;
 pub mod cron;
@@ -11,7 +12,9 @@ pub mod errors;
 pub mod exports;
 pub mod format;
 pub mod health;
+pub mod limits;
 pub mod login;
+pub mod looks;
 pub mod pages;
 pub mod preferences;
 mod replies;

@@ -30,7 +30,10 @@ use crate::{
         scope::{Scope, normalise_domain},
         time::Millis,
     },
-    store::{audit, names, reports as shelf},
+    store::{
+        audit::{self, Action},
+        names, reports as shelf,
+    },
 };
 
 /// Sources that advice looks at.
@@ -237,7 +240,7 @@ pub fn judge_source() -> MethodRouter<AppState> {
         let entry = audit::Entry::new(
             desk.now(),
             &desk.visitor.address,
-            audit::Action::SourceJudged,
+            Action::SourceJudged,
             &guest.client.to_string(),
         );
         let detail = format!("{ip}: {} {}", verdict.code(), label.unwrap_or_default());
@@ -279,6 +282,7 @@ pub fn report_page() -> MethodRouter<AppState> {
         let labels = names::said_of(desk.db(), &ips).await?;
         let labels: BTreeMap<IpAddr, String> =
             labels.into_iter().filter_map(|(ip, said)| Some((ip, said.label?))).collect();
+        desk.looked(Action::Report, &serial, [stored.line.domain.clone()]);
         let input = report::Input {
             stored: &stored,
             xml: xml.as_deref(),
@@ -296,15 +300,17 @@ pub fn report_page() -> MethodRouter<AppState> {
 pub fn report_xml() -> MethodRouter<AppState> {
     get(async |desk: Desk, Path(serial): Path<String>| {
         let stored = found(&desk, &serial).await?;
-        let (db, scope, serial) = (desk.db(), desk.scope(), stored.line.serial);
+        desk.admit_export()?;
+        let (db, scope, number) = (desk.db(), desk.scope(), stored.line.serial);
         let xml = match value(&desk, "other").as_str() {
-            "" => shelf::xml(db, scope, serial).await?,
+            "" => shelf::xml(db, scope, number).await?,
             other => {
                 let other = other.parse().map_err(|_| WebError::NotFound)?;
-                shelf::variant_xml(db, scope, serial, other).await?
+                shelf::variant_xml(db, scope, number, other).await?
             }
         };
         let xml = xml.ok_or(WebError::NotFound)?;
+        desk.looked(Action::ReportXml, &serial, [stored.line.domain.clone()]);
         let name = report::file_name(&stored);
         let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
         let mut response = xml.into_response();

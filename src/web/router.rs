@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    assets, bring, cron, desk, doctor,
+    access, assets, bring, cron, desk, doctor,
     errors::WebError,
     exports, health, login,
     pages::upload::MOST_BYTES,
@@ -97,9 +97,13 @@ pub const PAGES: &[Page] = &[
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
     page("/doctor", Access::AtLeast(Role::Admin), doctor::page),
+    page("/access", Access::AtLeast(Role::Admin), access::page),
+    page("/access.csv", Access::AtLeast(Role::Admin), access::csv),
+    page("/roles", Access::AtLeast(Role::Admin), access::roles_page),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/mailbox/tracking", Access::SignedIn, tracking::page),
+    page("/mailbox/access", Access::SignedIn, access::own_page),
     // Answers programs that know a key made from TRACKER_KEY, and no others.
     page("/internal/tracked.map", Access::Public, tracking::map),
     page("/track/{token}", Access::Public, tracking::pixel),

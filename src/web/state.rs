@@ -1,6 +1,6 @@
 //! What every handler may use. Built once by `app`, shared by all requests.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -8,7 +8,15 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{doctor::Checkup, replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
+use super::{
+    doctor::Checkup,
+    errors::WebError,
+    limits::{Class, Limits},
+    looks::Looks,
+    replies::Replies,
+    text::Lang,
+    visitor::Scopes,
+};
 use crate::{
     ingest::opens::Opens,
     model::{
@@ -18,7 +26,10 @@ use crate::{
         user::{RoleRules, SessionLimits},
     },
     remote::{mailcow::Mailcow, oauth::OAuth},
-    store::db::Db,
+    store::{
+        audit::{Action, Entry},
+        db::Db,
+    },
 };
 
 /// How the pages are served, as the settings say.
@@ -58,6 +69,8 @@ pub struct WebSettings {
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
+    /// How long the access log is kept.
+    pub keep_access: Duration,
     /// Address of the mailbox that reports come to, when one is set up.
     pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
@@ -134,8 +147,10 @@ pub struct Parts {
     pub checkup: Checkup,
     /// Scopes worked out a moment ago.
     pub(super) scopes: Scopes,
-    /// Who tried to sign in how often.
-    pub(super) limiter: Limiter,
+    /// What people look at, on its way to the access log.
+    pub looks: Looks,
+    /// Who asked how often.
+    pub limits: Limits,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -154,7 +169,7 @@ impl AppState {
         clock: Clock,
     ) -> Self {
         let started = clock.now();
-        let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
+        let (scopes, replies) = (Scopes::default(), Replies::default());
         let opens = Opens::new(settings.tracker.clone());
         Self(Arc::new(Parts {
             db,
@@ -169,8 +184,31 @@ impl AppState {
             replies,
             checkup: Checkup::default(),
             scopes,
-            limiter,
+            looks: Looks::default(),
+            limits: Limits::default(),
         }))
+    }
+
+    /// Counts a request of a class; one too many is an error, and written down.
+    pub(super) fn admit(&self, class: Class, client: IpAddr) -> Result<(), WebError> {
+        let now = self.clock.now();
+        self.limits.admit(class, client, now).map_err(|wait| self.too_many(class, client, wait))
+    }
+
+    /// Takes what a program's key was worth: an error after too many wrong ones from its address.
+    pub(super) fn weigh(&self, client: IpAddr, right: bool, what: &'static str) -> Result<(), WebError> {
+        let now = self.clock.now();
+        let weighed = self.limits.weigh(client, right, now);
+        if !right && weighed.is_ok() {
+            self.looks.note(Entry::new(now, "", Action::KeyRefused, &client.to_string()).detail(what));
+        }
+        weighed.map_err(|wait| self.too_many(Class::Guess, client, wait))
+    }
+
+    fn too_many(&self, class: Class, client: IpAddr, wait: Duration) -> WebError {
+        let entry = Entry::new(self.clock.now(), "", Action::Limited, &client.to_string());
+        self.looks.note(entry.detail(class.code()));
+        WebError::TooMany(wait)
     }
 }
 

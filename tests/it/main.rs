@@ -12,6 +12,8 @@ mod flow;
 mod house;
 mod ingest;
 mod kill;
+mod limits;
+mod looks;
 mod nginx;
 mod odd_text;
 mod opens;

@@ -1,5 +1,6 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod access;
 mod reports;
 mod system;
 
@@ -126,8 +127,11 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         ("tracking-none", true, vec![]),
         ("tracking-off", false, vec![]),
     ] {
-        let stored = (role == Role::Admin)
-            .then(|| (Numbers { map_read: Some(samples::NOW), ..Numbers::default() }, 7));
+        let stored = (role == Role::Admin).then(|| tracking::Stored {
+            numbers: Numbers { map_read: Some(samples::NOW), ..Numbers::default() },
+            opens: 7,
+            refused: 3,
+        });
         let input = tracking::Input { on, tracked: &tracked, stored, days: 120 };
         pages.insert(name.to_owned(), tracking::view(&frame, input).render().unwrap());
     }
@@ -169,7 +173,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
+        access::pages(&mut frame, &mut pages);
     }
+    access::own_pages(&mut frame, &mut pages);
     system::own_pages(&mut frame, &mut pages);
     plains(&mut frame, &mut pages);
     pages
@@ -375,6 +381,7 @@ fn hostile_texts_come_out_as_texts() {
             if role == Role::Admin {
                 texts.extend(reports::hostile(&frame, payload));
                 texts.extend(system::hostile(&frame, payload));
+                texts.extend(access::hostile(&frame, payload));
             }
             for text in texts {
                 let page = Html::parse_document(&text);

@@ -16,12 +16,15 @@ use mailcow_status::{
     ingest::inventory,
     model::{
         open::TrackerKey,
-        scope::Role,
+        scope::{Role, Scope},
         time::{Clock, Millis},
         user::{Reach, RoleRules, SessionLimits, Visitor},
     },
     remote::{http, mailcow, oauth},
-    store::db::{Db, Place},
+    store::{
+        audit,
+        db::{Db, Place},
+    },
     web::{
         router::{self, Access, PAGES, Page},
         state::{AppState, JobEnd, Jobs, WebSettings},
@@ -209,6 +212,7 @@ impl Portal {
             footer_company_url: None,
             keep_mails: Duration::from_secs(120 * 86_400),
             keep_lines: Duration::from_secs(14 * 86_400),
+            keep_access: Duration::from_secs(180 * 86_400),
             report_mailbox: None,
             poll_patience: Duration::from_secs(900),
         };
@@ -271,11 +275,14 @@ impl Portal {
 
     /// All audit entries, newest first, as `action actor role detail`.
     pub async fn audit(&self) -> Vec<String> {
-        let entries = mailcow_status::store::audit::newest(&self.state.db, 100).await.unwrap();
-        let line = |it: mailcow_status::store::audit::Entry| {
-            format!("{} {} {} {}", it.action, it.actor, it.role, it.detail)
-        };
-        entries.into_iter().map(line).collect()
+        let line = |it: audit::Entry| format!("{} {} {} {}", it.action, it.actor, it.role, it.detail);
+        self.entries().await.into_iter().map(line).collect()
+    }
+
+    /// All audit entries, newest first, also those that are on their way.
+    pub async fn entries(&self) -> Vec<audit::Entry> {
+        self.state.looks.flush(&self.state.db).await.unwrap();
+        audit::list(&self.state.db, &Scope::All, &audit::Filter::default(), None, 1000).await.unwrap()
     }
 }
 
