@@ -22,6 +22,7 @@ pub mod names;
 pub mod opens;
 mod pack;
 pub mod php_app;
+pub mod public;
 pub mod replies;
 pub mod reports;
 pub mod samples;
