@@ -267,6 +267,7 @@ impl App {
             sessions: web.session,
             cron_key: web.cron_key.clone(),
             api_token: web.api_token.clone(),
+            public_status: web.public_status,
             server: SERVER,
             tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),

@@ -247,7 +247,8 @@ fn services(
     names.into_iter().map(service).collect()
 }
 
-fn touches(note: &Announcement, begin: Millis, end: Millis) -> bool {
+/// Whether an announcement lies in part between two moments.
+pub fn touches(note: &Announcement, begin: Millis, end: Millis) -> bool {
     note.from < end && note.until.is_none_or(|until| until > begin)
 }
 
@@ -300,7 +301,8 @@ mod tests {
 
     #[test]
     fn strangers_see_what_was_chosen_under_its_public_name() {
-        let lines = [line("port-465", Some(true), 0.0), line("port-587", Some(false), 864.0), line("web", None, 0.0)];
+        let lines =
+            [line("port-465", Some(true), 0.0), line("port-587", Some(false), 864.0), line("web", None, 0.0)];
         let chosen = [shown("web", "Webmail"), shown("port-587", "Sending"), shown("port-465", "Sending")];
         let list = services(&chosen, &lines, &BOUNDS, BOUNDS[2], &[]);
         let words: Vec<_> = list.iter().map(|it| (it.name.as_str(), it.working)).collect();

@@ -89,6 +89,14 @@ impl Announcement {
         }
     }
 
+    /// The same, over since now or, if it never began, since its begin; with a last word, if there is one.
+    pub fn ended(mut self, text: String, now: Millis) -> Self {
+        if !text.is_empty() {
+            self.updates.push(Update { at: now, text });
+        }
+        Self { until: Some(now.max(self.from)), changed: now, ..self }
+    }
+
     /// Whether it is about a service.
     pub fn is_about(&self, code: &str) -> bool {
         self.services.is_empty() || self.services.contains(code)

@@ -254,7 +254,8 @@ mod tests {
     fn outages_have_a_begin_and_an_end_or_last() {
         let pieces = pieces(&[(0, Some(0.0)), (1, Some(1.0)), (5, Some(0.0)), (6, None), (9, Some(0.0))], 12);
         let list = outages(&pieces, Millis(12 * HOUR), &[]);
-        let ends: Vec<_> = list.iter().map(|one| (one.from.0 / HOUR, one.until.map(|at| at.0 / HOUR))).collect();
+        let ends: Vec<_> =
+            list.iter().map(|one| (one.from.0 / HOUR, one.until.map(|at| at.0 / HOUR))).collect();
         assert_eq!(ends, [(0, Some(1)), (5, Some(6)), (9, None)]);
         assert!(list.iter().all(|one| one.exact));
         // What is not known up to now does not last.

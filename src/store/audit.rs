@@ -24,6 +24,10 @@ pub enum Action {
     SessionEnded,
     /// Said whose a source of DMARC reports is.
     SourceJudged,
+    /// Chose which services strangers see; the detail is which, under which names.
+    PublicServices,
+    /// Announced something to strangers, or changed, ended or removed that; the detail is what.
+    Announced,
 }
 
 impl Action {
@@ -38,6 +42,8 @@ impl Action {
             Self::SignOutEverywhere => "sign-out-everywhere",
             Self::SessionEnded => "session-ended",
             Self::SourceJudged => "source-judged",
+            Self::PublicServices => "public-services",
+            Self::Announced => "announced",
         }
     }
 }

@@ -32,7 +32,8 @@ pub async fn show(tx: &mut Tx, services: &[Shown]) -> Result<()> {
     let rows = (0_i64..).zip(services).map(|(place, service)| -> [Value<'_>; 3] {
         [Value::from(&service.code), place.into(), Value::from(&service.name)]
     });
-    tx.upsert("public_service", ["code", "place", "name"], &["code"], &["place", "name"], rows.collect()).await
+    tx.upsert("public_service", ["code", "place", "name"], &["code"], &["place", "name"], rows.collect())
+        .await
 }
 
 #[derive(sqlx::FromRow)]
@@ -63,11 +64,13 @@ impl Row {
     }
 }
 
-const ROWS: &str = "SELECT id, kind, title, from_at, until_at, excuses, services, changed_at FROM public_note";
+const ROWS: &str =
+    "SELECT id, kind, title, from_at, until_at, excuses, services, changed_at FROM public_note";
 
 /// What was announced and is not over since before `since`; newest begin first.
 pub async fn announcements(db: &Db, since: Millis) -> Result<Vec<Announcement>> {
-    let text = format!("{ROWS} WHERE until_at IS NULL OR until_at >= ? ORDER BY from_at DESC, id DESC LIMIT {MOST}");
+    let text =
+        format!("{ROWS} WHERE until_at IS NULL OR until_at >= ? ORDER BY from_at DESC, id DESC LIMIT {MOST}");
     with_updates(db, db.fetch(sql(text).bind(since)).await?).await
 }
 
@@ -85,7 +88,8 @@ async fn with_updates(db: &Db, rows: Vec<Row>) -> Result<Vec<Announcement>> {
         "SELECT note, at, text FROM public_update WHERE note IN ({}) ORDER BY note, at",
         places(rows.len())
     );
-    let told: Vec<(i64, Millis, String)> = db.fetch(sql(text).bind_all(rows.iter().map(|row| row.id))).await?;
+    let told: Vec<(i64, Millis, String)> =
+        db.fetch(sql(text).bind_all(rows.iter().map(|row| row.id))).await?;
     let mut updates: BTreeMap<i64, Vec<Update>> = BTreeMap::new();
     for (note, at, text) in told {
         updates.entry(note).or_default().push(Update { at, text });
@@ -114,9 +118,10 @@ pub async fn save(tx: &mut Tx, note: &Announcement) -> Result<()> {
     ];
     tx.upsert("public_note", columns, &["id"], &columns[1..], vec![row]).await?;
     tx.execute(sql("DELETE FROM public_update WHERE note = ?").bind(note.id)).await?;
-    let rows = note.updates.iter().map(|update| -> [Value<'_>; 3] {
-        [note.id.into(), update.at.into(), Value::from(&update.text)]
-    });
+    let rows = note
+        .updates
+        .iter()
+        .map(|update| -> [Value<'_>; 3] { [note.id.into(), update.at.into(), Value::from(&update.text)] });
     tx.upsert("public_update", ["note", "at", "text"], &["note", "at"], &["text"], rows.collect()).await
 }
 
@@ -127,3 +132,6 @@ pub async fn remove(tx: &mut Tx, id: i64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

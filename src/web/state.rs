@@ -8,7 +8,9 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{doctor::Checkup, replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
+use super::{
+    doctor::Checkup, public::Shop, replies::Replies, security::Limiter, text::Lang, visitor::Scopes,
+};
 use crate::{
     ingest::opens::Opens,
     model::{
@@ -38,6 +40,8 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of `/metrics` and `/api/metrics`; without one, only admins may.
     pub api_token: Option<SecretString>,
+    /// Whether strangers see the public page.
+    pub public_status: bool,
     /// The server whose metrics are shown.
     pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.
@@ -136,6 +140,10 @@ pub struct Parts {
     pub(super) scopes: Scopes,
     /// Who tried to sign in how often.
     pub(super) limiter: Limiter,
+    /// Who asked for the public page how often.
+    pub(super) strangers: Limiter,
+    /// What strangers saw last.
+    pub(super) shop: Shop,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -170,6 +178,8 @@ impl AppState {
             checkup: Checkup::default(),
             scopes,
             limiter,
+            strangers: Limiter::default(),
+            shop: Shop::default(),
         }))
     }
 }

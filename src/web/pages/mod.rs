@@ -1,6 +1,7 @@
 //! The pages: view structs with everything that is printed, the templates that print them, and the pure steps
 //! from the model to the view.
 
+pub mod bars;
 pub mod cause;
 pub mod csv;
 pub mod dmarc;
@@ -15,6 +16,7 @@ pub mod mails;
 pub mod paste;
 pub mod plain;
 pub mod proof;
+pub mod public;
 pub mod query;
 pub mod report;
 pub mod reports;

@@ -1,5 +1,6 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod public;
 mod reports;
 mod system;
 
@@ -169,8 +170,10 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
+        public::pages(&mut frame, &mut pages);
     }
     system::own_pages(&mut frame, &mut pages);
+    public::open_pages(&mut frame, &mut pages);
     plains(&mut frame, &mut pages);
     pages
 }
@@ -371,6 +374,7 @@ fn hostile_texts_come_out_as_texts() {
             if role == Role::Admin {
                 texts.extend(reports::hostile(&frame, payload));
                 texts.extend(system::hostile(&frame, payload));
+                texts.extend(public::hostile(&frame, payload));
             }
             for text in texts {
                 let page = Html::parse_document(&text);
