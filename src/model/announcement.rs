@@ -109,6 +109,7 @@ impl Announcement {
 }
 
 #[cfg(test)]
+/// Announcements for tests.
 pub mod samples {
     use super::*;
 

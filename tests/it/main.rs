@@ -17,6 +17,7 @@ mod odd_text;
 mod opens;
 mod php_app;
 mod probes;
+mod public;
 mod remote;
 mod report_scope;
 mod reports;

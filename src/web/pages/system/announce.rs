@@ -111,7 +111,7 @@ pub struct Draft {
     pub excuses: bool,
     /// Codes of services.
     pub services: BTreeSet<String>,
-    /// What is wrong with it: keys of texts.
+    /// What is wrong with it: words of texts.
     pub faults: Vec<&'static str>,
 }
 
@@ -176,13 +176,13 @@ impl Draft {
                 faults.push(fault)
             }
         };
-        check(kind.is_none(), "announce.fault.kind");
-        check(self.title.is_empty(), "announce.fault.title");
-        check(from.is_none(), "announce.fault.from");
-        check(!open_end && until.is_none(), "announce.fault.until");
-        check(open_end && kind == Some(Kind::Maintenance), "announce.fault.end");
-        check(from.zip(until).is_some_and(|(from, until)| until <= from), "announce.fault.order");
-        check(before.is_none() && self.text.is_empty(), "announce.fault.text");
+        check(kind.is_none(), "kind");
+        check(self.title.is_empty(), "title");
+        check(from.is_none(), "from");
+        check(!open_end && until.is_none(), "until");
+        check(open_end && kind == Some(Kind::Maintenance), "end");
+        check(from.zip(until).is_some_and(|(from, until)| until <= from), "order");
+        check(before.is_none() && self.text.is_empty(), "text");
         let (Some(kind), Some(from), true) = (kind, from, faults.is_empty()) else { return Err(faults) };
         let mut updates = before.map(|note| note.updates.clone()).unwrap_or_default();
         if !self.text.is_empty() {
@@ -241,8 +241,8 @@ pub fn chosen(body: &str, known: &BTreeSet<String>) -> Vec<Shown> {
 pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
     let lang = frame.lang();
     let (tone, icon, title, grounds) = match input.on {
-        true => ("ok", "eye", "announce.on", "announce.on.how"),
-        false => ("idle", "dash-circle", "announce.off", "announce.off.how"),
+        true => ("ok", "eye", lang.t("announce.on"), lang.t("announce.on.how")),
+        false => ("idle", "dash-circle", lang.t("announce.off"), lang.t("announce.off.how")),
     };
     let fresh = match input.draft.filter(|draft| draft.id.is_none()) {
         Some(draft) => draft.clone(),
@@ -250,8 +250,8 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
     };
     AnnouncePage {
         frame,
-        title: lang.t(title),
-        grounds: lang.t(grounds),
+        title,
+        grounds,
         tone,
         icon,
         on: input.on,
@@ -261,7 +261,7 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
         rows: input.lines.iter().map(|line| row(frame, line, input.shown)).collect(),
         faults: input
             .draft
-            .map(|draft| draft.faults.iter().map(|key| lang.t(key)).collect())
+            .map(|draft| draft.faults.iter().map(|fault| lang.t_in("announce_fault", fault)).collect())
             .unwrap_or_default(),
         fresh: form(input, "new".to_owned(), fresh),
         notes: input.board.announced.iter().map(|one| note(frame, input, one)).collect(),
@@ -333,14 +333,11 @@ mod tests {
         let frame = samples::frame(Role::Admin, Lang::En);
         let faults =
             |body: &str| Draft::parse(None, body).announcement(&frame, &known(), None).unwrap_err().join(" ");
-        assert_eq!(faults(""), "announce.fault.kind announce.fault.title announce.fault.text");
-        assert_eq!(faults("kind=maintenance&title=x&text=y"), "announce.fault.end");
-        assert_eq!(
-            faults("kind=incident&title=x&text=y&from=soon&until=later"),
-            "announce.fault.from announce.fault.until"
-        );
+        assert_eq!(faults(""), "kind title text");
+        assert_eq!(faults("kind=maintenance&title=x&text=y"), "end");
+        assert_eq!(faults("kind=incident&title=x&text=y&from=soon&until=later"), "from until");
         let body = "kind=incident&title=x&text=y&from=2026-11-29T06:00&until=2026-11-29T06:00";
-        assert_eq!(faults(body), "announce.fault.order");
+        assert_eq!(faults(body), "order");
     }
 
     #[test]
