@@ -215,6 +215,12 @@ impl App {
             async move { worker.roll().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
+        let traffic = Job::every("traffic", Duration::from_secs(60));
+        tasks.spawn(run_every(traffic, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.count_traffic().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);

@@ -19,5 +19,6 @@ pub mod scan;
 pub mod scope;
 pub mod time;
 pub mod token;
+pub mod traffic;
 pub mod uptime;
 pub mod user;

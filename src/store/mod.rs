@@ -31,6 +31,7 @@ pub mod search;
 pub mod sessions;
 mod story;
 pub mod tls_reports;
+pub mod traffic;
 pub mod unreadable;
 
 pub use db::{Db, Error, Result, Tx};

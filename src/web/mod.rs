@@ -25,6 +25,7 @@ mod system;
 pub mod text;
 mod tls;
 mod tracking;
+mod traffic;
 mod uptime;
 mod visit;
 pub mod visitor;

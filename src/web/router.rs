@@ -22,7 +22,7 @@ use super::{
     pages::upload::MOST_BYTES,
     preferences, public, replies, reports, security,
     state::AppState,
-    system, tls, tracking, uptime,
+    system, tls, tracking, traffic, uptime,
     visitor::{Caller, recognise},
 };
 use crate::model::scope::Role;
@@ -96,6 +96,7 @@ pub const PAGES: &[Page] = &[
     page("/system/public/notes", Access::AtLeast(Role::Admin), uptime::announce),
     page("/system/public/notes/{id}", Access::AtLeast(Role::Admin), uptime::change),
     page("/system/{page}", Access::AtLeast(Role::Admin), system::module_page),
+    page("/flow", Access::AtLeast(Role::DomainAdmin), traffic::page),
     page("/domains", Access::AtLeast(Role::DomainAdmin), system::domains_page),
     page("/mailbox", Access::SignedIn, system::mailbox_page),
     page("/chart/{key}", Access::SignedIn, system::chart_data),

@@ -27,4 +27,5 @@ mod search;
 mod setup;
 mod support;
 mod system;
+mod traffic;
 mod upgrade;

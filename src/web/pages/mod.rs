@@ -28,6 +28,7 @@ pub mod system;
 pub mod tls;
 pub mod tls_report;
 pub mod tracking;
+pub mod traffic;
 pub mod unreadable;
 pub mod upload;
 

@@ -3,6 +3,7 @@
 mod public;
 mod reports;
 mod system;
+mod traffic;
 
 use std::{collections::BTreeMap, io::Write, path::Path};
 
@@ -166,6 +167,7 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     }
     if role >= Role::DomainAdmin {
         reports::pages(&mut frame, &mut pages);
+        traffic::pages(&mut frame, &mut pages);
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
@@ -375,6 +377,7 @@ fn hostile_texts_come_out_as_texts() {
                 texts.extend(reports::hostile(&frame, payload));
                 texts.extend(system::hostile(&frame, payload));
                 texts.extend(public::hostile(&frame, payload));
+                texts.push(traffic::hostile(&frame, payload));
             }
             for text in texts {
                 let page = Html::parse_document(&text);
