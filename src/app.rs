@@ -218,6 +218,12 @@ impl App {
             async move { worker.roll().await.map(|()| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
+        let traffic = Job::every("traffic", Duration::from_secs(60));
+        tasks.spawn(run_every(traffic, stop.clone(), Arc::clone(health), move || {
+            let worker = Arc::clone(&worker);
+            async move { worker.count_traffic().await.map(|()| Next::Usual) }
+        }));
+        let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
         tasks.spawn(run_every(prune, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
@@ -276,6 +282,7 @@ impl App {
             sessions: web.session,
             cron_key: web.cron_key.clone(),
             api_token: web.api_token.clone(),
+            public_status: web.public_status,
             server: SERVER,
             tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),

@@ -133,6 +133,8 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of the addresses for other systems, never empty. `None`: only admins may.
     pub api_token: Option<SecretString>,
+    /// Whether strangers see the public page.
+    pub public_status: bool,
     /// The key of open tracking; `None` where that is off.
     pub tracker: Option<TrackerKey>,
     /// How long a session lives.
@@ -318,6 +320,7 @@ impl WebSettings {
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
         let api_token = reader.take(&s::API_TOKEN);
+        let public_status = reader.take(&s::PUBLIC_STATUS);
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
@@ -338,6 +341,7 @@ impl WebSettings {
             trusted_proxies,
             cron_key,
             api_token,
+            public_status: public_status?,
             tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,

@@ -23,7 +23,7 @@ use crate::{
     remote::dns::Dns,
     store::{
         self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions,
-        tls_reports, unreadable,
+        tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
 };
@@ -159,6 +159,19 @@ impl Worker {
         let rolled = samples::roll(&self.poller.db, Millis::now()).await;
         held.release().await;
         rolled.context("the roll-ups of what was measured")
+    }
+
+    /// Counts the mail flow of hours whose mails have changed.
+    pub async fn count_traffic(&self) -> anyhow::Result<()> {
+        let db = &self.poller.db;
+        // Most runs find nothing; they need no lease for that.
+        if traffic::due(db, 1).await.context("the mail flow")?.is_empty() {
+            return Ok(());
+        }
+        let Some(held) = Held::take(db, "traffic", &self.holder).await? else { return Ok(()) };
+        let counted = traffic::catch_up(db).await;
+        held.release().await;
+        counted.context("the mail flow")
     }
 
     /// Looks up names of sources, if that is wanted; true when more are waiting.

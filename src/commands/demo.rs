@@ -16,7 +16,7 @@ use super::serve::{runtime, start_log, stop_on_signal};
 use crate::{
     app::{App, SERVER},
     config::Config,
-    demo::{Mailcow, Options, Vitals, reports},
+    demo::{Mailcow, Options, Vitals, reports, uptime},
     model::time::Millis,
     store::Db,
 };
@@ -90,6 +90,7 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
         ("CRON_KEY", "demo".to_owned()),
         ("DNS_RESOLVER", resolver.to_string()),
         ("TIME_ZONE", "Europe/Berlin".to_owned()),
+        ("PUBLIC_STATUS", "on".to_owned()),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
@@ -99,6 +100,7 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     let app = App::build(config).await?;
     if !kept {
         vitals.tell_past(&app.db, SERVER).await.context("the week before could not be written")?;
+        uptime::announce(&app.db, Millis::now()).await.context("the announcements could not be written")?;
     }
     tokio::spawn(measure_host(vitals_file, vitals, stop.clone()));
     welcome(portal, args);

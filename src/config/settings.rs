@@ -277,6 +277,10 @@ settings! {
         /// Token for `/metrics` (Prometheus) and `/api/metrics` (JSON, for Zabbix), sent as `Authorization: Bearer TOKEN`. It
         /// shows all metrics, those of each mailbox, too. Not set, only admins who are signed in see them.
         API_TOKEN: SecretString = kind::SECRET, Optional "";
+
+        /// `on` shows everybody, without sign-in, a page at `/public` with those services and announcements that an admin
+        /// chose and wrote at System, Public page; with a feed at `/public.atom` and JSON at `/public.json`.
+        PUBLIC_STATUS: bool = kind::SWITCH, Default "off";
     }
 
     "Addresses" {

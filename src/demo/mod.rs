@@ -19,6 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod traffic;
+pub mod uptime;
 mod vitals;
 mod world;
 

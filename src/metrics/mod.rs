@@ -14,3 +14,4 @@ pub mod registry;
 pub mod samples;
 pub mod sources;
 pub mod summary;
+pub mod uptime;

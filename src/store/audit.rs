@@ -72,6 +72,10 @@ actions! {
     RoleChanged = "role-changed";
     /// Said whose a source of DMARC reports is.
     SourceJudged = "source-judged";
+    /// Chose which services strangers see; the detail is which, under which names.
+    PublicServices = "public-services";
+    /// Announced something to strangers, or changed, ended or removed that; the detail is what.
+    Announced = "announced";
     /// Brought reports by hand.
     ReportsUploaded = "reports-uploaded";
     /// Had what could not be read read again.

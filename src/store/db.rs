@@ -374,16 +374,7 @@ impl Tx {
         row: [Value<'v>; N],
     ) -> Result<i64> {
         let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
-        let values = Vec::from(row);
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                bound!(sqlx::query(AssertSqlSafe(text)), values).execute(&mut **tx).await?.last_insert_rowid()
-            }
-            Self::Mysql(tx) => {
-                let done = bound!(sqlx::query(AssertSqlSafe(text)), values).execute(&mut **tx).await?;
-                i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX)
-            }
-        })
+        self.insert_serial(Sql { text: text.into(), values: row.into() }).await
     }
 
     /// All rows of a reading statement, seen by this transaction.

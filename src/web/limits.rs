@@ -33,6 +33,8 @@ pub enum Class {
     Api,
     /// Files: mails as CSV, XML of reports, the access log.
     Export,
+    /// The public page.
+    Public,
     /// Wrong keys.
     Guess,
 }
@@ -48,7 +50,8 @@ pub struct Quota {
 
 impl Class {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 6] = [Self::SignIn, Self::Pixel, Self::Cron, Self::Api, Self::Export, Self::Guess];
+    pub const ALL: [Self; 7] =
+        [Self::SignIn, Self::Pixel, Self::Cron, Self::Api, Self::Export, Self::Public, Self::Guess];
 
     /// The word in the database and in text keys.
     pub const fn code(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Class {
             Self::Cron => "cron",
             Self::Api => "api",
             Self::Export => "export",
+            Self::Public => "public",
             Self::Guess => "guess",
         }
     }
@@ -70,6 +74,7 @@ impl Class {
             Self::Cron => (30, Duration::from_secs(2)),
             Self::Api => (60, Duration::from_secs(1)),
             Self::Export => (60, Duration::from_secs(1)),
+            Self::Public => (60, Duration::from_secs(1)),
             Self::Guess => (10, Duration::from_secs(30)),
         };
         Quota { burst, pause }

@@ -21,7 +21,6 @@ use super::{
     },
     state::AppState,
     visit::{Desk, render},
-    visitor::Guest,
 };
 use crate::{
     model::{
@@ -228,7 +227,7 @@ struct Said {
 
 /// `/dmarc/sources/{ip}/judgement`: an admin names and judges a source. It can be taken back, and is written down.
 pub fn judge_source() -> MethodRouter<AppState> {
-    post(async |desk: Desk, guest: Guest, Path(ip): Path<String>, Form(said): Form<Said>| {
+    post(async |desk: Desk, Path(ip): Path<String>, Form(said): Form<Said>| {
         let ip: IpAddr = ip.parse().map_err(|_| WebError::NotFound)?;
         let verdict = Verdict::from_code(&said.verdict).ok_or(WebError::Form)?;
         let everything = Span { from: Millis(0), to: Millis(i64::MAX), domain: None };
@@ -237,14 +236,8 @@ pub fn judge_source() -> MethodRouter<AppState> {
         let label = Some(label.as_str()).filter(|label| !label.is_empty());
         let mut tx = desk.db().begin().await?;
         shelf::judge(&mut tx, ip, label, verdict).await?;
-        let entry = audit::Entry::new(
-            desk.now(),
-            &desk.visitor.address,
-            Action::SourceJudged,
-            &guest.client.to_string(),
-        );
         let detail = format!("{ip}: {} {}", verdict.code(), label.unwrap_or_default());
-        audit::record(&mut tx, &entry.role(desk.visitor.role).detail(detail.trim_end())).await?;
+        audit::record(&mut tx, &desk.entry(Action::SourceJudged, detail.trim_end())).await?;
         tx.commit().await?;
         Ok::<_, WebError>(Redirect::to(&desk.frame.url(&format!("/dmarc/sources/{ip}?said=1"))))
     })

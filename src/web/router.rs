@@ -20,9 +20,9 @@ use super::{
     errors::WebError,
     exports, health, login,
     pages::upload::MOST_BYTES,
-    preferences, replies, reports, security,
+    preferences, public, replies, reports, security,
     state::AppState,
-    system, tls, tracking,
+    system, tls, tracking, traffic, uptime,
     visitor::{Caller, recognise},
 };
 use crate::model::scope::Role;
@@ -90,7 +90,13 @@ pub const PAGES: &[Page] = &[
     page("/tls-reports", Access::AtLeast(Role::DomainAdmin), tls::list_page),
     page("/tls-reports/{id}", Access::AtLeast(Role::DomainAdmin), tls::report_page),
     page("/system", Access::AtLeast(Role::Admin), system::overview_page),
+    page("/system/uptime", Access::AtLeast(Role::Admin), uptime::page),
+    page("/system/public", Access::AtLeast(Role::Admin), uptime::announce_page),
+    page("/system/public/services", Access::AtLeast(Role::Admin), uptime::choose),
+    page("/system/public/notes", Access::AtLeast(Role::Admin), uptime::announce),
+    page("/system/public/notes/{id}", Access::AtLeast(Role::Admin), uptime::change),
     page("/system/{page}", Access::AtLeast(Role::Admin), system::module_page),
+    page("/flow", Access::AtLeast(Role::DomainAdmin), traffic::page),
     page("/domains", Access::AtLeast(Role::DomainAdmin), system::domains_page),
     page("/mailbox", Access::SignedIn, system::mailbox_page),
     page("/chart/{key}", Access::SignedIn, system::chart_data),
@@ -119,6 +125,10 @@ pub const PAGES: &[Page] = &[
     page("/logout/everywhere", Access::SignedIn, login::logout_everywhere),
     page("/signed-out", Access::Public, login::signed_out),
     page("/preferences", Access::Public, preferences::page),
+    // These are as if they did not exist unless PUBLIC_STATUS is on.
+    page("/public", Access::Public, public::page),
+    page("/public.atom", Access::Public, public::atom),
+    page("/public.json", Access::Public, public::object),
     page("/cron/update", Access::Public, cron::update),
     page("/cron/update.php", Access::Public, cron::update),
     page("/cron/dmarc", Access::Public, cron::dmarc),
@@ -168,7 +178,7 @@ pub fn assemble(state: AppState, pages: &[Page]) -> Router {
 }
 
 /// An address that is none. The answer is the same for all; only its way out fits who asks.
-async fn lost(State(state): State<AppState>, request: Request) -> Response {
+pub(super) async fn lost(State(state): State<AppState>, request: Request) -> Response {
     let mut response = WebError::NotFound.into_response();
     if let Ok(Caller::Known(visitor)) = recognise(&state, request.headers()).await {
         response.extensions_mut().insert(visitor);

@@ -13,6 +13,7 @@ use super::{
     errors::WebError,
     limits::{Class, Limits},
     looks::Looks,
+    public::Shop,
     replies::Replies,
     text::Lang,
     visitor::Scopes,
@@ -49,6 +50,8 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of `/metrics` and `/api/metrics`; without one, only admins may.
     pub api_token: Option<SecretString>,
+    /// Whether strangers see the public page.
+    pub public_status: bool,
     /// The server whose metrics are shown.
     pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.
@@ -151,6 +154,8 @@ pub struct Parts {
     pub looks: Looks,
     /// Who asked how often.
     pub limits: Limits,
+    /// What strangers saw last.
+    pub(super) shop: Shop,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -186,6 +191,7 @@ impl AppState {
             scopes,
             looks: Looks::default(),
             limits: Limits::default(),
+            shop: Shop::default(),
         }))
     }
 

@@ -145,7 +145,8 @@ impl Desk {
         self.state.looks.add(self.entry(action, detail));
     }
 
-    fn entry(&self, action: Action, detail: &str) -> audit::Entry {
+    /// An entry of the access log about something that the visitor does; written down with the deed itself.
+    pub fn entry(&self, action: Action, detail: &str) -> audit::Entry {
         let client = self.client.to_string();
         let entry = audit::Entry::new(self.now(), &self.visitor.address, action, &client);
         entry.role(self.visitor.role).detail(detail)

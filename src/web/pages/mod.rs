@@ -2,6 +2,7 @@
 //! from the model to the view.
 
 pub mod access;
+pub mod bars;
 pub mod cause;
 pub mod csv;
 pub mod dmarc;
@@ -17,6 +18,7 @@ pub mod own_access;
 pub mod paste;
 pub mod plain;
 pub mod proof;
+pub mod public;
 pub mod query;
 pub mod report;
 pub mod reports;
@@ -29,6 +31,7 @@ pub mod system;
 pub mod tls;
 pub mod tls_report;
 pub mod tracking;
+pub mod traffic;
 pub mod unreadable;
 pub mod upload;
 

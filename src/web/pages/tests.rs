@@ -1,8 +1,10 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
 mod access;
+mod public;
 mod reports;
 mod system;
+mod traffic;
 
 use std::{collections::BTreeMap, io::Write, path::Path};
 
@@ -169,14 +171,17 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     }
     if role >= Role::DomainAdmin {
         reports::pages(&mut frame, &mut pages);
+        traffic::pages(&mut frame, &mut pages);
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
         access::pages(&mut frame, &mut pages);
+        public::pages(&mut frame, &mut pages);
     }
     access::own_pages(&mut frame, &mut pages);
     system::own_pages(&mut frame, &mut pages);
+    public::open_pages(&mut frame, &mut pages);
     plains(&mut frame, &mut pages);
     pages
 }
@@ -382,6 +387,8 @@ fn hostile_texts_come_out_as_texts() {
                 texts.extend(reports::hostile(&frame, payload));
                 texts.extend(system::hostile(&frame, payload));
                 texts.extend(access::hostile(&frame, payload));
+                texts.extend(public::hostile(&frame, payload));
+                texts.push(traffic::hostile(&frame, payload));
             }
             for text in texts {
                 let page = Html::parse_document(&text);

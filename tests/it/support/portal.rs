@@ -60,6 +60,8 @@ pub struct Wishes {
     pub cron_key: bool,
     /// Whether there is a token for other systems.
     pub api_token: bool,
+    /// Whether strangers see the public page.
+    pub public_status: bool,
     /// Limit for one request to Mailcow.
     pub timeout: Duration,
     /// Proxies to believe.
@@ -78,6 +80,7 @@ impl Default for Wishes {
             rules: RoleRules::new(["admin@alpha.test"], [lent], Some("postmaster")),
             cron_key: true,
             api_token: true,
+            public_status: true,
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             tracking: true,
@@ -202,6 +205,7 @@ impl Portal {
             },
             cron_key: wishes.cron_key.then(|| CRON_KEY.to_owned().into()),
             api_token: wishes.api_token.then(|| API_TOKEN.to_owned().into()),
+            public_status: wishes.public_status,
             server: SERVER,
             tracker: TrackerKey::new(TRACKER_KEY.to_owned().into()).filter(|_| wishes.tracking),
             default_lang: Lang::En,

@@ -18,11 +18,13 @@ use crate::{
     store::samples::{Range, Run},
 };
 
+pub mod announce;
 pub mod chart;
 pub mod overview;
 pub mod own;
 pub mod plan;
 pub mod table;
+pub mod uptime;
 pub mod words;
 
 /// A page below `/system/`.
@@ -36,6 +38,10 @@ pub enum Which {
     Capacity,
     /// The mail domains.
     Domains,
+    /// How much of the time services and ports were up.
+    Uptime,
+    /// What strangers see.
+    Public,
 }
 
 impl Which {
@@ -57,6 +63,8 @@ impl Which {
             Self::Trends => "trends",
             Self::Capacity => "capacity",
             Self::Domains => "domains",
+            Self::Uptime => "uptime",
+            Self::Public => "public",
         }
     }
 
@@ -229,7 +237,8 @@ pub fn menu(frame: &Frame, healths: &[Health<'_>], here: Option<Which>) -> Vec<M
         look: None,
         here: here == Some(which),
     };
-    let mut pages: Vec<MenuLink> = [Which::Trends, Which::Capacity, Which::Domains].map(side).into();
+    let mut pages: Vec<MenuLink> =
+        [Which::Trends, Which::Capacity, Which::Domains, Which::Uptime, Which::Public].map(side).into();
     let overview = MenuLink {
         href: frame.url("/system"),
         word: lang.t("system_page.overview"),
