@@ -131,6 +131,8 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of the addresses for other systems, never empty. `None`: only admins may.
     pub api_token: Option<SecretString>,
+    /// Key of the host collector's posts, never empty. `None`: they are refused.
+    pub collector_key: Option<SecretString>,
     /// The key of open tracking; `None` where that is off.
     pub tracker: Option<TrackerKey>,
     /// How long a session lives.
@@ -245,6 +247,28 @@ impl Config {
     }
 }
 
+/// What opens a portal to the host collector, which has no other settings: from the environment and the files that it
+/// names.
+#[derive(Debug, Clone, Default)]
+pub struct PortalSecrets {
+    /// Opens what the portal knows.
+    pub api_token: Option<SecretString>,
+    /// Lets post.
+    pub collector_key: Option<SecretString>,
+}
+
+impl PortalSecrets {
+    /// Reads the process's environment.
+    pub fn from_environment() -> Result<Self, Faults> {
+        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+        let mut reader = Reader::new(environment, None, &|path| std::fs::read_to_string(path));
+        let secrets =
+            Self { api_token: reader.take(&s::API_TOKEN), collector_key: reader.take(&s::COLLECTOR_KEY) };
+        reader.finish(Some(secrets))
+    }
+}
+
 /// The files that hold secrets: `.env` in the working directory, and those that settings name by `…_FILE`.
 pub fn secret_files() -> Vec<PathBuf> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
@@ -314,6 +338,7 @@ impl WebSettings {
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
         let api_token = reader.take(&s::API_TOKEN);
+        let collector_key = reader.take(&s::COLLECTOR_KEY);
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
@@ -334,6 +359,7 @@ impl WebSettings {
             trusted_proxies,
             cron_key,
             api_token,
+            collector_key,
             tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,

@@ -214,6 +214,10 @@ settings! {
         /// what only the host can tell is not in use.
         COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
 
+        /// Key with which `mailcow-status collect --portal` may post what it sees, where portal and mail host share no file. Not
+        /// set, posts are refused; with `COLLECTOR_FILE` set, the file counts.
+        COLLECTOR_KEY: SecretString = kind::SECRET, Optional "";
+
         /// The mail host whose ports, certificates, reverse names and relaying are looked at over the network. Not set, that of
         /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
         MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";

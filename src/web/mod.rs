@@ -4,6 +4,7 @@
 
 pub mod assets;
 mod bring;
+pub mod collector;
 pub mod cron;
 mod desk;
 pub mod doctor;

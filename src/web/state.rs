@@ -38,6 +38,8 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of `/metrics` and `/api/metrics`; without one, only admins may.
     pub api_token: Option<SecretString>,
+    /// Key of the host collector's posts; without one, they are refused.
+    pub collector_key: Option<SecretString>,
     /// The server whose metrics are shown.
     pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.

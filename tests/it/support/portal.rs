@@ -43,6 +43,9 @@ pub const CRON_KEY: &str = "cron-s3cret";
 /// The token for other systems.
 pub const API_TOKEN: &str = "t0ken-for-others";
 
+/// The key of the host collector.
+pub const COLLECTOR_KEY: &str = "c0llector-key";
+
 /// The secret of open tracking.
 pub const TRACKER_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -57,6 +60,8 @@ pub struct Wishes {
     pub cron_key: bool,
     /// Whether there is a token for other systems.
     pub api_token: bool,
+    /// Whether there is a key for the host collector.
+    pub collector_key: bool,
     /// Limit for one request to Mailcow.
     pub timeout: Duration,
     /// Proxies to believe.
@@ -75,6 +80,7 @@ impl Default for Wishes {
             rules: RoleRules::new(["admin@alpha.test"], [lent], Some("postmaster")),
             cron_key: true,
             api_token: true,
+            collector_key: true,
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             tracking: true,
@@ -199,6 +205,7 @@ impl Portal {
             },
             cron_key: wishes.cron_key.then(|| CRON_KEY.to_owned().into()),
             api_token: wishes.api_token.then(|| API_TOKEN.to_owned().into()),
+            collector_key: wishes.collector_key.then(|| COLLECTOR_KEY.to_owned().into()),
             server: SERVER,
             tracker: TrackerKey::new(TRACKER_KEY.to_owned().into()).filter(|_| wishes.tracking),
             default_lang: Lang::En,
