@@ -213,6 +213,7 @@ impl Config {
         let raw = reader.take(&s::RETENTION_SAMPLES);
         let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
         let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
+        let mailboxes = reader.take(&s::RETENTION_SAMPLES_MAILBOXES);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
@@ -232,7 +233,7 @@ impl Config {
                 mails: mails?,
                 lines: lines?,
                 reports: kept_reports?,
-                samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
+                samples: Keep { raw: raw?, minutes: minutes?, hours: hours?, mailboxes: mailboxes? },
             },
             collector_file,
             probes: probes?,

@@ -248,6 +248,10 @@ settings! {
 
         /// For how many days the roll-ups of an hour and of a day are kept.
         RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+
+        /// For how many days the roll-ups of an hour are kept of what is measured for each single mailbox, which is most of it
+        /// where there are thousands. Beyond that, its charts show days.
+        RETENTION_SAMPLES_MAILBOXES: Duration = kind::DAYS, Default "60";
     }
 
     "Who may see what" {
