@@ -214,6 +214,10 @@ settings! {
         /// what only the host can tell is not in use.
         COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
 
+        /// Key with which `mailcow-status collect --portal` may post what it sees, where portal and mail host share no file. Not
+        /// set, posts are refused; with `COLLECTOR_FILE` set, the file counts.
+        COLLECTOR_KEY: SecretString = kind::SECRET, Optional "";
+
         /// The mail host whose ports, certificates, reverse names and relaying are looked at over the network. Not set, that of
         /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
         MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";
@@ -244,6 +248,10 @@ settings! {
 
         /// For how many days the roll-ups of an hour and of a day are kept.
         RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+
+        /// For how many days the roll-ups of an hour are kept of what is measured for each single mailbox, which is most of it
+        /// where there are thousands. Beyond that, its charts show days.
+        RETENTION_SAMPLES_MAILBOXES: Duration = kind::DAYS, Default "60";
     }
 
     "Who may see what" {

@@ -29,7 +29,7 @@ pub enum Class {
     Pixel,
     /// `/cron/…` with the right key, and the list for Rspamd.
     Cron,
-    /// `/metrics` and `/api/metrics`.
+    /// `/metrics`, `/api/metrics` and `/api/collector`.
     Api,
     /// Files: mails as CSV, XML of reports, the access log.
     Export,

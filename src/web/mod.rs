@@ -5,6 +5,7 @@
 mod access;
 pub mod assets;
 mod bring;
+pub mod collector;
 pub mod cron;
 mod desk;
 pub mod doctor;

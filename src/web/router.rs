@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    access, assets, bring, cron, desk, doctor,
+    access, assets, bring, collector, cron, desk, doctor,
     errors::WebError,
     exports, health, login,
     pages::upload::MOST_BYTES,
@@ -137,6 +137,8 @@ pub const PAGES: &[Page] = &[
     // Both answer programs that know API_TOKEN, and admins.
     page("/metrics", Access::Public, exports::prometheus),
     page("/api/metrics", Access::Public, exports::object),
+    // Takes what a program posts that knows COLLECTOR_KEY.
+    Page { most: collector::MOST_BYTES, ..page("/api/collector", Access::Public, collector::post) },
     page("/healthz", Access::Public, health::alive),
     page("/readyz", Access::Public, health::ready),
 ];

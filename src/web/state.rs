@@ -52,6 +52,8 @@ pub struct WebSettings {
     pub api_token: Option<SecretString>,
     /// Whether strangers see the public page.
     pub public_status: bool,
+    /// Key of the host collector's posts; without one, they are refused.
+    pub collector_key: Option<SecretString>,
     /// The server whose metrics are shown.
     pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.

@@ -4,6 +4,7 @@ mod access;
 mod auth;
 mod backup;
 mod browser;
+mod collector;
 mod counts;
 mod dns;
 mod doctor;

@@ -46,6 +46,9 @@ pub const CRON_KEY: &str = "cron-s3cret";
 /// The token for other systems.
 pub const API_TOKEN: &str = "t0ken-for-others";
 
+/// The key of the host collector.
+pub const COLLECTOR_KEY: &str = "c0llector-key";
+
 /// The secret of open tracking.
 pub const TRACKER_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -62,6 +65,8 @@ pub struct Wishes {
     pub api_token: bool,
     /// Whether strangers see the public page.
     pub public_status: bool,
+    /// Whether there is a key for the host collector.
+    pub collector_key: bool,
     /// Limit for one request to Mailcow.
     pub timeout: Duration,
     /// Proxies to believe.
@@ -81,6 +86,7 @@ impl Default for Wishes {
             cron_key: true,
             api_token: true,
             public_status: true,
+            collector_key: true,
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             tracking: true,
@@ -206,6 +212,7 @@ impl Portal {
             cron_key: wishes.cron_key.then(|| CRON_KEY.to_owned().into()),
             api_token: wishes.api_token.then(|| API_TOKEN.to_owned().into()),
             public_status: wishes.public_status,
+            collector_key: wishes.collector_key.then(|| COLLECTOR_KEY.to_owned().into()),
             server: SERVER,
             tracker: TrackerKey::new(TRACKER_KEY.to_owned().into()).filter(|_| wishes.tracking),
             default_lang: Lang::En,
