@@ -35,11 +35,11 @@ const SIEVE: Script = Script {
 };
 
 fn https(number: u16) -> Port {
-    Port { number, speech: Speech::Silent, encryption: Encryption::Implicit }
+    Port { number, at: number, speech: Speech::Silent, encryption: Encryption::Implicit }
 }
 
 fn starttls(number: u16, speech: Speech) -> Port {
-    Port { number, speech, encryption: Encryption::StartTls }
+    Port { number, at: number, speech, encryption: Encryption::StartTls }
 }
 
 /// What a server with such a certificate shows to somebody who asks for `localhost`.
@@ -144,12 +144,15 @@ async fn tlsa_records_stand_for_certificates() {
 #[tokio::test]
 async fn open_ports_are_left_politely() {
     let (port, mut heard) = serve("220 mail\r\n", &[]).await;
-    assert!(ports::is_open("127.0.0.1", starttls(port, Speech::Smtp), PATIENCE).await);
+    assert!(ports::open_after("127.0.0.1", starttls(port, Speech::Smtp), PATIENCE).await.is_some());
     assert_eq!(heard.recv().await.unwrap(), "QUIT\r\n");
+    // What others find at 587 is reached elsewhere from here.
+    let submission = Port { at: port, ..Port::usual(587) };
+    assert!(ports::open_after("127.0.0.1", submission, PATIENCE).await.is_some());
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = gone.local_addr().unwrap().port();
     drop(gone);
-    assert!(!ports::is_open("127.0.0.1", https(port), PATIENCE).await);
+    assert_eq!(ports::open_after("127.0.0.1", https(port), PATIENCE).await, None);
     assert!(ports::find("nobody.invalid", PATIENCE).await.is_err(), "no such host is no closed port");
 }
 

@@ -127,6 +127,7 @@ async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
     };
     let probes = Probes {
         host: Some("mail.alpha.test".to_owned()),
+        via: None,
         ports: Vec::new(),
         relay: false,
         block_lists: block_lists.iter().map(|&list| list.to_owned()).collect(),
