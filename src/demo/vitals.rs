@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::outside;
 use crate::{
     metrics::{
         collector_file::CollectorFile,
@@ -245,6 +246,7 @@ impl Vitals {
             while at <= end {
                 let mut out = Samples::new(at);
                 self.tell(source.origins, at, &mut out);
+                outside::tell(source.origins, self.today.since(at), &mut out);
                 if out.list().is_empty() {
                     break;
                 }

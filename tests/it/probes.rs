@@ -5,18 +5,21 @@ mod servers;
 
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
-use mailcow_status::remote::{
-    Cause, clamd,
-    dialogue::Speech,
-    dns::Tlsa,
-    memcached,
-    ports::{self, Encryption, Port},
-    smtp,
-    tls::{Fault, Prober, Served, matches},
+use mailcow_status::{
+    demo::authority::{Authority, self_signed},
+    remote::{
+        Cause, clamd,
+        dialogue::Speech,
+        dns::Tlsa,
+        memcached,
+        ports::{self, Encryption, Port},
+        smtp,
+        tls::{Fault, Prober, Served, matches},
+    },
 };
 use sha2::{Digest, Sha256};
 
-use self::servers::{Authority, Script, serve, serve_tls};
+use self::servers::{Script, serve, serve_tls};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const HTTPS: Script = Script { greeting: "", steps: &[] };
@@ -44,13 +47,13 @@ fn starttls(number: u16, speech: Speech) -> Port {
 
 /// What a server with such a certificate shows to somebody who asks for `localhost`.
 async fn shown(prober: &Prober, authority: &Authority, name: &str, days: (i64, i64)) -> Served {
-    let (port, _) = serve_tls(&HTTPS, authority.certify(name, days)).await;
+    let (port, _) = serve_tls(&HTTPS, authority.certify(name, days).unwrap()).await;
     prober.look("localhost", https(port), PATIENCE).await.unwrap()
 }
 
 #[tokio::test]
 async fn certificates_are_seen_with_their_faults() {
-    let authority = Authority::new();
+    let authority = servers::authority();
     let prober = Prober::new(Some(&authority.pem)).unwrap();
     let good = shown(&prober, &authority, "localhost", (-1, 90)).await;
     assert_eq!((good.faults, good.chain.len()), (vec![], 2));
@@ -67,16 +70,16 @@ async fn certificates_are_seen_with_their_faults() {
     assert_eq!(shown(&prober, &authority, "other.test", (-1, 90)).await.faults, [Fault::WrongName]);
     let both = shown(&prober, &authority, "other.test", (-90, -2)).await;
     assert_eq!(both.faults, [Fault::Expired, Fault::WrongName], "one fault does not hide the other");
-    let stranger = shown(&prober, &Authority::new(), "localhost", (-1, 90)).await;
+    let stranger = shown(&prober, &servers::authority(), "localhost", (-1, 90)).await;
     assert_eq!(stranger.faults, [Fault::Untrusted]);
-    let (port, _) = serve_tls(&HTTPS, servers::self_signed("localhost")).await;
+    let (port, _) = serve_tls(&HTTPS, self_signed("localhost").unwrap()).await;
     let own = prober.look("localhost", https(port), PATIENCE).await.unwrap();
     assert_eq!(own.faults, [Fault::SelfSigned]);
 }
 
 #[tokio::test]
 async fn encryption_begins_in_each_protocol_and_ends_politely() {
-    let authority = Authority::new();
+    let authority = servers::authority();
     let prober = Prober::new(Some(&authority.pem)).unwrap();
     for (speech, script, word) in [
         (Speech::Smtp, &SMTP, "QUIT\r\n"),
@@ -84,7 +87,7 @@ async fn encryption_begins_in_each_protocol_and_ends_politely() {
         (Speech::Pop3, &POP3, "QUIT\r\n"),
         (Speech::Sieve, &SIEVE, "LOGOUT\r\n"),
     ] {
-        let (port, mut heard) = serve_tls(script, authority.certify("localhost", (-1, 30))).await;
+        let (port, mut heard) = serve_tls(script, authority.certify("localhost", (-1, 30)).unwrap()).await;
         let served = prober.look("localhost", starttls(port, speech), PATIENCE).await.unwrap();
         assert_eq!(served.faults, vec![], "{speech:?}");
         assert_eq!(heard.recv().await.unwrap(), word, "{speech:?}");
@@ -119,9 +122,9 @@ async fn what_is_no_encryption_is_an_error_and_no_fault() {
 
 #[tokio::test]
 async fn tlsa_records_stand_for_certificates() {
-    let authority = Authority::new();
+    let authority = servers::authority();
     let prober = Prober::new(Some(&authority.pem)).unwrap();
-    let identity = authority.certify("localhost", (-1, 30));
+    let identity = authority.certify("localhost", (-1, 30)).unwrap();
     let key = identity.public_key.clone();
     let (port, _) = serve_tls(&HTTPS, identity).await;
     let chain = prober.look("localhost", https(port), PATIENCE).await.unwrap().chain;
