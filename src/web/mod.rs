@@ -12,6 +12,7 @@ pub mod exports;
 pub mod format;
 pub mod health;
 pub mod login;
+mod network;
 pub mod pages;
 pub mod preferences;
 mod replies;
