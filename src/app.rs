@@ -1,7 +1,7 @@
 //! Builds the parts, starts the workers, serves the pages, and shuts down in order.
 
 mod jobs;
-mod probes;
+pub mod probes;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     ingest::{fetch::Fetcher, opens, poll::Poller},
     metrics::{
         collector::Collector,
-        sources::{Memory, Reach, SOURCES},
+        sources::{Memory, Probes, Reach, SOURCES},
     },
     model::{
         explain::Dictionary,
@@ -56,6 +56,12 @@ pub struct App {
 impl App {
     /// Opens the database and builds the clients. Nothing is asked of Mailcow yet.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let probes = probes::open(&config);
+        Self::build_with(config, probes).await
+    }
+
+    /// The same, with probes that are not those of the settings alone.
+    pub async fn build_with(config: Config, probes: Probes) -> anyhow::Result<Self> {
         let db = open_database(&config.database).await?;
         let settings = mailcow::Settings {
             base: config.mailcow.base.clone(),
@@ -85,7 +91,7 @@ impl App {
             clock: Clock::system(),
             collector_file: config.collector_file.clone(),
             collector_posts: config.web.collector_key.is_some(),
-            probes: probes::open(&config),
+            probes,
             hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
             time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
             started: Millis::now(),

@@ -222,9 +222,13 @@ settings! {
         /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
         MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";
 
+        /// Where to connect to instead of the address of `MAIL_HOST`, whose name stays in certificates and in DNS: where the
+        /// public address leads nowhere from inside.
+        MAIL_CONNECT: String = mailboxes::HOST, Optional "172.22.1.1";
+
         /// Ports of the mail host that must be open, and whose certificates are looked at, separated by commas. Leave out what
-        /// you do not offer.
-        PROBE_PORTS: Vec<u16> = kind::PORTS, Default "25,110,143,443,465,587,993,995,4190";
+        /// you do not offer. `443@8443` is what others find at 443, and is reached at 8443 from here.
+        PROBE_PORTS: Vec<(u16, u16)> = kind::PORTS, Default "25,110,143,443,465,587,993,995,4190";
 
         /// Whether the mail host is asked once an hour if it relays for strangers. No mail is ever sent; its log shows the
         /// refusal.

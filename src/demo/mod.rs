@@ -6,11 +6,14 @@
 //! The command `demo` and the tests run the portal against it.
 
 mod api;
+pub mod authority;
 mod book;
 mod dns;
+pub mod doors;
 mod json;
 mod oauth;
 mod objects;
+mod outside;
 mod pages;
 pub mod reports;
 mod rng;

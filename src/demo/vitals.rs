@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::uptime;
+use super::{outside, uptime};
 use crate::{
     metrics::{
         collector_file::CollectorFile,
@@ -252,6 +252,7 @@ impl Vitals {
             while at <= end {
                 let mut out = Samples::new(at);
                 self.tell(source.origins, at, &mut out);
+                outside::tell(source.origins, self.today.since(at), &mut out);
                 if out.list().is_empty() {
                     break;
                 }

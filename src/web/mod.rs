@@ -16,6 +16,7 @@ pub mod health;
 pub mod limits;
 pub mod login;
 pub mod looks;
+mod network;
 pub mod pages;
 pub mod preferences;
 pub mod public;
