@@ -1,6 +1,7 @@
 //! The words of the domain: plain data and pure steps. No I/O, no async, no SQL.
 
 pub mod advice;
+pub mod brand;
 pub mod event;
 pub mod explain;
 pub mod figures;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod sample;
 pub mod scan;
 pub mod scope;
+pub mod setting;
 pub mod time;
 pub mod token;
 pub mod user;

@@ -24,6 +24,8 @@ pub enum Action {
     SessionEnded,
     /// Said whose a source of DMARC reports is.
     SourceJudged,
+    /// Ran a job by hand; the detail is its name.
+    JobRun,
 }
 
 impl Action {
@@ -38,6 +40,7 @@ impl Action {
             Self::SignOutEverywhere => "sign-out-everywhere",
             Self::SessionEnded => "session-ended",
             Self::SourceJudged => "source-judged",
+            Self::JobRun => "job-run",
         }
     }
 }

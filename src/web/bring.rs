@@ -64,7 +64,7 @@ async fn receive(desk: &Desk, mut form: Multipart) -> Result<Vec<Sent>, WebError
         let taken = take(desk.db(), &arrival, bytes.to_vec()).await?;
         sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
     }
-    tracing::info!(by = desk.visitor.address, documents = sent.len(), "reports were uploaded");
+    tracing::info!(documents = sent.len(), "reports were uploaded");
     Ok(sent)
 }
 

@@ -19,7 +19,7 @@ use super::{
 pub fn update() -> MethodRouter<AppState> {
     async fn run(State(state): State<AppState>, request: Request) -> Response {
         match refusal(&state, &request) {
-            None => told(state.jobs.update().await),
+            None => told(state.jobs.run("poll").await),
             Some(refused) => plain(StatusCode::FORBIDDEN, refused),
         }
     }
@@ -30,7 +30,7 @@ pub fn update() -> MethodRouter<AppState> {
 pub fn dmarc() -> MethodRouter<AppState> {
     async fn run(State(state): State<AppState>, request: Request) -> Response {
         match refusal(&state, &request) {
-            None => told(state.jobs.reports().await),
+            None => told(state.jobs.run("reports").await),
             Some(refused) => plain(StatusCode::FORBIDDEN, refused),
         }
     }
@@ -41,7 +41,7 @@ pub fn dmarc() -> MethodRouter<AppState> {
 pub fn prune() -> MethodRouter<AppState> {
     async fn run(State(state): State<AppState>, request: Request) -> Response {
         match refusal(&state, &request) {
-            None => told(state.jobs.prune().await),
+            None => told(state.jobs.run("prune").await),
             Some(refused) => plain(StatusCode::FORBIDDEN, refused),
         }
     }

@@ -13,6 +13,7 @@ use futures_util::stream;
 
 use super::{
     errors::WebError,
+    operation::run_by_hand,
     pages::{
         csv,
         find::{self, Asked, Question},
@@ -23,8 +24,9 @@ use super::{
         query::Query,
         reports, start,
     },
-    state::{AppState, JobEnd},
+    state::AppState,
     visit::{Desk, render},
+    visitor::Guest,
 };
 use crate::{
     model::{
@@ -327,12 +329,8 @@ pub fn ingestion_page() -> MethodRouter<AppState> {
 
 /// `/ingestion/read`: read the log now.
 pub fn read_now() -> MethodRouter<AppState> {
-    post(async |State(state): State<AppState>, visitor: Visitor| {
-        tracing::info!(by = visitor.address, "reading the log was asked for");
-        state.mailcow.retry();
-        if let JobEnd::Failed(words) = state.jobs.update().await {
-            tracing::warn!(words, "reading the log failed");
-        }
-        Redirect::to(&state.settings.at("/ingestion"))
+    post(async |State(state): State<AppState>, visitor: Visitor, guest: Guest| {
+        run_by_hand(&state, &visitor, &guest, "poll").await?;
+        Ok::<_, WebError>(Redirect::to(&state.settings.at("/ingestion")))
     })
 }

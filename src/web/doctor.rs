@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     doctor::{Hook, Patient},
-    model::{finding::Finding, time::Millis, user::Visitor},
+    model::{finding::Finding, time::Millis},
 };
 
 /// A look takes this long at most before the page comes back; it goes on in the background.
@@ -70,8 +70,7 @@ pub fn page() -> MethodRouter<AppState> {
         let last = desk.state.checkup.last();
         render(&doctor::view(&desk.frame, last.as_ref()))
     })
-    .post(async |State(state): State<AppState>, visitor: Visitor| {
-        tracing::info!(by = visitor.address, "a check-up was asked for");
+    .post(async |State(state): State<AppState>| {
         let looking = tokio::spawn(look(state.clone()));
         let _ = tokio::time::timeout(PATIENCE, looking).await;
         Redirect::to(&state.settings.at("/doctor"))

@@ -3,6 +3,7 @@
 //! To add a page: a file in `pages/`, a template, and one line in [`router::PAGES`].
 
 pub mod assets;
+mod brand;
 mod bring;
 pub mod cron;
 mod desk;
@@ -12,6 +13,7 @@ pub mod exports;
 pub mod format;
 pub mod health;
 pub mod login;
+mod operation;
 pub mod pages;
 pub mod preferences;
 mod replies;

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    assets, bring, cron, desk, doctor,
+    assets, brand, bring, cron, desk, doctor,
     errors::WebError,
-    exports, health, login,
+    exports, health, login, operation,
     pages::upload::MOST_BYTES,
     preferences, replies, reports, security,
     state::AppState,
@@ -96,8 +96,13 @@ pub const PAGES: &[Page] = &[
     page("/chart/{key}", Access::SignedIn, system::chart_data),
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
+    page("/jobs", Access::AtLeast(Role::Admin), operation::jobs_page),
+    page("/jobs/{name}/run", Access::AtLeast(Role::Admin), operation::run_job),
+    page("/settings", Access::AtLeast(Role::Admin), operation::settings_page),
     page("/doctor", Access::AtLeast(Role::Admin), doctor::page),
+    page("/about", Access::AtLeast(Role::Admin), operation::about_page),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
+    page("/brand/{file}", Access::SignedIn, brand::file),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/mailbox/tracking", Access::SignedIn, tracking::page),
     // Answers programs that know a key made from TRACKER_KEY, and no others.

@@ -1,6 +1,7 @@
 //! The pages: view structs with everything that is printed, the templates that print them, and the pure steps
 //! from the model to the view.
 
+pub mod about;
 pub mod cause;
 pub mod csv;
 pub mod dmarc;
@@ -9,15 +10,18 @@ pub mod entrance;
 pub mod find;
 pub mod frame;
 pub mod ingestion;
+pub mod jobs;
 pub mod look;
 pub mod mail;
 pub mod mails;
+mod operation;
 pub mod paste;
 pub mod plain;
 pub mod proof;
 pub mod query;
 pub mod report;
 pub mod reports;
+pub mod settings;
 pub mod source;
 pub mod sources;
 pub mod start;

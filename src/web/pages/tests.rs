@@ -1,5 +1,6 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod operation;
 mod reports;
 mod system;
 
@@ -168,6 +169,7 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
+        operation::pages(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
     }
     system::own_pages(&mut frame, &mut pages);
