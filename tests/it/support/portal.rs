@@ -268,7 +268,7 @@ impl Portal {
 
     /// A browser that has never been here.
     pub fn browser(&self) -> Surfer {
-        Surfer { url: self.url.clone(), jar: HashMap::new(), client: client(), headers: Vec::new() }
+        Surfer::at(&self.url)
     }
 
     /// A browser that has signed in.
@@ -326,6 +326,16 @@ pub struct Answer {
 }
 
 impl Surfer {
+    /// A browser that has never been at the portal of this address.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), jar: HashMap::new(), client: client(), headers: Vec::new() }
+    }
+
+    /// The status of a path, if anybody answers.
+    pub async fn try_get(url: &str, path: &str) -> Option<u16> {
+        client().get(format!("{url}{path}")).send().await.ok().map(|answer| answer.status().as_u16())
+    }
+
     /// Asks for a path of the portal, or a complete address.
     pub async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, &[]).await
