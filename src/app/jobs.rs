@@ -132,6 +132,10 @@ impl Worker {
 
     /// Brings the search index up to date.
     pub async fn index(&self) -> anyhow::Result<()> {
+        // A lease is written: not several times a minute for nothing.
+        if !search::waits(&self.poller.db).await? {
+            return Ok(());
+        }
         let Some(held) = Held::take(&self.poller.db, "search", &self.holder).await? else { return Ok(()) };
         let fed = self.feed_index().await;
         held.release().await;
