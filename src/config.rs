@@ -101,6 +101,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// What people did and looked at.
+    pub access: Duration,
     /// What was measured.
     pub samples: Keep,
 }
@@ -131,6 +133,8 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of the addresses for other systems, never empty. `None`: only admins may.
     pub api_token: Option<SecretString>,
+    /// Whether strangers see the public page.
+    pub public_status: bool,
     /// Key of the host collector's posts, never empty. `None`: they are refused.
     pub collector_key: Option<SecretString>,
     /// The key of open tracking; `None` where that is off.
@@ -216,6 +220,7 @@ impl Config {
         let mailboxes = reader.take(&s::RETENTION_SAMPLES_MAILBOXES);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
+        let access = reader.take(&s::RETENTION_ACCESS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
@@ -233,6 +238,7 @@ impl Config {
                 mails: mails?,
                 lines: lines?,
                 reports: kept_reports?,
+                access: access?,
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours?, mailboxes: mailboxes? },
             },
             collector_file,
@@ -339,6 +345,7 @@ impl WebSettings {
         let session_max = reader.take(&s::SESSION_MAX);
         let cron_key = reader.take(&s::CRON_KEY);
         let api_token = reader.take(&s::API_TOKEN);
+        let public_status = reader.take(&s::PUBLIC_STATUS);
         let collector_key = reader.take(&s::COLLECTOR_KEY);
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
@@ -360,6 +367,7 @@ impl WebSettings {
             trusted_proxies,
             cron_key,
             api_token,
+            public_status: public_status?,
             collector_key,
             tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },

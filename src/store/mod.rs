@@ -23,6 +23,7 @@ pub mod names;
 pub mod opens;
 mod pack;
 pub mod php_app;
+pub mod public;
 pub mod replies;
 pub mod reports;
 pub mod samples;
@@ -31,6 +32,7 @@ pub mod search;
 pub mod sessions;
 mod story;
 pub mod tls_reports;
+pub mod traffic;
 pub mod unreadable;
 
 pub use db::{Db, Error, Result, Tx};

@@ -10,8 +10,9 @@ use axum::{
 use secrecy::ExposeSecret;
 
 use super::{
-    cron::{bearer, plain, same},
+    cron::{bearer, opens, plain, slower},
     errors::WebError,
+    limits::Class,
     state::AppState,
     visitor::Guest,
 };
@@ -26,9 +27,8 @@ pub const MOST_BYTES: usize = 1 << 20;
 /// `POST /api/collector` with `Authorization: Bearer COLLECTOR_KEY`. The key is looked at before the post is.
 pub fn post() -> MethodRouter<AppState> {
     routing::post(|State(state): State<AppState>, guest: Guest, request: Request| async move {
-        state.limiter.admit(guest.client)?;
-        if let Some(refused) = refusal(&state, request.headers()) {
-            tracing::warn!(client = %guest.client, "a post of a host collector was refused: wrong or no key");
+        if let Some(refused) = refusal(&state, &guest, request.headers()) {
+            tracing::warn!("a post of a host collector was refused");
             return Ok(refused);
         }
         let text = to_bytes(request.into_body(), MOST_BYTES).await.map_err(|_| WebError::TooLarge)?;
@@ -57,12 +57,15 @@ async fn take(state: &AppState, text: &[u8]) -> Result<Response, WebError> {
 }
 
 /// Why a caller may not, if so.
-fn refusal(state: &AppState, headers: &HeaderMap) -> Option<Response> {
+fn refusal(state: &AppState, guest: &Guest, headers: &HeaderMap) -> Option<Response> {
     let key = state.settings.collector_key.as_ref().map(|key| key.expose_secret());
     let words = match (bearer(headers), key.filter(|key| !key.trim().is_empty())) {
-        (Some(offer), Some(key)) if same(&offer, key) => return None,
+        (Some(offer), Some(key)) => match opens(state, guest, &offer, key, "collector") {
+            Ok(true) => return state.admit(Class::Api, guest.client).err().map(|error| slower(&error)),
+            Ok(false) => "The key is wrong.",
+            Err(refused) => return Some(refused),
+        },
         (_, None) => "COLLECTOR_KEY is not set, so nobody may post.",
-        (Some(_), _) => "The key is wrong.",
         (None, _) => "Send Authorization: Bearer COLLECTOR_KEY.",
     };
     let mut response = plain(StatusCode::UNAUTHORIZED, words);

@@ -367,3 +367,64 @@ async fn a_source_is_run_by_one_process_at_a_time() {
         db.close().await;
     }
 }
+
+/// Whatever is rolled up and pruned, a flag's history tells the same sum; recent changes stay exact.
+#[tokio::test]
+async fn a_track_is_as_fine_as_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        // Down for 20 minutes every 5 hours, over 4 days; from minute 3000 on for 2 hours nobody tells.
+        let days = 4 * 1440;
+        let is_up = |n: i64| !(100..120).contains(&(n % 300));
+        let mut expected = (0.0, 0.0);
+        for n in 0..days {
+            if (3000..3120).contains(&n) {
+                continue;
+            }
+            let state = if is_up(n) { 1_u32 } else { 0 };
+            tell(&db, &mut book, minute(n), None, &[sample("up", Labels::NONE, state)]).await;
+            let known = if n == 2999 || n < days - 1 { 60.0 } else { 0.0 };
+            expected.0 += known;
+            expected.1 += if is_up(n) { 0.0 } else { known };
+        }
+        let now = minute(days - 1);
+        let keep = Keep {
+            raw: Duration::from_secs(86_400 / 2),
+            minutes: Duration::from_secs(2 * 86_400),
+            hours: Duration::from_secs(700 * 86_400),
+        };
+        for pruned in [false, true] {
+            roll(&db, now).await.unwrap();
+            if pruned {
+                prune(&db, &keep, now).await.unwrap();
+            }
+            let tracks = tracks(&db, &Scope::All, SERVER, &["up", "other"], (minute(0), now)).await.unwrap();
+            assert_eq!((tracks.len(), tracks[0].until), (1, now));
+            let sum = |pick: fn(&crate::model::history::Span) -> f64| {
+                tracks[0].pieces.iter().map(pick).sum::<f64>()
+            };
+            assert!(
+                (sum(|piece| piece.seconds) - expected.0).abs() < 1e-6,
+                "known {}",
+                sum(|piece| piece.seconds)
+            );
+            assert!(
+                (sum(|piece| piece.seconds - piece.total) - expected.1).abs() < 1e-6,
+                "down, pruned {pruned}"
+            );
+            let gaps = tracks[0].pieces.windows(2).filter(|pair| pair[0].until != pair[1].at).count();
+            assert_eq!(gaps, 0);
+            let last = crate::model::uptime::outages(&tracks[0].pieces, now, &[]).pop().unwrap();
+            assert_eq!((last.exact, last.down), (true, 1200.0));
+        }
+        assert!(
+            tracks(&db, &Scope::mailbox("ann@alpha.test", Millis(0)), SERVER, &["up"], (minute(0), now))
+                .await
+                .unwrap()
+                .is_empty(),
+            "the host is for admins"
+        );
+        db.close().await;
+    }
+}
