@@ -8,6 +8,14 @@
 
   root.classList.add("scripted");
 
+  // Beside Mailcow, its choice of light or dark counts until one is made here. Elsewhere its word is not to be seen.
+  safely("mailcow theme", () => {
+    const theme = localStorage.getItem("mailcow_theme");
+    if (root.dataset.bsTheme || !["light", "dark"].includes(theme)) return;
+    root.dataset.bsTheme = theme;
+    for (const source of all("picture source[media]")) source.media = theme === "dark" ? "all" : "not all";
+  });
+
   safely("copy", () => {
     for (const button of all("[data-copy]")) {
       button.addEventListener("click", async () => {

@@ -12,7 +12,10 @@ use anyhow::Context;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::{runtime, start_log, stop_on_signal};
+use super::{
+    log::LogArgs,
+    serve::{runtime, stop_on_signal},
+};
 use crate::{
     app::{self, App, SERVER},
     config::Config,
@@ -48,20 +51,20 @@ pub struct DemoArgs {
 }
 
 /// Serves until Ctrl-C.
-pub fn run(args: DemoArgs) -> anyhow::Result<()> {
+pub fn run(args: DemoArgs, log: LogArgs) -> anyhow::Result<()> {
     let (folder, temporary) = match &args.data {
         Some(folder) => (folder.clone(), false),
         None => (std::env::temp_dir().join(format!("mailcow-status-demo-{}", std::process::id())), true),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let outcome = runtime()?.block_on(serve(&args, &folder));
+    let outcome = runtime()?.block_on(serve(&args, &folder, log));
     if temporary && let Err(error) = std::fs::remove_dir_all(&folder) {
         eprintln!("mailcow-status: {} could not be removed: {error}", folder.display());
     }
     outcome
 }
 
-async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
+async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let portal = listener.local_addr()?;
@@ -111,7 +114,7 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(settings, None, |path| std::fs::read_to_string(path))?;
-    start_log(config.log);
+    log.start(config.log);
     let probes = demo_probes(&config, &doors);
     let app = App::build_with(config, probes).await?;
     if !kept {

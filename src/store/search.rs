@@ -21,7 +21,7 @@ use crate::model::{
     time::Millis,
 };
 use blocks::Blocks;
-pub use feed::{feed, shape, waits};
+pub use feed::{feed, shape};
 
 /// Blocks of one segment.
 const BLOCKS: i64 = 4096;
@@ -46,11 +46,6 @@ struct Shape {
 }
 
 impl Shape {
-    /// Whether the traffic has become quite another since it was chosen.
-    fn is_outgrown(&self) -> bool {
-        self.fed >= self.mails.saturating_mul(2) + 1000
-    }
-
     fn shift(&self) -> u32 {
         MailId::HASH_BITS + u32::try_from(self.width.clamp(0, 24)).unwrap_or_default()
     }

@@ -19,21 +19,11 @@ const PER_BLOCK: i64 = 8;
 /// The width before anything is known of the traffic: a minute.
 const FIRST_WIDTH: i64 = 6;
 
-/// Whether there is anything to do for [`shape`] or [`feed`]. Asking writes nothing, and needs no lease.
-pub async fn waits(db: &Db) -> Result<bool> {
-    let Some(shape) = stored_shape(db).await? else { return Ok(true) };
-    if shape.is_outgrown() || shape.rest.0 > 0 {
-        return Ok(true);
-    }
-    let todo: Option<(i64,)> = db.fetch_one(sql("SELECT id FROM search_todo LIMIT 1")).await?;
-    Ok(todo.is_some())
-}
-
 /// Chooses how the index is cut, and anew when the traffic has become quite another since: then all mails are
 /// fed again. Cheap while there is nothing to do. One worker at a time calls this and [`feed`].
 pub async fn shape(db: &Db) -> Result<()> {
     let shape = stored_shape(db).await?;
-    if shape.is_some_and(|shape| !shape.is_outgrown()) {
+    if shape.is_some_and(|shape| shape.fed < shape.mails.saturating_mul(2) + 1000) {
         return Ok(());
     }
     let counts: Option<(i64, Option<MailId>, Option<MailId>)> =
