@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use futures_util::future::try_join_all;
 
 use super::{
     errors::WebError,
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     metrics::{
-        health::{Health, Value, judge, passed_since},
+        health::{Health, Value, judge, mailbox_limits, passed_since},
         modules::{self, mailboxes},
         registry::{Metric, Module},
     },
@@ -84,13 +85,12 @@ pub(super) async fn range_between(
 pub fn overview_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         desk.frame.entry = Some(Entry::System);
-        let latest = latest(&desk, Series::All).await?;
+        let limits = mailbox_limits();
+        let latest = latest(&desk, Series::Notable(&limits)).await?;
         let runs = samples::sources(desk.db()).await?;
         let healths = judge(&latest);
-        let mut since = Vec::new();
-        for value in overview::troubles(&healths).into_iter().take(overview::TROUBLES) {
-            since.push(begin_of(&desk, value).await?);
-        }
+        let wrong = overview::troubles(&healths).into_iter().take(overview::TROUBLES);
+        let since = try_join_all(wrong.map(|value| begin_of(&desk, value))).await?;
         let input = overview::Input { healths: &healths, since: &since, runs: &runs };
         render(&overview::view(&desk.frame, input))
     })
