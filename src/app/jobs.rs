@@ -23,7 +23,7 @@ use crate::{
     remote::dns::Dns,
     store::{
         self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions,
-        tls_reports, unreadable,
+        tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
 };
@@ -161,6 +161,19 @@ impl Worker {
         rolled.context("the roll-ups of what was measured")
     }
 
+    /// Counts the mail flow of hours whose mails have changed.
+    pub async fn count_traffic(&self) -> anyhow::Result<()> {
+        let db = &self.poller.db;
+        // Most runs find nothing; they need no lease for that.
+        if traffic::due(db, 1).await.context("the mail flow")?.is_empty() {
+            return Ok(());
+        }
+        let Some(held) = Held::take(db, "traffic", &self.holder).await? else { return Ok(()) };
+        let counted = traffic::catch_up(db).await;
+        held.release().await;
+        counted.context("the mail flow")
+    }
+
     /// Looks up names of sources, if that is wanted; true when more are waiting.
     pub async fn names(&self) -> anyhow::Result<bool> {
         let Some(dns) = &self.dns else { return Ok(false) };
@@ -190,13 +203,15 @@ impl Worker {
             let more_reports = reports::prune(&mut tx, before).await?;
             let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
             let more_unreadable = unreadable::prune(&mut tx, before).await?;
+            let more_access = audit::prune(&mut tx, now.minus(self.retention.access), now).await?;
             tx.commit().await?;
             if !(more_mails
                 || more_lines
                 || more_opens
                 || more_reports
                 || more_tls_reports
-                || more_unreadable)
+                || more_unreadable
+                || more_access)
             {
                 break;
             }
@@ -206,7 +221,6 @@ impl Worker {
         samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
-        audit::prune(&mut tx, now).await?;
         sessions::prune(&mut tx, &self.sessions, now).await?;
         tx.commit().await
     }

@@ -19,7 +19,7 @@ use crate::{
     demo::{
         Mailcow, Options, Vitals,
         doors::{self, Doors},
-        reports,
+        reports, uptime,
     },
     metrics::sources::Probes,
     model::time::Millis,
@@ -98,6 +98,7 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
         ("CRON_KEY", "demo".to_owned()),
         ("DNS_RESOLVER", resolver.to_string()),
         ("TIME_ZONE", "Europe/Berlin".to_owned()),
+        ("PUBLIC_STATUS", "on".to_owned()),
         ("MAIL_HOST", doors::HOST.to_owned()),
         ("MAIL_CONNECT", portal.ip().to_string()),
         ("PROBE_PORTS", doors.setting()),
@@ -115,6 +116,7 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     let app = App::build_with(config, probes).await?;
     if !kept {
         vitals.tell_past(&app.db, SERVER).await.context("the week before could not be written")?;
+        uptime::announce(&app.db, Millis::now()).await.context("the announcements could not be written")?;
     }
     tokio::spawn(measure_host(vitals_file, vitals, stop.clone()));
     welcome(portal, args);

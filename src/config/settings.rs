@@ -214,6 +214,10 @@ settings! {
         /// what only the host can tell is not in use.
         COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
 
+        /// Key with which `mailcow-status collect --portal` may post what it sees, where portal and mail host share no file. Not
+        /// set, posts are refused; with `COLLECTOR_FILE` set, the file counts.
+        COLLECTOR_KEY: SecretString = kind::SECRET, Optional "";
+
         /// The mail host whose ports, certificates, reverse names and relaying are looked at over the network. Not set, that of
         /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
         MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";
@@ -248,6 +252,10 @@ settings! {
 
         /// For how many days the roll-ups of an hour and of a day are kept.
         RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+
+        /// For how many days the roll-ups of an hour are kept of what is measured for each single mailbox, which is most of it
+        /// where there are thousands. Beyond that, its charts show days.
+        RETENTION_SAMPLES_MAILBOXES: Duration = kind::DAYS, Default "60";
     }
 
     "Who may see what" {
@@ -270,6 +278,10 @@ settings! {
         /// A login ends after this time in any case.
         SESSION_MAX: Duration = kind::SESSION, Default "7d";
 
+        /// For how many days it is kept who signed in and who looked at what. What strangers can make many of, as refused
+        /// sign-ins and wrong keys, is kept for 30 days at most.
+        RETENTION_ACCESS: Duration = kind::DAYS, Default "180";
+
         /// Key for `/cron/update`, `/cron/dmarc` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not
         /// set, these addresses refuse everybody; the program keeps its own schedule and does not need them.
         CRON_KEY: SecretString = kind::SECRET, Optional "";
@@ -277,6 +289,10 @@ settings! {
         /// Token for `/metrics` (Prometheus) and `/api/metrics` (JSON, for Zabbix), sent as `Authorization: Bearer TOKEN`. It
         /// shows all metrics, those of each mailbox, too. Not set, only admins who are signed in see them.
         API_TOKEN: SecretString = kind::SECRET, Optional "";
+
+        /// `on` shows everybody, without sign-in, a page at `/public` with those services and announcements that an admin
+        /// chose and wrote at System, Public page; with a feed at `/public.atom` and JSON at `/public.json`.
+        PUBLIC_STATUS: bool = kind::SWITCH, Default "off";
     }
 
     "Addresses" {

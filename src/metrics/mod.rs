@@ -15,3 +15,4 @@ pub mod registry;
 pub mod samples;
 pub mod sources;
 pub mod summary;
+pub mod uptime;

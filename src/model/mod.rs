@@ -1,6 +1,7 @@
 //! The words of the domain: plain data and pure steps. No I/O, no async, no SQL.
 
 pub mod advice;
+pub mod announcement;
 pub mod event;
 pub mod explain;
 pub mod figures;
@@ -18,4 +19,6 @@ pub mod scan;
 pub mod scope;
 pub mod time;
 pub mod token;
+pub mod traffic;
+pub mod uptime;
 pub mod user;

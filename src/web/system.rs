@@ -24,6 +24,7 @@ use super::{
         },
     },
     state::AppState,
+    traffic,
     visit::{Desk, render},
 };
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
         sample::{Labels, State as SampleState},
         time::Millis,
     },
+    remote::objects::Mailbox,
     store::samples::{self, Latest, Range, Which as Series},
 };
 
@@ -45,6 +47,10 @@ const LOOKS_BACK: [(Duration, u32); 2] =
     [(Duration::from_secs(86_400), 288), (Duration::from_secs(60 * 86_400), 1440)];
 /// What fills up is looked at so far back.
 const GROWTH: Duration = Duration::from_secs(30 * 86_400);
+/// The page of domains tells so many of them with their mail flow.
+const MOST_CARDS: usize = 50;
+/// How long a page waits for what Mailcow knows of the last logins.
+const LOGINS: Duration = Duration::from_secs(2);
 /// A module with more series than this has no figures of their history on its page.
 const MOST_FIGURES: usize = 40;
 
@@ -260,7 +266,12 @@ pub fn domains_page() -> MethodRouter<AppState> {
         let query = table::Query::parse(&desk.query);
         let listed = [Listed::Domains, Listed::Mailboxes, Listed::SyncJobs];
         let tables = listed.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
-        render(&own::domains(&desk.frame, tables.into()))
+        let mut cards = Vec::new();
+        for (domain, checks) in own::checked(&latest).into_iter().take(MOST_CARDS) {
+            let [to, from] = traffic::day_of(&desk, domain).await?;
+            cards.push(own::card(&desk.frame, domain, &checks, &to, &from));
+        }
+        render(&own::domains(&desk.frame, cards, tables.into()))
     })
 }
 
@@ -287,8 +298,15 @@ pub fn mailbox_page() -> MethodRouter<AppState> {
         let query = table::Query::default();
         let tables = [Listed::Mailboxes, Listed::SyncJobs];
         let tables = tables.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
-        render(&own::mailbox(&desk.frame, used, charts.into_iter().collect(), tables.into()))
+        let logins = logins(&desk, &address).await;
+        let logins = own::logins(&desk.frame, logins.as_ref());
+        render(&own::mailbox(&desk.frame, used, logins, charts.into_iter().collect(), tables.into()))
     })
+}
+
+/// What Mailcow says of a mailbox, if it says so soon: nobody waits for its last logins.
+async fn logins(desk: &Desk, address: &str) -> Option<Mailbox> {
+    tokio::time::timeout(LOGINS, desk.state.mailcow.mailbox(address)).await.ok()?.ok()?
 }
 
 /// `/chart/{key}`: the points of one series as JSON: moment in milliseconds, average, lowest, highest. The labels of

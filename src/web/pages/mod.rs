@@ -1,6 +1,8 @@
 //! The pages: view structs with everything that is printed, the templates that print them, and the pure steps
 //! from the model to the view.
 
+pub mod access;
+pub mod bars;
 pub mod cause;
 pub mod csv;
 pub mod dmarc;
@@ -12,12 +14,15 @@ pub mod ingestion;
 pub mod look;
 pub mod mail;
 pub mod mails;
+pub mod own_access;
 pub mod paste;
 pub mod plain;
 pub mod proof;
+pub mod public;
 pub mod query;
 pub mod report;
 pub mod reports;
+pub mod roles;
 pub mod source;
 pub mod sources;
 pub mod start;
@@ -26,6 +31,7 @@ pub mod system;
 pub mod tls;
 pub mod tls_report;
 pub mod tracking;
+pub mod traffic;
 pub mod unreadable;
 pub mod upload;
 

@@ -145,6 +145,7 @@ async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
         server: ServerId(1),
         clock: Clock::system(),
         collector_file: None,
+        collector_posts: false,
         probes,
         hostname: "mail.alpha.test".to_owned(),
         time_zone: "UTC".to_owned(),

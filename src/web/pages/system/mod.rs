@@ -20,6 +20,7 @@ use crate::{
     store::samples::{Range, Run},
 };
 
+pub mod announce;
 pub mod certificates;
 pub mod chart;
 pub mod dns;
@@ -32,6 +33,7 @@ pub mod ports;
 pub mod reasons;
 pub mod shell;
 pub mod table;
+pub mod uptime;
 pub mod window;
 pub mod words;
 
@@ -46,6 +48,10 @@ pub enum Which {
     Capacity,
     /// The mail domains.
     Domains,
+    /// How much of the time services and ports were up.
+    Uptime,
+    /// What strangers see.
+    Public,
     /// Which ports were open.
     Ports,
     /// How long certificates last.
@@ -73,6 +79,8 @@ impl Which {
             Self::Trends => "trends",
             Self::Capacity => "capacity",
             Self::Domains => "domains",
+            Self::Uptime => "uptime",
+            Self::Public => "public",
             Self::Ports => "ports",
             Self::Certificates => "certificates",
             Self::Dns => "dns",
@@ -248,10 +256,18 @@ pub fn menu(frame: &Frame, healths: &[Health<'_>], here: Option<Which>) -> Vec<M
         look: None,
         here: here == Some(which),
     };
-    let mut pages: Vec<MenuLink> =
-        [Which::Trends, Which::Capacity, Which::Domains, Which::Ports, Which::Certificates, Which::Dns]
-            .map(side)
-            .into();
+    let mut pages: Vec<MenuLink> = [
+        Which::Uptime,
+        Which::Trends,
+        Which::Capacity,
+        Which::Domains,
+        Which::Ports,
+        Which::Certificates,
+        Which::Dns,
+        Which::Public,
+    ]
+    .map(side)
+    .into();
     let overview = MenuLink {
         href: frame.url("/system"),
         word: lang.t("system_page.overview"),

@@ -323,11 +323,25 @@ pub fn own_pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
         vec![view(Listed::Mailboxes), view(Listed::SyncJobs)]
     };
     let used = Some(("970 MiB".to_owned(), Some("1 GiB".to_owned())));
-    let page = own::mailbox(frame, used, vec![chart(frame, &["one"])], tables(&some));
+    let page =
+        own::mailbox(frame, used, own::logins(frame, None), vec![chart(frame, &["one"])], tables(&some));
     pages.insert("mailbox".to_owned(), page.render().unwrap());
-    let empty = own::mailbox(frame, None, Vec::new(), tables(&[]));
+    let empty = own::mailbox(frame, None, Vec::new(), Vec::new(), tables(&[]));
     pages.insert("mailbox-empty".to_owned(), empty.render().unwrap());
-    pages.insert("domains".to_owned(), own::domains(frame, tables(&some)).render().unwrap());
+    let checks = own::Checks::from([
+        ("SPF", Some(true)),
+        ("DKIM", Some(true)),
+        ("DMARC", Some(false)),
+        ("BIMI", None),
+    ]);
+    let all: own::Checks<'_> = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI"]
+        .map(|name| (name, Some(name != "BIMI")))
+        .into();
+    let traffic = super::traffic::some("carla@alpha.test");
+    let card = |name, checks| own::card(frame, name, checks, &traffic, &traffic);
+    let cards = vec![card("alpha.test", &checks), card("beta.test", &all)];
+    pages.insert("domains".to_owned(), own::domains(frame, cards, tables(&some)).render().unwrap());
+    pages.insert("domains-empty".to_owned(), own::domains(frame, Vec::new(), tables(&[])).render().unwrap());
 }
 
 /// Pages with a hostile text wherever a stranger may write.
