@@ -94,6 +94,7 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
         ("DNS_RESOLVER", resolver.to_string()),
         ("TIME_ZONE", "Europe/Berlin".to_owned()),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
+        ("BRANDS", "beta.test=Beta Post#6a3fb5".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -152,7 +153,7 @@ fn welcome(portal: SocketAddr, args: &DemoArgs) {
     println!("  postmaster@alpha.test  domain admin of alpha.test");
     println!("  ann@alpha.test         a user, with two aliases");
     println!("  bob@alpha.test         a user");
-    println!("  carla@beta.test        a user of another domain");
+    println!("  carla@beta.test        a user of another domain, which has a name and a colour of its own");
     println!();
     println!(
         "{} mails of the last 14 days and the reports of {} days are being read; new ones keep coming. Ctrl-C ends it.",
