@@ -27,7 +27,7 @@ use crate::{
     remote::dns::Dns,
     store::{
         self, Db, audit, ingestion, job_runs, lease, lines, mails, opens, reports, samples, search, sessions,
-        tls_reports, unreadable,
+        tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
     work::{Health, JobHealth},
@@ -192,6 +192,17 @@ impl Worker {
         self.leased("roll-up", rolling, |()| None).await
     }
 
+    /// Counts the mail flow of hours whose mails have changed; `None` when somebody else does at present.
+    pub async fn count_traffic(&self) -> anyhow::Result<Option<()>> {
+        let db = &self.poller.db;
+        // Most runs find nothing; they need no lease for that.
+        if traffic::due(db, 1).await.context("the mail flow")?.is_empty() {
+            return Ok(Some(()));
+        }
+        let counting = async { traffic::catch_up(db).await.context("the mail flow") };
+        self.leased("traffic", counting, |()| None).await
+    }
+
     /// Looks up names of sources, if that is wanted; true when more are waiting. `None` when somebody else does at
     /// present.
     pub async fn names(&self) -> anyhow::Result<Option<bool>> {
@@ -220,13 +231,15 @@ impl Worker {
             let more_reports = reports::prune(&mut tx, before).await?;
             let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
             let more_unreadable = unreadable::prune(&mut tx, before).await?;
+            let more_access = audit::prune(&mut tx, now.minus(self.retention.access), now).await?;
             tx.commit().await?;
             if !(more_mails
                 || more_lines
                 || more_opens
                 || more_reports
                 || more_tls_reports
-                || more_unreadable)
+                || more_unreadable
+                || more_access)
             {
                 break;
             }
@@ -236,7 +249,6 @@ impl Worker {
         samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
-        audit::prune(&mut tx, now).await?;
         sessions::prune(&mut tx, &self.sessions, now).await?;
         tx.commit().await
     }
@@ -258,7 +270,18 @@ fn end<T>(ran: anyhow::Result<Option<T>>, fault: impl Fn(&T) -> Option<String>) 
 
 impl Jobs for Worker {
     fn by_hand(&self) -> &'static [&'static str] {
-        &["poll", "inventory", "search", "reports", "settle", "names", "measure", "roll-up", "prune"]
+        &[
+            "poll",
+            "inventory",
+            "search",
+            "reports",
+            "settle",
+            "names",
+            "measure",
+            "roll-up",
+            "traffic",
+            "prune",
+        ]
     }
 
     fn run<'a>(&'a self, name: &'a str) -> BoxFuture<'a, JobEnd> {
@@ -272,6 +295,7 @@ impl Jobs for Worker {
                 "names" => end(self.names().await, |_| None),
                 "measure" => end(self.measure().await.map(Some), |()| None),
                 "roll-up" => end(self.roll().await, |()| None),
+                "traffic" => end(self.count_traffic().await, |()| None),
                 "prune" => end(self.prune().await, |()| None),
                 _ => JobEnd::Failed(format!("there is no job {name:?}")),
             }

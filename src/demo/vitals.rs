@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::{outside, uptime};
 use crate::{
     metrics::{
         collector_file::CollectorFile,
@@ -22,8 +23,10 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// So long is the past.
-const PAST: u64 = 7;
+/// So many days is the past long.
+const PAST: u32 = 7;
+/// That of services and ports, whose days are shown.
+const LONG_PAST: u32 = 90;
 
 /// A number over time: the level of today, what the day adds at its height, how much it trembles, and what each day
 /// adds.
@@ -167,6 +170,8 @@ impl Vitals {
         out.set(&host::COLLECTOR_VERSION, env!("CARGO_PKG_VERSION"));
         out.set(&host::COLLECTOR_ERRORS, "mailcow.disk.log.used: no such folder");
         out.set(&disk::DOCKER_TOP_CONTAINERS, "rspamd:412MB,clamd:230MB,sogo:88MB,dovecot:41MB,postfix:9MB");
+        out.set(&host::TOP_CPU, "rspamd:11.4%,php-fpm:6.2%,dovecot:2.9%,mariadbd:2.1%,clamd:0.8%");
+        out.set(&host::TOP_MEMORY, "clamd:14.8%,php-fpm:9.1%,mariadbd:5.6%,rspamd:5.2%,sogod:3.3%");
         let texts = [("mailcow.version.branch", "master"), ("mailcow.backup.last.timestamp", "")];
         for (key, text) in texts {
             match modules::by_key(key) {
@@ -208,6 +213,7 @@ impl Vitals {
         if origins.contains(&Origin::Host) {
             self.tell_parts(at, out);
         }
+        uptime::tell(origins, self.today, at, out);
     }
 
     fn tell_parts(&self, at: Millis, out: &mut Samples) {
@@ -239,26 +245,35 @@ impl Vitals {
     /// When the database fails.
     pub async fn tell_past(&self, db: &Db, server: crate::model::mail::ServerId) -> store::Result<()> {
         let mut book = Book::default();
-        let begin = self.today.minus(DAY * PAST as u32);
         for source in SOURCES {
-            let (mut at, end) = (begin, self.today.minus(source.tier.period()));
+            let watched = source.origins.iter().any(|it| matches!(it, Origin::Containers | Origin::Ports));
+            let past = if watched { LONG_PAST } else { PAST };
+            let (mut at, end) = (self.today.minus(DAY * past), self.today.minus(source.tier.period()));
             while at <= end {
                 let mut out = Samples::new(at);
                 self.tell(source.origins, at, &mut out);
+                outside::tell(source.origins, self.today.since(at), &mut out);
                 if out.list().is_empty() {
                     break;
                 }
                 let left = self.today.since(at);
-                let step = Duration::from_secs(if left > DAY { 3600 } else { 600 });
+                let step = match left {
+                    _ if left > DAY * PAST => DAY,
+                    _ if left > DAY => Duration::from_secs(3600),
+                    _ => Duration::from_secs(600),
+                };
                 let silent = source.name == "host" && (14..16).contains(&(left.as_secs() / 3600));
+                let error = (watched && !uptime::is_watched(self.today, at)).then_some("nobody looked");
                 if !silent {
-                    let (samples, took) = (out.list(), Duration::from_millis(12));
-                    let batch =
-                        Batch { server, source: source.name, at, took, period: step, error: None, samples };
+                    let samples = if error.is_some() { &[] } else { out.list() };
+                    let took = Duration::from_millis(12);
+                    let batch = Batch { server, source: source.name, at, took, period: step, error, samples };
                     book.append(db, batch).await?;
                 }
                 // The last one is as new as if the source had just run.
-                at = if at < end { at.plus(step).min(end) } else { at.plus(step) };
+                let next = uptime::next_change(self.today, at).filter(|_| watched && at < end);
+                let usual = if at < end { at.plus(step).min(end) } else { at.plus(step) };
+                at = next.map_or(usual, |next| next.min(usual));
             }
         }
         store::samples::roll(db, self.today).await

@@ -6,6 +6,7 @@
 pub mod collector;
 pub mod collector_file;
 pub mod exports;
+pub mod facts;
 pub mod health;
 pub mod host;
 pub mod modules;
@@ -14,3 +15,4 @@ pub mod registry;
 pub mod samples;
 pub mod sources;
 pub mod summary;
+pub mod uptime;

@@ -35,7 +35,7 @@ impl Span {
     }
 
     /// The part of the span between two moments; a summary is cut in proportion.
-    fn part(&self, from: Millis, to: Millis) -> Self {
+    pub fn part(&self, from: Millis, to: Millis) -> Self {
         let (at, until) = (self.at.max(from), self.until.min(to));
         let share = match seconds(self.at, self.until) {
             whole if whole > 0.0 => seconds(at, until) / whole,
@@ -97,8 +97,8 @@ pub fn spans_of(changes: &[(Millis, Option<f64>)], to: Millis) -> Vec<Span> {
         .collect()
 }
 
-/// The spans, and in the gaps between them what was carried over from before. Oldest first.
-fn filled(carried: Option<f64>, spans: &[Span], from: Millis, to: Millis) -> Vec<(Span, bool)> {
+/// The spans, and in the gaps between them what was carried over from before; whether each was told. Oldest first.
+pub fn filled(carried: Option<f64>, spans: &[Span], from: Millis, to: Millis) -> Vec<(Span, bool)> {
     let mut out = Vec::with_capacity(spans.len() * 2 + 1);
     let (mut at, mut carried) = (from, carried);
     for span in spans.iter().filter(|span| span.until > from && span.at < to) {

@@ -1,6 +1,7 @@
 //! The words of the domain: plain data and pure steps. No I/O, no async, no SQL.
 
 pub mod advice;
+pub mod announcement;
 pub mod brand;
 pub mod event;
 pub mod explain;
@@ -20,4 +21,6 @@ pub mod scope;
 pub mod setting;
 pub mod time;
 pub mod token;
+pub mod traffic;
+pub mod uptime;
 pub mod user;

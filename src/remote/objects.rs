@@ -25,6 +25,18 @@ pub struct Mailbox {
     /// What its admins wrote beside it, by name; an empty map may come as a list.
     #[serde(default, deserialize_with = "attributes")]
     pub custom_attributes: BTreeMap<String, String>,
+    /// Unix seconds of the last login by IMAP, 0 for never; `None` where Mailcow does not tell it.
+    #[serde(default, deserialize_with = "told")]
+    pub last_imap_login: Option<i64>,
+    /// The same by SMTP.
+    #[serde(default, deserialize_with = "told")]
+    pub last_smtp_login: Option<i64>,
+    /// The same by POP3.
+    #[serde(default, deserialize_with = "told")]
+    pub last_pop3_login: Option<i64>,
+    /// The same by single sign-on.
+    #[serde(default, deserialize_with = "told")]
+    pub last_sso_login: Option<i64>,
 }
 
 /// A mail that Mailcow keeps in quarantine; one entry per final mailbox.
@@ -152,6 +164,15 @@ fn number<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
         Loose::Text(text) => text.trim().parse().unwrap_or(0),
         Loose::Flag(flag) => i64::from(flag),
         Loose::Float(_) | Loose::Other(_) => 0,
+    })
+}
+
+/// A number that may not be told at all.
+fn told<'de, D: Deserializer<'de>>(source: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Loose::deserialize(source)? {
+        Loose::Number(number) => Some(number),
+        Loose::Text(text) => text.trim().parse().ok(),
+        Loose::Flag(_) | Loose::Float(_) | Loose::Other(_) => None,
     })
 }
 

@@ -8,6 +8,7 @@ use super::{
     pack::{Unpacked, pack},
     search,
     story::Story,
+    traffic,
 };
 use crate::model::mail::{Mail, MailId, ServerId};
 
@@ -79,6 +80,7 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
     tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
         .await?;
     search::note(tx, mails.iter().map(|write| write.mail.id)).await?;
+    traffic::note(tx, mails.iter().map(|write| write.mail.id)).await?;
     let mut keys = Vec::new();
     let mut dead = Vec::new();
     for write in mails {
@@ -102,6 +104,7 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
 
 /// Removes mails that turned out to be others: an earlier line came in, so their first moment moved.
 pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
+    traffic::note(tx, mails.iter().map(|mail| mail.id)).await?;
     for mail in mails {
         remove_keys(tx, mail.id, &keys_of(mail).into_keys().collect::<Vec<_>>()).await?;
     }

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod backup;
 pub mod checkup;
+pub mod collector_posts;
 pub mod correlation;
 pub mod db;
 pub mod footprint;
@@ -24,6 +25,7 @@ pub mod names;
 pub mod opens;
 mod pack;
 pub mod php_app;
+pub mod public;
 pub mod replies;
 pub mod reports;
 pub mod samples;
@@ -32,6 +34,7 @@ pub mod search;
 pub mod sessions;
 mod story;
 pub mod tls_reports;
+pub mod traffic;
 pub mod unreadable;
 
 pub use db::{Db, Error, Result, Tx};

@@ -1,9 +1,9 @@
 //! The pages of Operation that are about the portal itself: jobs, settings, the portal. For admins.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Path, State},
+    extract::Path,
     response::Redirect,
     routing::{MethodRouter, get, post},
 };
@@ -14,15 +14,10 @@ use super::{
     reports::value,
     state::{AppState, JobEnd},
     visit::{Desk, render},
-    visitor::Guest,
 };
 use crate::{
-    model::user::Visitor,
     parse::proc,
-    store::{
-        audit::{self, Action},
-        footprint, job_runs, lease,
-    },
+    store::{audit::Action, footprint, job_runs, lease},
 };
 
 /// A job that was begun by hand takes this long at most before the page comes back; it goes on in the background.
@@ -44,29 +39,21 @@ pub fn jobs_page() -> MethodRouter<AppState> {
 
 /// `/jobs/{name}/run`: runs a job now, and says on `/jobs` how it went.
 pub fn run_job() -> MethodRouter<AppState> {
-    post(async |State(state): State<AppState>, visitor: Visitor, guest: Guest, Path(name): Path<String>| {
-        let known = state.jobs.by_hand().iter().find(|known| **known == name);
+    post(async |desk: Desk, Path(name): Path<String>| {
+        let known = desk.state.jobs.by_hand().iter().find(|known| **known == name);
         let name = *known.ok_or(WebError::NotFound)?;
-        let end = run_by_hand(&state, &visitor, &guest, name).await?;
+        let end = run_by_hand(&desk, name).await?;
         let end = jobs::end_code(end.as_ref());
-        Ok::<_, WebError>(Redirect::to(&state.settings.at(&format!("/jobs?ran={name}&end={end}"))))
+        Ok::<_, WebError>(Redirect::to(&desk.frame.url(&format!("/jobs?ran={name}&end={end}"))))
     })
 }
 
 /// Runs a job because somebody asked for it, and writes down who. `None` when it takes long; it goes on then.
-pub(super) async fn run_by_hand(
-    state: &AppState,
-    visitor: &Visitor,
-    guest: &Guest,
-    name: &'static str,
-) -> Result<Option<JobEnd>, WebError> {
-    let entry = audit::Entry::new(guest.now, &visitor.address, Action::JobRun, &guest.client.to_string());
-    let mut tx = state.db.begin().await?;
-    audit::record(&mut tx, &entry.role(visitor.role).detail(name)).await?;
-    tx.commit().await?;
+pub(super) async fn run_by_hand(desk: &Desk, name: &'static str) -> Result<Option<JobEnd>, WebError> {
+    desk.did(Action::RunNow, name);
     // Somebody is there to mend a key that Mailcow refused: it may be asked again.
-    state.mailcow.retry();
-    let jobs = std::sync::Arc::clone(&state.jobs);
+    desk.state.mailcow.retry();
+    let jobs = Arc::clone(&desk.state.jobs);
     let running = tokio::spawn(async move { jobs.run(name).await });
     match tokio::time::timeout(PATIENCE, running).await {
         Err(_) => Ok(None),

@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    assets, brand, bring, cron, desk, doctor,
+    access, assets, brand, bring, collector, cron, desk, doctor,
     errors::WebError,
-    exports, health, login, operation,
+    exports, health, login, network, operation,
     pages::upload::MOST_BYTES,
-    preferences, replies, reports, security,
+    preferences, public, replies, reports, security,
     state::AppState,
-    system, tls, tracking,
+    system, tls, tracking, traffic, uptime,
     visitor::{Caller, recognise},
 };
 use crate::model::scope::Role;
@@ -90,7 +90,17 @@ pub const PAGES: &[Page] = &[
     page("/tls-reports", Access::AtLeast(Role::DomainAdmin), tls::list_page),
     page("/tls-reports/{id}", Access::AtLeast(Role::DomainAdmin), tls::report_page),
     page("/system", Access::AtLeast(Role::Admin), system::overview_page),
+    page("/system/uptime", Access::AtLeast(Role::Admin), uptime::page),
+    page("/system/public", Access::AtLeast(Role::Admin), uptime::announce_page),
+    page("/system/public/services", Access::AtLeast(Role::Admin), uptime::choose),
+    page("/system/public/notes", Access::AtLeast(Role::Admin), uptime::announce),
+    page("/system/public/notes/{id}", Access::AtLeast(Role::Admin), uptime::change),
+    page("/system/ports", Access::AtLeast(Role::Admin), network::ports_page),
+    page("/system/certificates", Access::AtLeast(Role::Admin), network::certificates_page),
+    page("/system/dns", Access::AtLeast(Role::Admin), network::dns_page),
+    page("/system/check", Access::AtLeast(Role::Admin), network::check),
     page("/system/{page}", Access::AtLeast(Role::Admin), system::module_page),
+    page("/flow", Access::AtLeast(Role::DomainAdmin), traffic::page),
     page("/domains", Access::AtLeast(Role::DomainAdmin), system::domains_page),
     page("/mailbox", Access::SignedIn, system::mailbox_page),
     page("/chart/{key}", Access::SignedIn, system::chart_data),
@@ -100,11 +110,15 @@ pub const PAGES: &[Page] = &[
     page("/jobs/{name}/run", Access::AtLeast(Role::Admin), operation::run_job),
     page("/settings", Access::AtLeast(Role::Admin), operation::settings_page),
     page("/doctor", Access::AtLeast(Role::Admin), doctor::page),
+    page("/access", Access::AtLeast(Role::Admin), access::page),
+    page("/access.csv", Access::AtLeast(Role::Admin), access::csv),
+    page("/roles", Access::AtLeast(Role::Admin), access::roles_page),
     page("/about", Access::AtLeast(Role::Admin), operation::about_page),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
     page("/brand/{file}", Access::SignedIn, brand::file),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/mailbox/tracking", Access::SignedIn, tracking::page),
+    page("/mailbox/access", Access::SignedIn, access::own_page),
     // Answers programs that know a key made from TRACKER_KEY, and no others.
     page("/internal/tracked.map", Access::Public, tracking::map),
     page("/track/{token}", Access::Public, tracking::pixel),
@@ -120,6 +134,10 @@ pub const PAGES: &[Page] = &[
     page("/logout/everywhere", Access::SignedIn, login::logout_everywhere),
     page("/signed-out", Access::Public, login::signed_out),
     page("/preferences", Access::Public, preferences::page),
+    // These are as if they did not exist unless PUBLIC_STATUS is on.
+    page("/public", Access::Public, public::page),
+    page("/public.atom", Access::Public, public::atom),
+    page("/public.json", Access::Public, public::object),
     page("/cron/update", Access::Public, cron::update),
     page("/cron/update.php", Access::Public, cron::update),
     page("/cron/dmarc", Access::Public, cron::dmarc),
@@ -128,6 +146,8 @@ pub const PAGES: &[Page] = &[
     // Both answer programs that know API_TOKEN, and admins.
     page("/metrics", Access::Public, exports::prometheus),
     page("/api/metrics", Access::Public, exports::object),
+    // Takes what a program posts that knows COLLECTOR_KEY.
+    Page { most: collector::MOST_BYTES, ..page("/api/collector", Access::Public, collector::post) },
     page("/healthz", Access::Public, health::alive),
     page("/readyz", Access::Public, health::ready),
 ];
@@ -169,7 +189,7 @@ pub fn assemble(state: AppState, pages: &[Page]) -> Router {
 }
 
 /// An address that is none. The answer is the same for all; only its way out fits who asks.
-async fn lost(State(state): State<AppState>, request: Request) -> Response {
+pub(super) async fn lost(State(state): State<AppState>, request: Request) -> Response {
     let mut response = WebError::NotFound.into_response();
     if let Ok(Caller::Known(visitor)) = recognise(&state, request.headers()).await {
         response.extensions_mut().insert(visitor);

@@ -1,6 +1,6 @@
 //! What every handler may use. Built once by `app`, shared by all requests.
 
-use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -8,7 +8,16 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{doctor::Checkup, replies::Replies, security::Limiter, text::Lang, visitor::Scopes};
+use super::{
+    doctor::Checkup,
+    errors::WebError,
+    limits::{Class, Limits},
+    looks::Looks,
+    public::Shop,
+    replies::Replies,
+    text::Lang,
+    visitor::Scopes,
+};
 use crate::{
     ingest::opens::Opens,
     model::{
@@ -20,7 +29,11 @@ use crate::{
         user::{RoleRules, SessionLimits},
     },
     remote::{mailcow::Mailcow, oauth::OAuth},
-    store::{db::Db, samples::Keep},
+    store::{
+        audit::{Action, Entry},
+        db::Db,
+        samples::Keep,
+    },
     work::JobHealth,
 };
 
@@ -41,6 +54,10 @@ pub struct WebSettings {
     pub cron_key: Option<SecretString>,
     /// Token of `/metrics` and `/api/metrics`; without one, only admins may.
     pub api_token: Option<SecretString>,
+    /// Whether strangers see the public page.
+    pub public_status: bool,
+    /// Key of the host collector's posts; without one, they are refused.
+    pub collector_key: Option<SecretString>,
     /// The server whose metrics are shown.
     pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.
@@ -69,6 +86,8 @@ pub struct WebSettings {
     pub keep_samples: Keep,
     /// Every setting as admins see it.
     pub declared: Vec<Line>,
+    /// How long the access log is kept.
+    pub keep_access: Duration,
     /// Address of the mailbox that reports come to, when one is set up.
     pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
@@ -145,8 +164,12 @@ pub struct Parts {
     pub checkup: Checkup,
     /// Scopes worked out a moment ago.
     pub(super) scopes: Scopes,
-    /// Who tried to sign in how often.
-    pub(super) limiter: Limiter,
+    /// What people look at, on its way to the access log.
+    pub looks: Looks,
+    /// Who asked how often.
+    pub limits: Limits,
+    /// What strangers saw last.
+    pub(super) shop: Shop,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -165,7 +188,7 @@ impl AppState {
         clock: Clock,
     ) -> Self {
         let started = clock.now();
-        let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
+        let (scopes, replies) = (Scopes::default(), Replies::default());
         let opens = Opens::new(settings.tracker.clone());
         Self(Arc::new(Parts {
             db,
@@ -180,8 +203,32 @@ impl AppState {
             replies,
             checkup: Checkup::default(),
             scopes,
-            limiter,
+            looks: Looks::default(),
+            limits: Limits::default(),
+            shop: Shop::default(),
         }))
+    }
+
+    /// Counts a request of a class; one too many is an error, and written down.
+    pub(super) fn admit(&self, class: Class, client: IpAddr) -> Result<(), WebError> {
+        let now = self.clock.now();
+        self.limits.admit(class, client, now).map_err(|wait| self.too_many(class, client, wait))
+    }
+
+    /// Takes what a program's key was worth: an error after too many wrong ones from its address.
+    pub(super) fn weigh(&self, client: IpAddr, right: bool, what: &'static str) -> Result<(), WebError> {
+        let now = self.clock.now();
+        let weighed = self.limits.weigh(client, right, now);
+        if !right && weighed.is_ok() {
+            self.looks.note(Entry::new(now, "", Action::KeyRefused, &client.to_string()).detail(what));
+        }
+        weighed.map_err(|wait| self.too_many(Class::Guess, client, wait))
+    }
+
+    fn too_many(&self, class: Class, client: IpAddr, wait: Duration) -> WebError {
+        let entry = Entry::new(self.clock.now(), "", Action::Limited, &client.to_string());
+        self.looks.note(entry.detail(class.code()));
+        WebError::TooMany(wait)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::{
     STEPS,
-    roll::{MARKS, Mark, RAW, ROLLS, RollRow},
+    roll::{MARKS, Mark, RAW, ROLLS, RollRow, of_mailboxes},
     state_of,
 };
 use crate::{
     model::{
-        history::{Point, Span, fold, spans_of},
+        history::{Point, Span, filled, fold, spans_of},
         mail::ServerId,
         sample::{Labels, State},
         scope::Scope,
@@ -182,7 +182,7 @@ pub async fn range(
     let statement = visible.bind(sql(text).bind(server.0).bind(metric).bind(labels.as_str()));
     let Some(series): Option<SeriesRow> = db.fetch_one(statement).await? else { return Ok(None) };
     let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
-    let (level, width) = grain(&marks, from, to, points);
+    let (level, width) = grain(&marks, series.address.is_some(), from, to, points);
     // Aligned, so that a chart does not flicker as time goes on.
     let from = Millis(from.0 - from.0.rem_euclid(width));
     // Beyond what was told, nothing is known.
@@ -207,10 +207,14 @@ fn held_since(scope: &Scope, series: &SeriesRow) -> Option<Millis> {
 
 /// The finest step that gives no more points than wanted and reaches back far enough, with the width of a bucket. The
 /// step is an index into [`STEPS`]; `None` stands for the samples themselves.
-fn grain(marks: &[Mark], from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
+fn grain(marks: &[Mark], of_mailbox: bool, from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
     let length = (to.0 - from.0).max(1);
     let points = i64::from(points.max(1));
-    let reaches = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from <= from);
+    let kept_from = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from);
+    let reaches = |step: i64| {
+        let own = kept_from(of_mailboxes(step)).filter(|_| of_mailbox && step != RAW);
+        kept_from(step).map(|all| own.map_or(all, |own| own.max(all)) <= from)
+    };
     let all = [(None, SHORTEST, RAW)]
         .into_iter()
         .chain(STEPS.into_iter().enumerate().map(|(i, step)| (Some(i), step, step)));
@@ -278,4 +282,88 @@ async fn before(db: &Db, series: i64, step: i64, at: Millis) -> Result<Option<f6
     };
     let row: Option<(Option<f64>,)> = db.fetch_one(statement.bind(series).bind(at)).await?;
     Ok(row.and_then(|(number,)| number))
+}
+
+/// The history of one series as exactly as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// The metric's key.
+    pub metric: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// Until when something is known: what was told last is believed for three periods.
+    pub until: Millis,
+    /// What it was, oldest first, without a gap up to `until`.
+    pub pieces: Vec<Span>,
+}
+
+#[derive(sqlx::FromRow)]
+struct TrackRow {
+    id: i64,
+    metric: String,
+    labels: String,
+    ended_at: Option<Millis>,
+    period_ms: i64,
+}
+
+/// The histories of the series of some metrics, as far as they are still told and in use.
+pub async fn tracks(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    metrics: &[&str],
+    (from, to): (Millis, Millis),
+) -> Result<Vec<Track>> {
+    let Some(visible) = Visible::of(scope).filter(|_| !metrics.is_empty()) else { return Ok(Vec::new()) };
+    let text = format!(
+        "SELECT s.id, s.metric, s.labels, r.ended_at, r.period_ms FROM series s \
+         JOIN series_state t ON t.series = s.id \
+         JOIN sample_source r ON r.server = s.server AND r.source = s.source \
+         WHERE s.server = ? AND t.kind NOT IN (3, 4) AND s.metric IN ({}){} ORDER BY s.metric, s.labels",
+        places(metrics.len()),
+        visible.condition
+    );
+    let statement = visible.bind(sql(text).bind(server.0).bind_all(metrics.iter().copied()));
+    let rows: Vec<TrackRow> = db.fetch(statement).await?;
+    let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
+    let mut tracks = Vec::with_capacity(rows.len());
+    for row in rows {
+        let until = row.ended_at.map_or(from, |told| fresh_until(told, row.period_ms)).min(to).max(from);
+        let pieces = finest(db, row.id, &marks, from, until).await?;
+        tracks.push(Track { labels: Labels::parse(&row.labels), metric: row.metric, until, pieces });
+    }
+    Ok(tracks)
+}
+
+/// Each stretch of time from the finest step that still has it.
+async fn finest(db: &Db, series: i64, marks: &[Mark], from: Millis, to: Millis) -> Result<Vec<Span>> {
+    let mark = |step: i64| marks.iter().find(|mark| mark.step == step);
+    let [minutes, hours, _] = STEPS;
+    let (mut at, mut carried, mut spans, mut first) = (from, None, Vec::new(), true);
+    for (step, finer) in [(hours, minutes), (minutes, RAW)] {
+        let (Some(own), Some(finer)) = (mark(step), mark(finer)) else { continue };
+        let width = step * 1000;
+        let whole = finer.kept_from.0 + (-finer.kept_from.0).rem_euclid(width);
+        let end = Millis(whole).min(own.upto).min(to);
+        if end <= at {
+            continue;
+        }
+        let begin = Millis(at.0 - at.0.rem_euclid(width));
+        if first {
+            (carried, first) = (before(db, series, step, begin).await?, false);
+        }
+        let text = format!("{ROLLS} WHERE step = ? AND series = ? AND at >= ? AND at < ? ORDER BY at");
+        let rows: Vec<RollRow> = db.fetch(sql(text).bind(step).bind(series).bind(begin).bind(end)).await?;
+        spans.extend(rows.into_iter().map(|row| row.span(step)));
+        at = end;
+    }
+    if first {
+        carried = before(db, series, RAW, at).await?;
+    }
+    if at < to {
+        let text = "SELECT at, number FROM sample WHERE series = ? AND at >= ? AND at < ? ORDER BY at";
+        let rows: Vec<(Millis, Option<f64>)> = db.fetch(sql(text).bind(series).bind(at).bind(to)).await?;
+        spans.extend(spans_of(&rows, to));
+    }
+    Ok(filled(carried, &spans, from, to).into_iter().map(|(span, _)| span).collect())
 }

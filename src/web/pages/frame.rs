@@ -31,6 +31,8 @@ pub enum Entry {
     Mailbox,
     /// Is the log complete? For admins.
     Ingestion,
+    /// What strangers see.
+    Public,
 }
 
 /// Who looks at the page.
@@ -291,6 +293,11 @@ impl Frame {
             links.push(link(Entry::Ingestion, "/ingestion", self.t("nav.operation")));
         }
         links
+    }
+
+    /// Whether this is the public page, which leads strangers to no other.
+    pub fn is_public(&self) -> bool {
+        self.entry == Some(Entry::Public)
     }
 
     /// Whether this is the page Find.

@@ -2,6 +2,8 @@
 //! from the model to the view.
 
 pub mod about;
+pub mod access;
+pub mod bars;
 pub mod cause;
 pub mod csv;
 pub mod dmarc;
@@ -15,12 +17,15 @@ pub mod look;
 pub mod mail;
 pub mod mails;
 mod operation;
+pub mod own_access;
 pub mod paste;
 pub mod plain;
 pub mod proof;
+pub mod public;
 pub mod query;
 pub mod report;
 pub mod reports;
+pub mod roles;
 pub mod settings;
 pub mod source;
 pub mod sources;
@@ -30,6 +35,7 @@ pub mod system;
 pub mod tls;
 pub mod tls_report;
 pub mod tracking;
+pub mod traffic;
 pub mod unreadable;
 pub mod upload;
 

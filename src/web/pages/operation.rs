@@ -3,7 +3,7 @@
 use super::frame::{Frame, NavLink};
 
 /// The pages in the order of the row: path behind the slash, and word behind `operation.` in the texts.
-const PAGES: &[&str] = &["ingestion", "jobs", "settings", "doctor", "about"];
+const PAGES: &[&str] = &["ingestion", "jobs", "access", "roles", "settings", "doctor", "about"];
 
 impl Frame {
     /// The row, with one of the pages marked as the present one.

@@ -2,8 +2,20 @@
 
 use askama::Template;
 
+use std::collections::BTreeMap;
+
 use super::{chart::Chart, table::Table};
-use crate::web::pages::frame::Frame;
+use crate::{
+    metrics::modules::security,
+    model::{
+        sample::DOMAIN,
+        time::Millis,
+        traffic::{Side, Traffic},
+    },
+    remote::objects::Mailbox,
+    store::samples::Latest,
+    web::pages::{frame::Frame, look::Look},
+};
 
 /// The page.
 #[derive(Template)]
@@ -14,30 +26,135 @@ pub struct OwnPage<'a> {
     tone: &'static str,
     icon: &'static str,
     grounds: &'static str,
+    cards: Vec<Card>,
+    logins: Vec<(&'static str, String)>,
     charts: Vec<Chart>,
     tables: Vec<Table>,
 }
 
-/// The domains of a domain admin: how full they and their mailboxes are.
-pub fn domains(frame: &Frame, tables: Vec<Table>) -> OwnPage<'_> {
+/// A domain with its records and its mail flow.
+pub struct Card {
+    name: String,
+    look: Look,
+    score: String,
+    lacks: Vec<&'static str>,
+    flows: [Flow; 2],
+}
+
+/// One side of a domain's mail flow.
+struct Flow {
+    word: &'static str,
+    text: String,
+    href: String,
+}
+
+/// Whether a domain passes each check, by name; `None` where that is not known.
+pub type Checks<'a> = BTreeMap<&'a str, Option<bool>>;
+
+/// The checks of each domain that is told.
+pub fn checked(latest: &[Latest]) -> BTreeMap<&str, Checks<'_>> {
+    let mut domains: BTreeMap<&str, Checks<'_>> = BTreeMap::new();
+    for one in latest {
+        let Some(domain) = one.labels.value(DOMAIN) else { continue };
+        // A domain without any check has its card all the same.
+        let checks = domains.entry(domain).or_default();
+        if one.metric == security::EACH_CHECK.key
+            && let Some(check) = one.labels.value("check")
+        {
+            checks.insert(check, one.state.number().filter(|_| one.fresh).map(|flag| flag > 0.0));
+        }
+    }
+    domains
+}
+
+/// The card of a domain: points of 7, what is missing in words, and what became of its mails in 24 hours.
+pub fn card(frame: &Frame, domain: &str, checks: &Checks<'_>, to: &Traffic, from: &Traffic) -> Card {
+    let lang = frame.lang();
+    let count = |wanted: Option<bool>| {
+        SCORED.iter().filter(|name| checks.get(**name).copied().flatten() == wanted).count()
+    };
+    let (good, unknown) = (count(Some(true)), count(None));
+    let (tone, icon, word) = match (good, unknown) {
+        (_, 1..) => ("idle", "question-circle", "unknown"),
+        (..3, _) => ("bad", "x-octagon", "critical"),
+        (..5, _) => ("wait", "exclamation-triangle", "warning"),
+        _ => ("ok", "check-circle", "fine"),
+    };
+    let score = match unknown {
+        0 => lang.tf("own.score", &[("count", &good.to_string())]),
+        7.. => lang.t("own.score.unknown").to_owned(),
+        _ => lang.tf("own.score.partly", &[("count", &good.to_string()), ("unknown", &unknown.to_string())]),
+    };
+    let lacks = SCORED.iter().filter(|name| checks.get(**name) == Some(&Some(false)));
+    let flow = |(side, traffic): (Side, &Traffic)| Flow {
+        word: lang.t_in("flow_side", side.code()),
+        text: flow_text(frame, traffic),
+        href: frame.url(&format!("/flow?domain={}&side={}", encoded(domain), side.code())),
+    };
+    Card {
+        name: domain.to_owned(),
+        look: Look { tone, icon, word: lang.t_in("standing", word) },
+        score,
+        lacks: lacks.map(|name| lang.t_in("dns_lack", &name.to_ascii_lowercase())).collect(),
+        flows: [(Side::In, to), (Side::Out, from)].map(flow),
+    }
+}
+
+/// The checks that make points.
+const SCORED: [&str; 7] = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI"];
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn flow_text(frame: &Frame, traffic: &Traffic) -> String {
+    let number = |count: u64| frame.formats.number(i64::try_from(count).unwrap_or(i64::MAX));
+    let values = [
+        ("delivered", number(traffic.delivered())),
+        ("waiting", number(traffic.waiting())),
+        ("failed", number(traffic.bounced())),
+        ("refused", number(traffic.rejected())),
+    ];
+    frame.lang().tf("own.flow", &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+}
+
+/// The last logins to a mailbox: never is never, and what Mailcow does not tell is not known.
+pub fn logins(frame: &Frame, mailbox: Option<&Mailbox>) -> Vec<(&'static str, String)> {
+    let lang = frame.lang();
+    let text = |told: fn(&Mailbox) -> Option<i64>| match mailbox.and_then(told) {
+        None => lang.t("own.login.unknown").to_owned(),
+        Some(..1) => lang.t("own.login.never").to_owned(),
+        Some(at) => frame.formats.moment(Millis::from_secs(at)),
+    };
+    vec![
+        ("IMAP", text(|mailbox| mailbox.last_imap_login)),
+        ("SMTP", text(|mailbox| mailbox.last_smtp_login)),
+        ("POP3", text(|mailbox| mailbox.last_pop3_login)),
+        (lang.t("own.login.sso"), text(|mailbox| mailbox.last_sso_login)),
+    ]
+}
+
+/// The domains of a domain admin: their records and mail flow, how full they and their mailboxes are.
+pub fn domains(frame: &Frame, cards: Vec<Card>, tables: Vec<Table>) -> OwnPage<'_> {
     let title = tables.first().map(|table| table.sentence.clone()).unwrap_or_default();
-    page(frame, title, "domains", Vec::new(), tables)
+    OwnPage { cards, ..page(frame, title, "domains", Vec::new(), tables) }
 }
 
 /// The visitor's own mailbox. `used`: what it takes, and of how much, in words.
-pub fn mailbox(
-    frame: &Frame,
+pub fn mailbox<'a>(
+    frame: &'a Frame,
     used: Option<(String, Option<String>)>,
+    logins: Vec<(&'static str, String)>,
     charts: Vec<Chart>,
     tables: Vec<Table>,
-) -> OwnPage<'_> {
+) -> OwnPage<'a> {
     let lang = frame.lang();
     let title = match used {
         Some((used, Some(quota))) => lang.tf("own.used_of", &[("used", &used), ("quota", &quota)]),
         Some((used, None)) => lang.tf("own.used", &[("used", &used)]),
         None => lang.t("own.unknown").to_owned(),
     };
-    page(frame, title, "mailbox", charts, tables)
+    OwnPage { logins, ..page(frame, title, "mailbox", charts, tables) }
 }
 
 fn page<'a>(
@@ -54,6 +171,8 @@ fn page<'a>(
         tone: if bad { "wait" } else { "ok" },
         icon: if bad { "exclamation-triangle" } else { "check-circle" },
         grounds: frame.lang().t_in("own_about", grounds),
+        cards: Vec::new(),
+        logins: Vec::new(),
         charts,
         tables,
     }

@@ -1,0 +1,78 @@
+//! Mail flow with samples: some, one side of a domain, nothing at all.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::{
+    model::{mail::Mail, time::Millis, traffic::Traffic},
+    web::pages::{
+        frame::{Entry, Frame},
+        samples,
+        traffic::{self, Input, Reach},
+    },
+};
+
+fn mails(text: &str) -> Vec<Mail> {
+    let mut mails = samples::all();
+    mails.push(samples::hostile(text));
+    mails
+}
+
+/// Figures of a few mails, one of them with a text of a stranger.
+pub fn some(text: &str) -> Traffic {
+    let mut traffic = Traffic::default();
+    for mail in mails(text) {
+        traffic.add(&mail, &mail.recipients);
+    }
+    traffic.cut()
+}
+
+fn page(frame: &Frame, hours: &[(Millis, Traffic)], reach: Reach, of: Option<&str>) -> String {
+    let domains = ["alpha.test".to_owned(), "beta.test".to_owned()];
+    let side = (!frame.is_admin() || of.is_some()).then_some(crate::model::traffic::Side::Out);
+    let input = Input { reach, side, domain: of, domains: &domains, hours, complete: reach == Reach::Day };
+    traffic::view(frame, &input).render().unwrap()
+}
+
+/// The pages for domain admins and admins.
+pub fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
+    frame.entry = Some(Entry::Domains);
+    let hours: Vec<(Millis, Traffic)> =
+        [80_000, 20_000, 100].map(|ago| (samples::ago(ago), some("x"))).into();
+    pages.insert("flow".to_owned(), page(frame, &hours, Reach::Day, None));
+    pages.insert("flow-domain".to_owned(), page(frame, &hours, Reach::Month, Some("beta.test")));
+    pages.insert("flow-empty".to_owned(), page(frame, &[], Reach::Week, None));
+}
+
+/// The page with a hostile text wherever a stranger may write.
+pub fn hostile(frame: &Frame, payload: &str) -> String {
+    page(frame, &[(samples::ago(100), some(payload))], Reach::Day, None)
+}
+
+#[test]
+fn each_hour_stands_in_its_bar_and_nothing_is_lost() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let one = some("x");
+    for reach in Reach::ALL {
+        let (from, to) = reach.span(&frame);
+        let hours: Vec<(Millis, Traffic)> = (0..)
+            .map(|hour| Millis(from.0 + hour * 3_600_000))
+            .take_while(|at| *at < to)
+            .map(|at| (at, one.clone()))
+            .collect();
+        let page = page(&frame, &hours, reach, None);
+        let all = one.mails * hours.len() as u64;
+        let shown = frame.formats.number(i64::try_from(all).unwrap());
+        assert!(page.contains(&format!("<dd>{shown}</dd>")), "{}: {all} mails", reach.code());
+        let bars = page.matches("class=\"tip\"").count();
+        assert_eq!(
+            bars,
+            match reach {
+                Reach::Day => 24,
+                Reach::Week => 7,
+                Reach::Month => 30,
+            }
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Mail flow: what became of mails, hour by hour, of the domains that the visitor may see.
+
+use std::time::Duration;
+
+use axum::routing::{MethodRouter, get};
+
+use super::{
+    errors::WebError,
+    pages::{
+        frame::Entry,
+        traffic::{self, Reach},
+    },
+    state::AppState,
+    visit::{Desk, render},
+};
+use crate::{
+    model::{
+        scope::{Scope, normalise_domain},
+        time::Millis,
+        traffic::Side,
+    },
+    store::traffic::{self as shelf, Whose},
+};
+
+/// `/flow`.
+pub fn page() -> MethodRouter<AppState> {
+    get(async |mut desk: Desk| {
+        let value = |wished: &str| {
+            url::form_urlencoded::parse(desk.query.as_bytes())
+                .find(|(name, _)| name == wished)
+                .map(|(_, value)| value.into_owned())
+                .unwrap_or_default()
+        };
+        let reach = Reach::from_code(&value("range")).unwrap_or_default();
+        let side = Side::from_code(&value("side")).unwrap_or(Side::In);
+        let asked = Some(value("domain")).filter(|domain| !domain.is_empty());
+        let domain = asked.as_deref().and_then(normalise_domain);
+        // A foreign domain and none look alike.
+        if asked.is_some() && domain.as_ref().is_none_or(|domain| !may_see(desk.scope(), domain)) {
+            return Err(WebError::NotFound);
+        }
+        let (from, to) = reach.span(&desk.frame);
+        desk.freshness(if desk.frame.is_admin() { Entry::System } else { Entry::Domains }, from, to).await?;
+        let whose = match &domain {
+            Some(domain) => Whose::Domain(domain, side),
+            None => Whose::All(side),
+        };
+        let hours = shelf::hours(desk.db(), desk.scope(), &whose, (from, to)).await?;
+        let domains: Vec<String> = match desk.scope() {
+            Scope::All => shelf::ours(desk.db()).await?.into_iter().collect(),
+            Scope::Only(holdings) => holdings.domains.iter().cloned().collect(),
+        };
+        let input = traffic::Input {
+            reach,
+            side: (domain.is_some() || !desk.frame.is_admin()).then_some(side),
+            domain: domain.as_deref(),
+            domains: &domains,
+            hours: &hours,
+            complete: shelf::is_complete(desk.db(), (from, to)).await?,
+        };
+        render(&traffic::view(&desk.frame, &input))
+    })
+}
+
+fn may_see(scope: &Scope, domain: &str) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Only(holdings) => holdings.domains.contains(domain),
+    }
+}
+
+/// The last 24 hours of each domain of the visitor, for an overview of domains.
+pub(super) async fn day_of(
+    desk: &Desk,
+    domain: &str,
+) -> Result<[crate::model::traffic::Traffic; 2], WebError> {
+    let (from, to) = (desk.now().minus(Duration::from_secs(86_400)), desk.now());
+    let mut sums = [const { None }; 2];
+    for (sum, side) in sums.iter_mut().zip(Side::ALL) {
+        let hours =
+            shelf::hours(desk.db(), desk.scope(), &Whose::Domain(domain, side), (whole(from), to)).await?;
+        let mut whole = crate::model::traffic::Traffic::default();
+        hours.iter().for_each(|(_, hour)| whole.merge(hour));
+        *sum = Some(whole);
+    }
+    Ok(sums.map(Option::unwrap_or_default))
+}
+
+fn whole(at: Millis) -> Millis {
+    Millis(at.0 - at.0.rem_euclid(3_600_000))
+}
