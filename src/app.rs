@@ -302,10 +302,10 @@ impl App {
             brands: web.branding.brands.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            keep_access: self.config.retention.access,
             keep_reports: self.config.retention.reports,
             keep_samples: self.config.retention.samples,
             declared: self.config.lines.clone(),
-            keep_access: self.config.retention.access,
             report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };

@@ -262,16 +262,6 @@ impl Config {
     }
 }
 
-/// The level of a word, as `LOG_LEVEL` has it; the error is a whole sentence.
-pub fn log_level(word: &str) -> Result<tracing::Level, String> {
-    s::LOG_LEVEL.read_word(word)
-}
-
-/// The format of a word, as `LOG_FORMAT` has it; the error is a whole sentence.
-pub fn log_format(word: &str) -> Result<LogFormat, String> {
-    s::LOG_FORMAT.read_word(word)
-}
-
 /// What opens a portal to the host collector, which has no other settings: from the environment and the files that it
 /// names.
 #[derive(Debug, Clone, Default)]
@@ -292,6 +282,16 @@ impl PortalSecrets {
             Self { api_token: reader.take(&s::API_TOKEN), collector_key: reader.take(&s::COLLECTOR_KEY) };
         reader.finish(Some(secrets))
     }
+}
+
+/// The level of a word, as `LOG_LEVEL` has it; the error is a whole sentence.
+pub fn log_level(word: &str) -> Result<tracing::Level, String> {
+    s::LOG_LEVEL.read_word(word)
+}
+
+/// The format of a word, as `LOG_FORMAT` has it; the error is a whole sentence.
+pub fn log_format(word: &str) -> Result<LogFormat, String> {
+    s::LOG_FORMAT.read_word(word)
 }
 
 /// The files that hold secrets: `.env` in the working directory, and those that settings name by `…_FILE`.

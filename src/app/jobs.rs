@@ -199,7 +199,7 @@ impl Worker {
         if traffic::due(db, 1).await.context("the mail flow")?.is_empty() {
             return Ok(Some(()));
         }
-        let counting = async { traffic::catch_up(db).await.context("the mail flow") };
+        let counting = async { traffic::catch_up(db).await.context("the mail flow").map(drop) };
         self.leased("traffic", counting, |()| None).await
     }
 
@@ -270,18 +270,7 @@ fn end<T>(ran: anyhow::Result<Option<T>>, fault: impl Fn(&T) -> Option<String>) 
 
 impl Jobs for Worker {
     fn by_hand(&self) -> &'static [&'static str] {
-        &[
-            "poll",
-            "inventory",
-            "search",
-            "reports",
-            "settle",
-            "names",
-            "measure",
-            "roll-up",
-            "traffic",
-            "prune",
-        ]
+        &["poll", "inventory", "search", "reports", "settle", "names", "measure", "roll-up", "prune"]
     }
 
     fn run<'a>(&'a self, name: &'a str) -> BoxFuture<'a, JobEnd> {
@@ -295,7 +284,6 @@ impl Jobs for Worker {
                 "names" => end(self.names().await, |_| None),
                 "measure" => end(self.measure().await.map(Some), |()| None),
                 "roll-up" => end(self.roll().await, |()| None),
-                "traffic" => end(self.count_traffic().await, |()| None),
                 "prune" => end(self.prune().await, |()| None),
                 _ => JobEnd::Failed(format!("there is no job {name:?}")),
             }

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     parse::proc,
-    store::{audit::Action, footprint, job_runs, lease},
+    store::{
+        audit::{self, Action},
+        footprint, job_runs, lease,
+    },
 };
 
 /// A job that was begun by hand takes this long at most before the page comes back; it goes on in the background.
@@ -50,7 +53,9 @@ pub fn run_job() -> MethodRouter<AppState> {
 
 /// Runs a job because somebody asked for it, and writes down who. `None` when it takes long; it goes on then.
 pub(super) async fn run_by_hand(desk: &Desk, name: &'static str) -> Result<Option<JobEnd>, WebError> {
-    desk.did(Action::RunNow, name);
+    let mut tx = desk.db().begin().await?;
+    audit::record(&mut tx, &desk.entry(Action::RunNow, name)).await?;
+    tx.commit().await?;
     // Somebody is there to mend a key that Mailcow refused: it may be asked again.
     desk.state.mailcow.retry();
     let jobs = Arc::clone(&desk.state.jobs);

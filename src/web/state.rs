@@ -80,14 +80,14 @@ pub struct WebSettings {
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
+    /// How long the access log is kept.
+    pub keep_access: Duration,
     /// How long reports are kept.
     pub keep_reports: Duration,
     /// How long what was measured is kept.
     pub keep_samples: Keep,
     /// Every setting as admins see it.
     pub declared: Vec<Line>,
-    /// How long the access log is kept.
-    pub keep_access: Duration,
     /// Address of the mailbox that reports come to, when one is set up.
     pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.

@@ -379,6 +379,7 @@ async fn a_track_is_as_fine_as_what_is_kept() {
             raw: Duration::from_secs(86_400 / 2),
             minutes: Duration::from_secs(2 * 86_400),
             hours: Duration::from_secs(700 * 86_400),
+            mailboxes: Duration::from_secs(60 * 86_400),
         };
         for pruned in [false, true] {
             roll(&db, now).await.unwrap();

@@ -224,6 +224,7 @@ impl Portal {
             brands: wishes.brands.clone(),
             keep_mails: Duration::from_secs(120 * 86_400),
             keep_lines: Duration::from_secs(14 * 86_400),
+            keep_access: Duration::from_secs(180 * 86_400),
             keep_reports: Duration::from_secs(400 * 86_400),
             keep_samples: Keep {
                 raw: Duration::from_secs(2 * 86_400),
@@ -232,7 +233,6 @@ impl Portal {
                 mailboxes: Duration::from_secs(60 * 86_400),
             },
             declared: Vec::new(),
-            keep_access: Duration::from_secs(180 * 86_400),
             report_mailbox: None,
             poll_patience: Duration::from_secs(900),
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use jiff::civil::DateTime;
 
-use super::{MenuGroup, Which, menu, uptime::name};
+use super::{super::look::Look, Which, shell::Shell, uptime::name};
 use crate::{
     metrics::{
         health::Health,
@@ -51,13 +51,9 @@ pub struct Input<'a> {
 pub struct AnnouncePage<'a> {
     frame: &'a Frame,
     title: &'static str,
-    grounds: &'static str,
-    tone: &'static str,
-    icon: &'static str,
+    shell: Shell,
     on: bool,
     address: &'a str,
-    menu: Vec<MenuGroup>,
-    here: &'static str,
     rows: Vec<Row>,
     faults: Vec<&'static str>,
     fresh: Form,
@@ -251,13 +247,15 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
     AnnouncePage {
         frame,
         title,
-        grounds,
-        tone,
-        icon,
+        shell: Shell::looking(
+            frame,
+            input.healths,
+            Which::Public,
+            Look { tone, icon, word: "" },
+            grounds.to_owned(),
+        ),
         on: input.on,
         address: input.address,
-        menu: menu(frame, input.healths, Some(Which::Public)),
-        here: lang.t_in("system_page", Which::Public.code()),
         rows: input.lines.iter().map(|line| row(frame, line, input.shown)).collect(),
         faults: input
             .draft

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{MenuGroup, Which, menu};
+use super::{Which, shell::Shell};
 use crate::{
     metrics::{
         health::Health,
@@ -37,11 +37,7 @@ pub struct Input<'a> {
 pub struct UptimePage<'a> {
     frame: &'a Frame,
     title: String,
-    grounds: String,
-    tone: &'static str,
-    icon: &'static str,
-    menu: Vec<MenuGroup>,
-    here: &'static str,
+    shell: Shell,
     rows: Vec<Row>,
     first_day: String,
     outages: Vec<OutageRow>,
@@ -79,11 +75,13 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'_>) -> UptimePage<'a> {
     UptimePage {
         frame,
         title,
-        grounds: lang.tf("uptime.grounds", &[("zone", &zone)]),
-        tone,
-        icon,
-        menu: menu(frame, input.healths, Some(Which::Uptime)),
-        here: lang.t_in("system_page", Which::Uptime.code()),
+        shell: Shell::looking(
+            frame,
+            input.healths,
+            Which::Uptime,
+            Look { tone, icon, word: "" },
+            lang.tf("uptime.grounds", &[("zone", &zone)]),
+        ),
         rows: input.lines.iter().enumerate().map(|(index, line)| row(frame, input, index, line)).collect(),
         first_day: input.bounds.first().map(|at| frame.formats.short_date(*at)).unwrap_or_default(),
         outages: outages.into_iter().take(MOST).map(|(_, row)| row).collect(),
