@@ -48,7 +48,11 @@ async fn everybody_sees_the_look_of_their_own_domain_only() {
     for (own, foreign, browser) in [(&alpha, &beta, &mut ann), (&beta, &alpha, &mut carla)] {
         for (path, kind) in own.iter().zip(["text/css; charset=utf-8", "image/svg+xml"]) {
             let file = browser.get(path).await;
-            assert_eq!((file.status, file.headers["content-type"].to_str().ok()), (200, Some(kind)), "{path}");
+            assert_eq!(
+                (file.status, file.headers["content-type"].to_str().ok()),
+                (200, Some(kind)),
+                "{path}"
+            );
             assert!(file.headers["cache-control"].to_str().unwrap().starts_with("private,"), "{path}");
         }
         for path in foreign {
