@@ -19,7 +19,11 @@ use mailcow_status::{
         scope::Scope,
         time::Millis,
     },
-    store::{Db, db::Place, reports},
+    store::{
+        Db,
+        db::Place,
+        reports::{self, Incoming},
+    },
 };
 
 const DAY: i64 = 86_400_000;
@@ -131,10 +135,12 @@ async fn fill(db: &Db, wanted: usize, commit: usize) {
             (0..commit).map(|n| report(&mut dice, (count + n) as u64)).collect();
         let began = Instant::now();
         let mut tx = db.begin().await.expect("a transaction");
-        for (report, xml) in &batch {
-            reports::insert(&mut tx, &arrival, report, xml.as_bytes()).await.expect("a report");
-            stored += report.records.len();
-        }
+        let incoming: Vec<Incoming<'_>> = batch
+            .iter()
+            .map(|(report, xml)| Incoming { arrival: &arrival, report, xml: xml.as_bytes() })
+            .collect();
+        reports::insert(&mut tx, &incoming).await.expect("reports");
+        stored += batch.iter().map(|(report, _)| report.records.len()).sum::<usize>();
         tx.commit().await.expect("a commit");
         busy += began.elapsed();
         count += batch.len();

@@ -1,7 +1,7 @@
 //! Builds the parts, starts the workers, serves the pages, and shuts down in order.
 
 mod jobs;
-mod probes;
+pub mod probes;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     ingest::{fetch::Fetcher, opens, poll::Poller},
     metrics::{
         collector::Collector,
-        sources::{Memory, Reach, SOURCES},
+        sources::{Memory, Probes, Reach, SOURCES},
     },
     model::{
         explain::Dictionary,
@@ -27,7 +27,7 @@ use crate::{
     remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth, outside::Outside},
     store::{Db, db::Place},
     web::{
-        router,
+        looks, router,
         state::{AppState, Jobs, WebSettings},
         text::Lang,
     },
@@ -56,6 +56,12 @@ pub struct App {
 impl App {
     /// Opens the database and builds the clients. Nothing is asked of Mailcow yet.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let probes = probes::open(&config);
+        Self::build_with(config, probes).await
+    }
+
+    /// The same, with probes that are not those of the settings alone.
+    pub async fn build_with(config: Config, probes: Probes) -> anyhow::Result<Self> {
         let db = open_database(&config.database).await?;
         let settings = mailcow::Settings {
             base: config.mailcow.base.clone(),
@@ -84,7 +90,8 @@ impl App {
             server: SERVER,
             clock: Clock::system(),
             collector_file: config.collector_file.clone(),
-            probes: probes::open(&config),
+            collector_posts: config.web.collector_key.is_some(),
+            probes,
             hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),
             time_zone: config.time_zone.iana_name().unwrap_or("unknown").to_owned(),
             started: Millis::now(),
@@ -126,7 +133,7 @@ impl App {
         let health = Arc::new(Health::new(Millis::now));
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
-        self.start_opens(&state, &tasks, &stop, &health);
+        self.start_flushes(&state, &tasks, &stop, &health);
         router::serve(state.clone(), listener, stop.clone(), GRACE).await.context("the web server failed")?;
         stop.cancel();
         tasks.close();
@@ -134,6 +141,9 @@ impl App {
         // What was opened while the rest came to its end.
         if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
             tracing::warn!(%error, "the last opens could not be stored");
+        }
+        if let Err(error) = state.looks.flush(&self.db).await {
+            tracing::warn!(%error, "the last entries of the access log could not be stored");
         }
         self.db.close().await;
         Ok(())
@@ -228,19 +238,25 @@ impl App {
         }));
     }
 
-    /// Each process brings the opens that it took to the database.
-    fn start_opens(
+    /// Each process brings the opens that it took, and what its visitors looked at, to the database.
+    fn start_flushes(
         &self,
         state: &AppState,
         tasks: &TaskTracker,
         stop: &CancellationToken,
         health: &Arc<Health>,
     ) {
-        let (db, state) = (self.db.clone(), state.clone());
+        let (db, taken) = (self.db.clone(), state.clone());
         let job = Job::every("opens", opens::PERIOD);
         tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
-            let (db, state) = (db.clone(), state.clone());
+            let (db, state) = (db.clone(), taken.clone());
             async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
+        }));
+        let (db, state) = (self.db.clone(), state.clone());
+        let job = Job::every("access", looks::PERIOD);
+        tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
+            let (db, state) = (db.clone(), state.clone());
+            async move { Ok(state.looks.flush(&db).await.map(|()| Next::Usual)?) }
         }));
     }
 
@@ -274,6 +290,7 @@ impl App {
             cron_key: web.cron_key.clone(),
             api_token: web.api_token.clone(),
             public_status: web.public_status,
+            collector_key: web.collector_key.clone(),
             server: SERVER,
             tracker: web.tracker.clone(),
             default_lang: Lang::from_code(&web.default_lang).unwrap_or(Lang::En),
@@ -284,6 +301,7 @@ impl App {
             footer_company_url: web.branding.company_url.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
+            keep_access: self.config.retention.access,
             report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };

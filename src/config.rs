@@ -101,6 +101,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// What people did and looked at.
+    pub access: Duration,
     /// What was measured.
     pub samples: Keep,
 }
@@ -133,6 +135,8 @@ pub struct WebSettings {
     pub api_token: Option<SecretString>,
     /// Whether strangers see the public page.
     pub public_status: bool,
+    /// Key of the host collector's posts, never empty. `None`: they are refused.
+    pub collector_key: Option<SecretString>,
     /// The key of open tracking; `None` where that is off.
     pub tracker: Option<TrackerKey>,
     /// How long a session lives.
@@ -213,8 +217,10 @@ impl Config {
         let raw = reader.take(&s::RETENTION_SAMPLES);
         let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
         let hours = reader.take(&s::RETENTION_SAMPLES_HOURLY);
+        let mailboxes = reader.take(&s::RETENTION_SAMPLES_MAILBOXES);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
+        let access = reader.take(&s::RETENTION_ACCESS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
         let prefix = reader.take(&s::DOMAIN_ADMIN_PREFIX);
@@ -232,7 +238,8 @@ impl Config {
                 mails: mails?,
                 lines: lines?,
                 reports: kept_reports?,
-                samples: Keep { raw: raw?, minutes: minutes?, hours: hours? },
+                access: access?,
+                samples: Keep { raw: raw?, minutes: minutes?, hours: hours?, mailboxes: mailboxes? },
             },
             collector_file,
             probes: probes?,
@@ -244,6 +251,28 @@ impl Config {
             time_zone,
             log: LogSettings { level: level?, format: format? },
         })
+    }
+}
+
+/// What opens a portal to the host collector, which has no other settings: from the environment and the files that it
+/// names.
+#[derive(Debug, Clone, Default)]
+pub struct PortalSecrets {
+    /// Opens what the portal knows.
+    pub api_token: Option<SecretString>,
+    /// Lets post.
+    pub collector_key: Option<SecretString>,
+}
+
+impl PortalSecrets {
+    /// Reads the process's environment.
+    pub fn from_environment() -> Result<Self, Faults> {
+        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+        let mut reader = Reader::new(environment, None, &|path| std::fs::read_to_string(path));
+        let secrets =
+            Self { api_token: reader.take(&s::API_TOKEN), collector_key: reader.take(&s::COLLECTOR_KEY) };
+        reader.finish(Some(secrets))
     }
 }
 
@@ -317,6 +346,7 @@ impl WebSettings {
         let cron_key = reader.take(&s::CRON_KEY);
         let api_token = reader.take(&s::API_TOKEN);
         let public_status = reader.take(&s::PUBLIC_STATUS);
+        let collector_key = reader.take(&s::COLLECTOR_KEY);
         let listen = reader.take(&s::LISTEN);
         let public = PublicAddress::take(reader, listen, mailcow);
         let trusted_proxies = reader.take(&s::TRUSTED_PROXIES).unwrap_or_default();
@@ -338,6 +368,7 @@ impl WebSettings {
             cron_key,
             api_token,
             public_status: public_status?,
+            collector_key,
             tracker,
             session: SessionLimits { idle: session_idle?, absolute: session_max? },
             default_lang: default_lang?,

@@ -78,8 +78,41 @@
         readout.textContent = `${time}: ` + values.map((value, at) => (values.length > 1 ? `${names[at]} ${value}` : value)).join(" · ");
       };
       const hide = () => { cursor.setAttribute("height", 0); readout.textContent = ""; };
+      // Zoom: the chosen stretch goes into the address, and the server draws it.
+      const hint = card.querySelector("[data-hint]"), chosen = svg.querySelector("[data-chosen]");
+      const [from, to] = [Number(plot.dataset.from), Number(plot.dataset.to)];
+      const look = (begin, end) => {
+        const address = new URL(location.href);
+        for (const name of ["from", "to"]) address.searchParams.delete(name);
+        if (begin) { address.searchParams.set("from", Math.round(begin)); address.searchParams.set("to", Math.round(end)); }
+        location.assign(address);
+      };
+      const part = (event) => { const box = svg.getBoundingClientRect(); return Math.max(0, Math.min((event.clientX - box.left) / box.width, 1)); };
+      let start = null;
+      if (hint) {
+        hint.hidden = false;
+        svg.addEventListener("pointerdown", (event) => { if (event.button === 0) { start = part(event); svg.setPointerCapture(event.pointerId); } });
+        svg.addEventListener("pointercancel", () => { start = null; chosen.setAttribute("width", 0); });
+        svg.addEventListener("pointerup", (event) => {
+          const ends = [start, part(event)].sort((a, b) => a - b);
+          const far = start !== null && ends[1] - ends[0] > 0.02;
+          start = null;
+          chosen.setAttribute("width", 0);
+          if (far) look(from + ends[0] * (to - from), from + ends[1] * (to - from));
+        });
+        svg.addEventListener("keydown", (event) => {
+          const middle = here < 0 ? (from + to) / 2 : from + (rows[here].dataset.x / 1000) * (to - from);
+          const half = { "+": 0.25, "-": 1 }[event.key] * (to - from);
+          if (half) { event.preventDefault(); look(middle - half, middle + half); }
+          if (event.key === "0") look();
+        });
+      }
       svg.addEventListener("pointermove", (event) => {
-        const box = svg.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * 1000;
+        const x = part(event) * 1000;
+        if (start !== null) {
+          chosen.setAttribute("x", Math.min(start * 1000, x) * 0.72);
+          chosen.setAttribute("width", Math.abs(x - start * 1000) * 0.72);
+        }
         const far = (row) => Math.abs(row.dataset.x - x);
         show(rows.reduce((best, row, at) => (far(row) < far(rows[best]) ? at : best), 0));
       });

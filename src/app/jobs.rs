@@ -203,13 +203,15 @@ impl Worker {
             let more_reports = reports::prune(&mut tx, before).await?;
             let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
             let more_unreadable = unreadable::prune(&mut tx, before).await?;
+            let more_access = audit::prune(&mut tx, now.minus(self.retention.access), now).await?;
             tx.commit().await?;
             if !(more_mails
                 || more_lines
                 || more_opens
                 || more_reports
                 || more_tls_reports
-                || more_unreadable)
+                || more_unreadable
+                || more_access)
             {
                 break;
             }
@@ -219,7 +221,6 @@ impl Worker {
         samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;
-        audit::prune(&mut tx, now).await?;
         sessions::prune(&mut tx, &self.sessions, now).await?;
         tx.commit().await
     }

@@ -23,7 +23,8 @@ pub fn open(config: &Config) -> Probes {
     let policies = dns.clone().and_then(|dns| Http::by_names_of(dns, &http::Settings::default()));
     Probes {
         host: wanted.host.clone(),
-        ports: wanted.ports.iter().map(|&number| Port::usual(number)).collect(),
+        via: wanted.via.clone(),
+        ports: wanted.ports.iter().map(|&(number, at)| Port { at, ..Port::usual(number) }).collect(),
         relay: wanted.relay,
         block_lists: wanted.block_lists.clone(),
         memcached: wanted.memcached.clone(),

@@ -2,27 +2,29 @@
 //! need root, and it does nothing else: it reads, it runs no program, and it listens to nobody.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::serve::{runtime, stop_on_signal};
 use crate::{
+    config::PortalSecrets,
     metrics::{
         collector_file::CollectorFile,
         host::{self, Places},
     },
     model::time::Millis,
+    remote::portal::{self, Portal},
 };
 
-/// Readable by the owner and the group: the file names people.
-const MODE: u32 = 0o640;
+mod output;
+
+use output::Output;
 
 /// Arguments of `collect`.
 #[derive(Debug, clap::Args)]
@@ -30,12 +32,26 @@ pub struct CollectArgs {
     /// The file to write
     #[arg(long, default_value = "/var/tmp/mailcow-monitor.json")]
     pub output: PathBuf,
+    /// The group that may read the file, by name or number; else that of the process
+    #[arg(long)]
+    pub group: Option<String>,
+    /// Write no file, only post
+    #[arg(long, requires = "portal")]
+    pub no_file: bool,
     /// Look once, then end; for a timer
     #[arg(long)]
     pub once: bool,
     /// Seconds between two looks
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=3600))]
     pub interval: u64,
+    /// Address of a portal: with API_TOKEN, what it knows is added to the file; with COLLECTOR_KEY, what the host tells
+    /// is posted to it. Both secrets come from the environment or from the files that API_TOKEN_FILE and
+    /// COLLECTOR_KEY_FILE name
+    #[arg(long)]
+    pub portal: Option<Url>,
+    /// Further root certificates that the portal's own may be signed with, a PEM file
+    #[arg(long, requires = "portal")]
+    pub portal_ca: Option<PathBuf>,
     /// Where the host's file system is mounted, when this runs in a container
     #[arg(long, default_value = "/")]
     pub root: PathBuf,
@@ -58,18 +74,27 @@ pub fn run(args: &CollectArgs) -> anyhow::Result<()> {
         backup: args.backup.clone(),
         docker: args.docker.clone(),
     };
+    let mut collector = Collector {
+        places,
+        portal: portal(args)?,
+        output: match args.no_file {
+            true => None,
+            false => Some(Output::new(&args.output, args.group.as_deref())?),
+        },
+        before: if args.no_file { CollectorFile::default() } else { written(&args.output) },
+    };
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
         loop {
-            let written = tokio::select! {
-                written = look(&places, &args.output) => written,
+            let looked = tokio::select! {
+                looked = collector.look() => looked,
                 () = stop.cancelled() => return Ok(()),
             };
             if args.once {
-                return written;
+                return looked;
             }
-            if let Err(error) = written {
+            if let Err(error) = looked {
                 eprintln!("mailcow-status: {error:#}");
             }
             tokio::select! {
@@ -80,48 +105,62 @@ pub fn run(args: &CollectArgs) -> anyhow::Result<()> {
     })
 }
 
-async fn look(places: &Places, output: &Path) -> anyhow::Result<()> {
-    // A file that is missing or damaged only means that slow values are read anew.
-    let before = fs::read(output).ok().and_then(|text| CollectorFile::parse(&text).ok()).unwrap_or_default();
-    let samples = host::look(places, &before, Millis::now()).await;
-    let file = host::file_of(&samples, &before, Millis::now());
-    write(output, &file.text()).with_context(|| format!("cannot write {}", output.display()))
-}
-
-/// Writes beside the file and renames, so that a reader never sees half of it. The name beside it is made anew each
-/// time: in a folder that all may write to, nobody can put a link in its place.
-fn write(output: &Path, text: &str) -> std::io::Result<()> {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let beside = output.with_file_name(name);
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// The client of the portal, if one is named.
+fn portal(args: &CollectArgs) -> anyhow::Result<Option<Portal>> {
+    let Some(base) = args.portal.clone() else { return Ok(None) };
+    let PortalSecrets { api_token, collector_key } = PortalSecrets::from_environment()?;
+    if api_token.is_none() && collector_key.is_none() {
+        bail!("--portal needs API_TOKEN or COLLECTOR_KEY (or API_TOKEN_FILE, COLLECTOR_KEY_FILE)");
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, output)
+    if args.no_file && collector_key.is_none() {
+        bail!("--no-file needs COLLECTOR_KEY or COLLECTOR_KEY_FILE: there would be no result");
+    }
+    let read = |path: &PathBuf| {
+        fs::read_to_string(path).with_context(|| format!("--portal-ca: cannot read {}", path.display()))
+    };
+    let roots_pem = args.portal_ca.as_ref().map(read).transpose()?;
+    let settings = portal::Settings { base, api_token, collector_key, roots_pem };
+    Ok(Some(Portal::new(&settings).context("--portal")?))
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
+/// What the run before wrote. A file that is missing or damaged, or that somebody else wrote, only means that slow
+/// values are read anew.
+fn written(output: &Path) -> CollectorFile {
+    let text = output::is_our_own(output).then(|| fs::read(output).ok()).flatten();
+    text.and_then(|text| CollectorFile::parse(&text).ok()).unwrap_or_default()
+}
 
-    use super::*;
+struct Collector {
+    places: Places,
+    portal: Option<Portal>,
+    output: Option<Output>,
+    /// The result of the look before.
+    before: CollectorFile,
+}
 
-    #[test]
-    fn the_file_is_whole_and_not_for_everybody() {
-        let dir = tempfile::tempdir().unwrap();
-        let (output, precious) = (dir.path().join("out.json"), dir.path().join("precious"));
-        fs::write(&precious, "keep").unwrap();
-        std::os::unix::fs::symlink(&precious, dir.path().join("out.json.tmp")).unwrap();
-        for text in ["{\"a\":1}", "{}"] {
-            write(&output, text).unwrap();
-            assert_eq!(fs::read_to_string(&output).unwrap(), text);
-            assert_eq!(fs::metadata(&output).unwrap().permissions().mode() & 0o777 & !MODE, 0);
+impl Collector {
+    /// One look. A portal that is away costs its values only: the file is written without them, and then the post fails.
+    async fn look(&mut self) -> anyhow::Result<()> {
+        let known = async {
+            match &self.portal {
+                Some(portal) => portal.values().await,
+                None => Ok(serde_json::Map::new()),
+            }
+        };
+        let (samples, known) = tokio::join!(host::look(&self.places, &self.before, Millis::now()), known);
+        let mut file = host::file_of(&samples, &self.before, Millis::now());
+        self.before = file.clone();
+        let post = file.of_host().text();
+        match known {
+            Ok(known) => file.add_portal(known),
+            Err(error) => eprintln!("mailcow-status: the file goes without what the portal knows: {error}"),
         }
-        assert_eq!(fs::read_to_string(&precious).unwrap(), "keep", "a link in the way is not followed");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        if let Some(output) = &self.output {
+            output.write(&file.text())?;
+        }
+        match &self.portal {
+            Some(portal) => portal.post(post).await.context("what the host tells could not be posted"),
+            None => Ok(()),
+        }
     }
 }

@@ -14,10 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve::{runtime, start_log, stop_on_signal};
 use crate::{
-    app::{App, SERVER},
+    app::{self, App, SERVER},
     config::Config,
-    demo::{Mailcow, Options, Vitals, reports, uptime},
+    demo::{
+        Mailcow, Options, Vitals,
+        doors::{self, Doors},
+        reports, uptime,
+    },
+    metrics::sources::Probes,
     model::time::Millis,
+    remote::http::{self, Http},
     store::Db,
 };
 
@@ -69,9 +75,11 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     options.redirect_uris = vec![format!("http://{portal}/callback")];
     let mailcow = Arc::new(Mailcow::new(options));
     let keys = mailcow.keys.clone();
+    let doors = Doors::open(portal.ip(), Millis::now(), &stop).await.context("the simulated mail host")?;
     let names = UdpSocket::bind(SocketAddr::new(portal.ip(), 0)).await?;
     let resolver = names.local_addr()?;
-    tokio::spawn(reports::name_server().serve(names, stop.clone()));
+    let zone = doors::zone(reports::name_server(), &doors, portal.ip());
+    tokio::spawn(zone.serve(names, stop.clone()));
     let (vitals, vitals_file) = (mailcow.vitals(), folder.join("collector.json"));
     write_vitals(&vitals_file, vitals)?;
     let simulation = tokio::spawn(Arc::clone(&mailcow).serve(mailcow_listener, stop.clone()));
@@ -91,13 +99,21 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
         ("DNS_RESOLVER", resolver.to_string()),
         ("TIME_ZONE", "Europe/Berlin".to_owned()),
         ("PUBLIC_STATUS", "on".to_owned()),
+        ("MAIL_HOST", doors::HOST.to_owned()),
+        ("MAIL_CONNECT", portal.ip().to_string()),
+        ("PROBE_PORTS", doors.setting()),
+        ("MAILCOW_CA", doors.authority.clone()),
+        ("MEMCACHED", SocketAddr::new(portal.ip(), doors.memcached).to_string()),
+        ("CLAMD", SocketAddr::new(portal.ip(), doors.clamd).to_string()),
+        ("BLOCK_LISTS", doors::BLOCK_LIST.to_owned()),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(settings, None, |path| std::fs::read_to_string(path))?;
     start_log(config.log);
-    let app = App::build(config).await?;
+    let probes = demo_probes(&config, &doors);
+    let app = App::build_with(config, probes).await?;
     if !kept {
         vitals.tell_past(&app.db, SERVER).await.context("the week before could not be written")?;
         uptime::announce(&app.db, Millis::now()).await.context("the announcements could not be written")?;
@@ -109,6 +125,14 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     stop.cancel();
     simulation.await??;
     served
+}
+
+/// Policy files are served at another port than the usual one, with a certificate that nobody else trusts.
+fn demo_probes(config: &Config, doors: &Doors) -> Probes {
+    let trusting = http::Settings { roots_pem: Some(doors.authority.clone()), ..http::Settings::default() };
+    let probes = app::probes::open(config);
+    let policies = probes.dns.clone().and_then(|dns| Http::by_names_of(dns, &trusting));
+    Probes { policies, policy_port: doors.policies, ..probes }
 }
 
 /// Lets the reports of the past come in, and then a fresh one every few minutes.

@@ -10,20 +10,11 @@ use std::{
 use anyhow::Context;
 use jiff::tz::TimeZone;
 
-use crate::{
-    model::{
-        flow::{Flow, Reader},
-        time::Millis,
-    },
-    parse::{
-        lines::{Lines, unpacked},
-        postfix,
-        syslog::{YearGuess, parse_line, text},
-    },
-};
+use crate::parse::lines::unpacked;
 
 mod json;
 mod print;
+mod reading;
 
 /// Arguments of `log-report`.
 #[derive(Debug, clap::Args)]
@@ -42,26 +33,19 @@ pub struct LogReportArgs {
     pub zone: String,
 }
 
-/// Lines that were read.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    /// All.
-    lines: u64,
-    /// Those that are no syslog lines.
-    unreadable: u64,
-}
-
 /// Reads the files and prints what they tell.
 pub fn run(args: &LogReportArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let zone =
         TimeZone::get(&args.zone).with_context(|| format!("--zone {}: no such time zone", args.zone))?;
     let most = if args.top == 0 { usize::MAX } else { args.top };
-    let (mut flow, mut reader, mut seen) = (Flow::default(), Reader::default(), Seen::default());
-    for path in &args.files {
-        let stream = open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        read(stream, &zone, &mut reader, &mut flow, &mut seen)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-    }
+    let streams = args.files.iter().map(|path| match open(path) {
+        Ok(stream) => Ok((path, stream)),
+        Err(error) => Err((path, error)),
+    });
+    let read = reading::read(streams, &zone, reading::threads());
+    let (flow, seen) = read.map_err(|(path, error)| {
+        anyhow::Error::new(error).context(format!("cannot read {}", path.display()))
+    })?;
     if seen.unreadable > 0 {
         eprintln!("{} of {} lines are no syslog lines and were left out", seen.unreadable, seen.lines);
     }
@@ -79,34 +63,10 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     unpacked(File::open(path)?)
 }
 
-/// Reads one stream. Queue ids go on from one file to the next.
-fn read(
-    stream: impl Read,
-    zone: &TimeZone,
-    reader: &mut Reader,
-    flow: &mut Flow,
-    seen: &mut Seen,
-) -> io::Result<()> {
-    let mut clock = YearGuess::new(zone.clone(), Millis::now());
-    let mut lines = Lines::new(stream);
-    while let Some(bytes) = lines.next_line()? {
-        seen.lines += 1;
-        let whole = text(bytes);
-        match parse_line(&whole, &mut clock) {
-            Some(line) => {
-                let parsed = postfix::parse(line.program, line.text);
-                reader.count(line.at, line.program, line.text, parsed, flow);
-            }
-            None => seen.unreadable += 1,
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::flow::Count;
+    use super::{reading::Seen, *};
+    use crate::model::flow::{Count, Flow};
 
     const LOG: &str = "\
 Nov 20 09:59:58 mail postfix/smtpd[7]: 4A1B2C3D4E: client=mx.example.org[192.0.2.10]
@@ -120,11 +80,8 @@ Nov 21 11:00:02 mail postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[198.51
 ";
 
     fn flow(parts: &[&str]) -> (Flow, Seen) {
-        let (mut flow, mut reader, mut seen) = (Flow::default(), Reader::default(), Seen::default());
-        for part in parts {
-            read(part.as_bytes(), &TimeZone::UTC, &mut reader, &mut flow, &mut seen).unwrap();
-        }
-        (flow, seen)
+        let streams = parts.iter().map(|part| Ok::<_, ((), io::Error)>(((), part.as_bytes())));
+        reading::read(streams, &TimeZone::UTC, 2).unwrap()
     }
 
     #[test]
@@ -137,8 +94,8 @@ Nov 21 11:00:02 mail postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[198.51
             assert_eq!((count(Count::Received), count(Count::Delivered)), (1, 2));
             assert_eq!((flow.deferred.len(), count(Count::Deferrals), count(Count::Rejected)), (1, 1, 1));
             assert_eq!((flow.bytes_received, flow.bytes_delivered), (1000, 2000));
-            assert_eq!(flow.from["example.org"].delivered.count, 2);
-            assert_eq!(flow.providers["b.test"].deferrals, 1);
+            assert_eq!(flow.from.get("example.org").unwrap().delivered.count, 2);
+            assert_eq!(flow.providers.get("b.test").unwrap().deferrals, 1);
         }
     }
 

@@ -50,7 +50,10 @@ pub const PORT: Kind<u16> = open("a port from 1 to 65535", |text| {
     text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is no port".to_owned())
 });
 /// Ports of TCP.
-pub const PORTS: Kind<Vec<u16>> = open("ports from 1 to 65535, separated by commas", ports);
+pub const PORTS: Kind<Vec<(u16, u16)>> = open(
+    "ports from 1 to 65535, separated by commas, each with @ and another one if it is reached there",
+    ports,
+);
 /// A server.
 pub const PEER: Kind<(String, u16)> = open("a host name or an IP address, a colon and a port", peer);
 /// The life of a session.
@@ -247,12 +250,16 @@ fn resolvers(text: &str) -> Result<Vec<SocketAddr>, String> {
     parts.map(server).collect()
 }
 
-fn ports(text: &str) -> Result<Vec<u16>, String> {
+fn ports(text: &str) -> Result<Vec<(u16, u16)>, String> {
     let parts = text.split([',', ' ', '\t', '\n']).map(str::trim).filter(|part| !part.is_empty());
-    let port = |part: &str| (PORT.parse)(part).map_err(|_| format!("contains {part:?}, which is no port"));
-    let mut ports: Vec<u16> = parts.map(port).collect::<Result<_, _>>()?;
+    let port = |part: &str| {
+        let (number, at) = part.split_once('@').unwrap_or((part, part));
+        let both = (PORT.parse)(number).and_then(|number| Ok((number, (PORT.parse)(at)?)));
+        both.map_err(|_| format!("contains {part:?}, which is no port"))
+    };
+    let mut ports: Vec<(u16, u16)> = parts.map(port).collect::<Result<_, _>>()?;
     ports.sort_unstable();
-    ports.dedup();
+    ports.dedup_by_key(|(number, _)| *number);
     Ok(ports)
 }
 
@@ -356,8 +363,9 @@ mod tests {
 
     #[test]
     fn servers_have_ports() {
-        assert_eq!(ports("993, 25,25"), Ok(vec![25, 993]));
-        assert!(ports("25,0").is_err() && ports("smtp").is_err());
+        assert_eq!(ports("993, 25,25"), Ok(vec![(25, 25), (993, 993)]));
+        assert_eq!(ports("443@8443 25"), Ok(vec![(25, 25), (443, 8443)]));
+        assert!(ports("25,0").is_err() && ports("smtp").is_err() && ports("443@").is_err());
         assert_eq!(peer("memcached:11211"), Ok(("memcached".to_owned(), 11211)));
         assert_eq!(peer("[::1]:3310"), Ok(("::1".to_owned(), 3310)));
         assert!(peer("clamd").is_err() && peer("clamd:x").is_err() && peer("a b:1").is_err());

@@ -9,8 +9,10 @@ use super::{reader::Reader, settings as s};
 pub struct ProbeSettings {
     /// The mail host; `None`: nothing is looked at.
     pub host: Option<String>,
-    /// Its ports.
-    pub ports: Vec<u16>,
+    /// Where to connect to instead of its address.
+    pub via: Option<String>,
+    /// Its ports by what is usual there, each with the one where that is reached.
+    pub ports: Vec<(u16, u16)>,
     /// Whether it is asked to relay.
     pub relay: bool,
     /// DNS block lists that are asked.
@@ -26,12 +28,13 @@ impl ProbeSettings {
         let host = reader.take(&s::MAIL_HOST);
         // Plain http leads to this very machine: a trial, or a proxy that says nothing of the mail host's name.
         let own = mailcow.filter(|base| base.scheme() == "https").and_then(Url::host_str);
+        let via = reader.take(&s::MAIL_CONNECT);
         let ports = reader.take(&s::PROBE_PORTS);
         let relay = reader.take(&s::PROBE_RELAY);
         let block_lists = reader.take(&s::BLOCK_LISTS).unwrap_or_default();
         let memcached = reader.take(&s::MEMCACHED);
         let clamd = reader.take(&s::CLAMD);
         let host = host.or_else(|| own.map(str::to_owned));
-        Some(Self { host, ports: ports?, relay: relay?, block_lists, memcached, clamd })
+        Some(Self { host, via, ports: ports?, relay: relay?, block_lists, memcached, clamd })
     }
 }

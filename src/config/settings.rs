@@ -214,13 +214,21 @@ settings! {
         /// what only the host can tell is not in use.
         COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
 
+        /// Key with which `mailcow-status collect --portal` may post what it sees, where portal and mail host share no file. Not
+        /// set, posts are refused; with `COLLECTOR_FILE` set, the file counts.
+        COLLECTOR_KEY: SecretString = kind::SECRET, Optional "";
+
         /// The mail host whose ports, certificates, reverse names and relaying are looked at over the network. Not set, that of
         /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
         MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";
 
+        /// Where to connect to instead of the address of `MAIL_HOST`, whose name stays in certificates and in DNS: where the
+        /// public address leads nowhere from inside.
+        MAIL_CONNECT: String = mailboxes::HOST, Optional "172.22.1.1";
+
         /// Ports of the mail host that must be open, and whose certificates are looked at, separated by commas. Leave out what
-        /// you do not offer.
-        PROBE_PORTS: Vec<u16> = kind::PORTS, Default "25,110,143,443,465,587,993,995,4190";
+        /// you do not offer. `443@8443` is what others find at 443, and is reached at 8443 from here.
+        PROBE_PORTS: Vec<(u16, u16)> = kind::PORTS, Default "25,110,143,443,465,587,993,995,4190";
 
         /// Whether the mail host is asked once an hour if it relays for strangers. No mail is ever sent; its log shows the
         /// refusal.
@@ -244,6 +252,10 @@ settings! {
 
         /// For how many days the roll-ups of an hour and of a day are kept.
         RETENTION_SAMPLES_HOURLY: Duration = kind::DAYS, Default "730";
+
+        /// For how many days the roll-ups of an hour are kept of what is measured for each single mailbox, which is most of it
+        /// where there are thousands. Beyond that, its charts show days.
+        RETENTION_SAMPLES_MAILBOXES: Duration = kind::DAYS, Default "60";
     }
 
     "Who may see what" {
@@ -265,6 +277,10 @@ settings! {
 
         /// A login ends after this time in any case.
         SESSION_MAX: Duration = kind::SESSION, Default "7d";
+
+        /// For how many days it is kept who signed in and who looked at what. What strangers can make many of, as refused
+        /// sign-ins and wrong keys, is kept for 30 days at most.
+        RETENTION_ACCESS: Duration = kind::DAYS, Default "180";
 
         /// Key for `/cron/update`, `/cron/dmarc` and `/cron/prune`, sent as `Authorization: Bearer KEY` or `?key=KEY`. Not
         /// set, these addresses refuse everybody; the program keeps its own schedule and does not need them.

@@ -6,11 +6,14 @@
 //! The command `demo` and the tests run the portal against it.
 
 mod api;
+pub mod authority;
 mod book;
 mod dns;
+pub mod doors;
 mod json;
 mod oauth;
 mod objects;
+mod outside;
 mod pages;
 pub mod reports;
 mod rng;
@@ -290,28 +293,6 @@ impl Mailcow {
                 mailbox.active = active;
             }
         });
-    }
-
-    /// Changes a mailbox's password.
-    pub fn set_password(&self, address: &str, password: &str) {
-        self.change(|world| {
-            if let Some(mailbox) = world.mailbox_mut(address) {
-                password.clone_into(&mut mailbox.password);
-            }
-        });
-    }
-
-    /// Registers other redirect URIs for the OAuth2 client.
-    pub fn set_redirect_uris(&self, uris: Vec<String>) {
-        self.state().redirect_uris = uris;
-    }
-
-    /// Changes the rings: Postfix lines, Rspamd rows. The Postfix ring is cut at the next full minute.
-    pub fn set_rings(&self, postfix: usize, rspamd: usize) {
-        let mut state = self.state();
-        state.books.postfix.resize(postfix);
-        state.books.rspamd.resize(rspamd);
-        state.books.rspamd.trim(0);
     }
 
     /// How the server feels.

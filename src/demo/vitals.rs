@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::uptime;
+use super::{outside, uptime};
 use crate::{
     metrics::{
         collector_file::CollectorFile,
@@ -170,6 +170,8 @@ impl Vitals {
         out.set(&host::COLLECTOR_VERSION, env!("CARGO_PKG_VERSION"));
         out.set(&host::COLLECTOR_ERRORS, "mailcow.disk.log.used: no such folder");
         out.set(&disk::DOCKER_TOP_CONTAINERS, "rspamd:412MB,clamd:230MB,sogo:88MB,dovecot:41MB,postfix:9MB");
+        out.set(&host::TOP_CPU, "rspamd:11.4%,php-fpm:6.2%,dovecot:2.9%,mariadbd:2.1%,clamd:0.8%");
+        out.set(&host::TOP_MEMORY, "clamd:14.8%,php-fpm:9.1%,mariadbd:5.6%,rspamd:5.2%,sogod:3.3%");
         let texts = [("mailcow.version.branch", "master"), ("mailcow.backup.last.timestamp", "")];
         for (key, text) in texts {
             match modules::by_key(key) {
@@ -250,6 +252,7 @@ impl Vitals {
             while at <= end {
                 let mut out = Samples::new(at);
                 self.tell(source.origins, at, &mut out);
+                outside::tell(source.origins, self.today.since(at), &mut out);
                 if out.list().is_empty() {
                     break;
                 }

@@ -16,6 +16,8 @@ pub const TURN: usize = 48;
 const AT_ONCE: usize = 8;
 /// A failure is noted as if it had been so long ago: names are asked for again after a week, failures after a day.
 const UNANSWERED: Duration = Duration::from_secs(6 * 86_400);
+/// Where a name is known, a failure is asked about again after an hour: the name may have changed, and is shown meanwhile.
+const UNCONFIRMED: Duration = Duration::from_secs(7 * 86_400 - 3600);
 
 /// Why names could not be looked up.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +44,10 @@ pub async fn refresh(db: &Db, dns: &Dns, now: Millis) -> Result<usize, Error> {
     for (ip, name) in &found {
         match name {
             Ok(name) => names::note(&mut tx, *ip, name.as_deref(), now).await?,
-            Err(_) => names::note(&mut tx, *ip, None, now.minus(UNANSWERED)).await?,
+            Err(_) => {
+                let (again, sooner) = (now.minus(UNANSWERED), now.minus(UNCONFIRMED));
+                names::note_failure(&mut tx, *ip, again, sooner).await?;
+            }
         }
     }
     tx.commit().await?;

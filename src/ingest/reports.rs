@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         self, Db, Tx,
-        reports::{self, Stored},
+        reports::{self, Incoming, Stored},
         tls_reports, unreadable,
     },
 };
@@ -74,6 +74,13 @@ enum Content {
     Dmarc(Box<Report>),
     Tls(Box<TlsReport>),
     Unreadable(String),
+}
+
+impl Document {
+    fn incoming(&self) -> Option<Incoming<'_>> {
+        let Content::Dmarc(report) = &self.content else { return None };
+        Some(Incoming { arrival: &self.arrival, report, xml: &self.bytes })
+    }
 }
 
 impl Reading {
@@ -145,29 +152,37 @@ fn sound(mail: &Arrival, name: String, bytes: Vec<u8>, parsed: Parsed) -> Docume
     Document { name, arrival, bytes, content }
 }
 
-/// Stores an input that was read.
-pub async fn store(tx: &mut Tx, reading: &Reading) -> store::Result<Vec<Taken>> {
-    let mut taken = Vec::with_capacity(reading.documents.len());
-    for Document { name, arrival, bytes, content } in &reading.documents {
-        let (fate, summary) = match content {
-            Content::Dmarc(report) => {
-                let stored = reports::insert(tx, arrival, report, bytes).await?;
-                (stored.into(), Some(of_dmarc(report)))
-            }
-            Content::Tls(report) => {
-                let stored = tls_reports::insert(tx, arrival, report, bytes).await?;
-                (stored.into(), Some(of_tls(report)))
-            }
-            Content::Unreadable(reason) => {
-                if !reading.foreign {
-                    unreadable::insert(tx, arrival, reason, bytes).await?;
+/// Stores inputs that were read; what became of the documents of each.
+pub async fn store(tx: &mut Tx, readings: &[&Reading]) -> store::Result<Vec<Vec<Taken>>> {
+    let documents = readings.iter().flat_map(|reading| &reading.documents);
+    let incoming: Vec<Incoming<'_>> = documents.filter_map(Document::incoming).collect();
+    let mut stored = reports::insert(tx, &incoming).await?.into_iter();
+    let mut all = Vec::with_capacity(readings.len());
+    for reading in readings {
+        let mut taken = Vec::with_capacity(reading.documents.len());
+        for Document { name, arrival, bytes, content } in &reading.documents {
+            let (fate, summary) = match content {
+                // One answer came for each of them.
+                Content::Dmarc(report) => match stored.next() {
+                    Some(stored) => (stored.into(), Some(of_dmarc(report))),
+                    None => return Err(store::Error::Damaged("a report without an answer")),
+                },
+                Content::Tls(report) => {
+                    let stored = tls_reports::insert(tx, arrival, report, bytes).await?;
+                    (stored.into(), Some(of_tls(report)))
                 }
-                (Fate::Refused(reason.clone()), None)
-            }
-        };
-        taken.push(Taken { name: name.clone(), fate, summary });
+                Content::Unreadable(reason) => {
+                    if !reading.foreign {
+                        unreadable::insert(tx, arrival, reason, bytes).await?;
+                    }
+                    (Fate::Refused(reason.clone()), None)
+                }
+            };
+            taken.push(Taken { name: name.clone(), fate, summary });
+        }
+        all.push(taken);
     }
-    Ok(taken)
+    Ok(all)
 }
 
 /// Unpacks, reads and stores one input, all of it or nothing.
@@ -175,9 +190,9 @@ pub async fn take(db: &Db, arrival: &Arrival, input: Vec<u8>) -> store::Result<V
     let arrival = arrival.clone();
     let reading = blocking(move || read(&arrival, &input)).await;
     let mut tx = db.begin().await?;
-    let taken = store(&mut tx, &reading).await?;
+    let taken = store(&mut tx, &[&reading]).await?;
     tx.commit().await?;
-    Ok(taken)
+    Ok(taken.into_iter().flatten().collect())
 }
 
 /// Runs what takes its time where nobody waits for the thread.

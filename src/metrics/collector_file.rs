@@ -1,6 +1,8 @@
 //! The file of the host collector: one flat JSON object, key to number or text, and `timestamp`. It is the file of the
 //! Zabbix package, so that its readers read ours, and we read what its collector wrote.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,10 +15,18 @@ use crate::model::{
     time::Millis,
 };
 
+mod exchange;
+
+pub use exchange::Refused;
+
 /// Said of a key that the file lacks.
 const LACKING: &str = "the host collector could not read it";
 /// Said of a zero that the Zabbix package writes where it failed.
 const FALSE_ZERO: &str = "the Zabbix package writes 0 where it cannot tell";
+/// What is older says nothing of the present: also the Zabbix package says so.
+pub const OLDEST: Duration = Duration::from_secs(300);
+/// Most series with labels that a file may hold: each is kept for years.
+const MOST_SERIES: usize = 1000;
 /// The key under which series with labels stand: metric to label to number, as JSON text.
 const SERIES: &str = "host.data";
 
@@ -119,7 +129,7 @@ impl CollectorFile {
                 },
                 [label, ..] => {
                     let values = series.get(metric.key).and_then(Value::as_object);
-                    for (name, value) in values.into_iter().flatten() {
+                    for (name, value) in values.into_iter().flatten().take(MOST_SERIES) {
                         if let Some(state) = state(value, metric.kind) {
                             out.set_each(metric, Labels::one(label, name), state);
                         }
@@ -142,7 +152,7 @@ impl CollectorFile {
     fn tell_containers(&self, out: &mut Samples) {
         let text = self.values.get(docker::CONTAINER_DATA.key).and_then(Value::as_str).unwrap_or("{}");
         let data: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-        for (name, values) in &data {
+        for (name, values) in data.iter().take(MOST_SERIES) {
             for (metric, field) in CONTAINER_FIELDS {
                 if let Some(state) = values.get(*field).and_then(|value| state(value, metric.kind)) {
                     out.set_each(metric, Labels::one("container", name), state);

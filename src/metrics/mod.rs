@@ -6,6 +6,7 @@
 pub mod collector;
 pub mod collector_file;
 pub mod exports;
+pub mod facts;
 pub mod health;
 pub mod host;
 pub mod modules;

@@ -213,7 +213,8 @@ impl Privilege {
                 "Join the portal's container to Mailcow's Docker network, and set MEMCACHED and CLAMD."
             }
             Self::Host => {
-                "Run `mailcow-status collect` on the mail host and let COLLECTOR_FILE name the file that it writes."
+                "Run `mailcow-status collect` on the mail host, and let COLLECTOR_FILE name the file that it writes or \
+                 COLLECTOR_KEY let it post."
             }
         }
     }

@@ -1,20 +1,27 @@
 //! Mail flow: lines of Postfix's log, counted. The words mean what they mean in pflogsumm, but that all services count,
 //! also those under another syslog name.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::time::Millis;
 
+mod ids;
+mod names;
 mod reader;
+mod shape;
 
+pub use ids::Ids;
+pub use names::{Names, Tally};
 pub use reader::Reader;
 
-/// Texts that are counted apart are no more than this; the rest is counted together.
+/// Texts of one place that are counted apart are no more than this; the rest is counted together.
 const MOST_TEXTS: usize = 5000;
-/// What texts beyond [`MOST_TEXTS`] are counted as.
+/// Places whose texts are counted apart, of each kind of reason.
+const MOST_PLACES: usize = 1000;
+/// What texts and places beyond these are counted as.
 const OTHERS: &str = "others";
-/// Longest text that is counted apart, in characters.
-const LONGEST: usize = 120;
+/// Hours that are told: eleven years. A log with more is none.
+const MOST_HOURS: usize = 100_000;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +151,7 @@ impl Fate {
     }
 
     /// Adds what became of others.
-    pub fn merge(&mut self, other: &Self) {
+    pub fn add_all(&mut self, other: &Self) {
         self.delivered.count += other.delivered.count;
         self.delivered.bytes += other.delivered.bytes;
         self.deferrals += other.deferrals;
@@ -175,9 +182,9 @@ enum Outcome {
 }
 
 /// What happened in some time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Flow {
-    counts: [u64; KINDS],
+    counts: Counts,
     /// Bytes of received mails.
     pub bytes_received: u64,
     /// Bytes of delivered mails, once for each recipient.
@@ -185,23 +192,23 @@ pub struct Flow {
     /// Deliveries by milliseconds from arrival. Postfix writes two digits, so these are few.
     pub delays: BTreeMap<u64, u64>,
     /// Received mails by sender; the empty sender is `<>`.
-    pub senders: HashMap<String, Volume>,
+    pub senders: Names<Volume>,
     /// Received mails by the sender's domain; those without a sender by client.
-    pub origins: HashMap<String, Volume>,
+    pub origins: Names<Volume>,
     /// What became of the mails of each sender's domain, where that is known.
-    pub from: HashMap<String, Fate>,
+    pub from: Names<Fate>,
     /// Deliveries by recipient.
-    pub recipients: HashMap<String, Volume>,
+    pub recipients: Names<Volume>,
     /// What became of mails to each domain.
-    pub to: HashMap<String, Fate>,
+    pub to: Names<Fate>,
     /// What became of mails to each provider, by the name of its servers.
-    pub providers: HashMap<String, Fate>,
-    /// Mails with at least one deferral, by queue id.
-    pub deferred: HashSet<String>,
+    pub providers: Names<Fate>,
+    /// Mails with at least one deferral.
+    pub deferred: Ids,
     /// Failures by enhanced status code.
-    pub bounces: HashMap<String, u64>,
-    /// Reasons, by what happened and where.
-    pub reasons: HashMap<(Reason, String), HashMap<String, u64>>,
+    pub bounces: Names<u64>,
+    /// Reasons, by what happened and where, each with how often.
+    pub reasons: HashMap<Reason, HashMap<String, HashMap<String, u64>>>,
     /// The counts of [`HOURLY`], by hours since 1970 (UTC).
     pub hours: BTreeMap<i64, [u64; HOURLY.len()]>,
 }
@@ -221,31 +228,20 @@ pub enum Reason {
     Error,
 }
 
-impl Default for Flow {
+/// How often each [`Count`].
+#[derive(Debug)]
+struct Counts([u64; KINDS]);
+
+impl Default for Counts {
     fn default() -> Self {
-        Self {
-            counts: [0; KINDS],
-            bytes_received: 0,
-            bytes_delivered: 0,
-            delays: BTreeMap::new(),
-            senders: HashMap::new(),
-            origins: HashMap::new(),
-            from: HashMap::new(),
-            recipients: HashMap::new(),
-            to: HashMap::new(),
-            providers: HashMap::new(),
-            deferred: HashSet::new(),
-            bounces: HashMap::new(),
-            reasons: HashMap::new(),
-            hours: BTreeMap::new(),
-        }
+        Self([0; KINDS])
     }
 }
 
 impl Flow {
     /// How often.
     pub fn count(&self, count: Count) -> u64 {
-        self.counts.get(count as usize).copied().unwrap_or(0)
+        self.counts.0.get(count as usize).copied().unwrap_or(0)
     }
 
     /// A count as a share of all that was delivered, refused or thrown away, in whole hundredths.
@@ -256,8 +252,39 @@ impl Flow {
         )
     }
 
+    /// Adds what happened elsewhere, or at another time.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.0.iter_mut().zip(other.counts.0).for_each(|(own, count)| *own += count);
+        self.bytes_received += other.bytes_received;
+        self.bytes_delivered += other.bytes_delivered;
+        for (delay, count) in &other.delays {
+            *self.delays.entry(*delay).or_default() += count;
+        }
+        self.senders.merge(&other.senders);
+        self.origins.merge(&other.origins);
+        self.from.merge(&other.from);
+        self.recipients.merge(&other.recipients);
+        self.to.merge(&other.to);
+        self.providers.merge(&other.providers);
+        self.bounces.merge(&other.bounces);
+        self.deferred.merge(&other.deferred);
+        for (what, places) in &other.reasons {
+            let own = self.reasons.entry(*what).or_default();
+            for (place, texts) in places {
+                let Some(own) = within(own, place, MOST_PLACES) else { continue };
+                for (text, count) in texts {
+                    within(own, text, MOST_TEXTS).into_iter().for_each(|own| *own += count);
+                }
+            }
+        }
+        for (hour, counts) in &other.hours {
+            let own = self.hours.entry(*hour).or_default();
+            own.iter_mut().zip(counts).for_each(|(own, count)| *own += count);
+        }
+    }
+
     fn add(&mut self, count: Count) {
-        if let Some(count) = self.counts.get_mut(count as usize) {
+        if let Some(count) = self.counts.0.get_mut(count as usize) {
             *count += 1;
         }
     }
@@ -266,20 +293,34 @@ impl Flow {
     fn add_at(&mut self, count: Count, at: Millis) {
         self.add(count);
         let place = HOURLY.iter().position(|hourly| *hourly == count);
-        if let Some(place) = place {
-            let hour = self.hours.entry(at.0.div_euclid(3_600_000)).or_default();
-            if let Some(own) = hour.get_mut(place) {
-                *own += 1;
-            }
+        let Some(place) = place else { return };
+        let hour = at.0.div_euclid(3_600_000);
+        if self.hours.len() >= MOST_HOURS && !self.hours.contains_key(&hour) {
+            return;
+        }
+        if let Some(own) = self.hours.entry(hour).or_default().get_mut(place) {
+            *own += 1;
         }
     }
 
     fn reason(&mut self, what: Reason, place: &str, text: &str) {
-        let texts = self.reasons.entry((what, place.to_owned())).or_default();
-        let shape = shape(text);
-        let room = texts.len() < MOST_TEXTS || texts.contains_key(&shape);
-        *texts.entry(if room { shape } else { OTHERS.to_owned() }).or_default() += 1;
+        let places = self.reasons.entry(what).or_default();
+        let Some(texts) = within(places, place, MOST_PLACES) else { return };
+        shape::of(text, |shape| {
+            if let Some(count) = within(texts, shape, MOST_TEXTS) {
+                *count += 1;
+            }
+        });
     }
+}
+
+/// What stands under a name, or under [`OTHERS`] where there are too many names.
+fn within<'a, T: Default>(map: &'a mut HashMap<String, T>, name: &str, most: usize) -> Option<&'a mut T> {
+    let name = if map.len() < most || map.contains_key(name) { name } else { OTHERS };
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), T::default());
+    }
+    map.get_mut(name)
 }
 
 /// What a number is of the sum of others, in whole hundredths; `None` where there is nothing.
@@ -303,16 +344,6 @@ pub fn percentile(delays: &BTreeMap<u64, u64>, share: f64) -> Option<u64> {
         .map(|(delay, _)| *delay)
 }
 
-/// Changes what a map holds under a key, which is made only where it is new.
-fn change<T: Default>(map: &mut HashMap<String, T>, key: &str, change: impl FnOnce(&mut T)) {
-    if let Some(value) = map.get_mut(key) {
-        return change(value);
-    }
-    let mut value = T::default();
-    change(&mut value);
-    map.insert(key.to_owned(), value);
-}
-
 /// Whose server a relay is: the last two labels of its host name, three where the last is a country of which the last
 /// but one is a common category; the address where there is no name, else the relay itself.
 pub fn provider(relay: &str) -> &str {
@@ -330,35 +361,6 @@ pub fn provider(relay: &str) -> &str {
         false => Some(second),
     };
     start.and_then(|start| host.get(start + 1..)).unwrap_or(host)
-}
-
-/// A text without what differs from mail to mail: what stands in `<>` and `[]`, and numbers. Not longer than needed.
-fn shape(text: &str) -> String {
-    let mut shape = String::new();
-    let mut closing = None;
-    let mut digits = false;
-    for letter in text.chars().take(LONGEST) {
-        if let Some(close) = closing {
-            if letter == close {
-                closing = None;
-                shape.push(letter);
-            }
-            continue;
-        }
-        closing = match letter {
-            '<' => Some('>'),
-            '[' => Some(']'),
-            _ => None,
-        };
-        let number = letter.is_ascii_digit();
-        match (number, digits) {
-            (true, true) => {}
-            (true, false) => shape.push('#'),
-            (false, _) => shape.push(if letter.is_control() { ' ' } else { letter }),
-        }
-        digits = number;
-    }
-    shape
 }
 
 #[cfg(test)]
@@ -382,10 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_counted_by_shape_and_their_number_has_an_end() {
-        let text = "host mx[192.0.2.1] said: 452 4.2.2 <ann@a.test> full\u{7}";
-        assert_eq!(shape(text), "host mx[] said: # #.#.# <> full ");
-        assert!(shape(&"ä".repeat(10_000)).chars().count() <= LONGEST);
+    fn the_numbers_of_texts_and_of_places_have_an_end() {
         let mut flow = Flow::default();
         let letters = |mut n: usize| -> String {
             let mut word = String::new();
@@ -396,9 +395,13 @@ mod tests {
             word
         };
         (0..MOST_TEXTS + 50).for_each(|n| flow.reason(Reason::Warning, "smtpd", &letters(n)));
-        let texts = &flow.reasons[&(Reason::Warning, "smtpd".to_owned())];
+        let texts = &flow.reasons[&Reason::Warning]["smtpd"];
         assert!(texts.len() <= MOST_TEXTS + 1, "{}", texts.len());
         assert_eq!(texts.values().sum::<u64>(), MOST_TEXTS as u64 + 50);
+        (0..MOST_PLACES + 50).for_each(|n| flow.reason(Reason::Bounced, &letters(n), "no"));
+        let places = &flow.reasons[&Reason::Bounced];
+        assert!(places.len() <= MOST_PLACES + 1, "{}", places.len());
+        assert_eq!(places.values().flat_map(|texts| texts.values()).sum::<u64>(), MOST_PLACES as u64 + 50);
     }
 
     #[test]

@@ -82,6 +82,16 @@ impl Scope {
         })
     }
 
+    /// What of this scope is the own mailbox of its visitor, without what a role adds.
+    pub fn own(&self, address: &str) -> Self {
+        match self {
+            Self::All => Self::mailbox(address, Millis(0)),
+            Self::Only(holdings) => {
+                Self::Only(Holdings { domains: BTreeSet::new(), addresses: holdings.addresses.clone() })
+            }
+        }
+    }
+
     /// Whether this scope sees the mail, and how much of it.
     pub fn sight(&self, mail: &Mail) -> Option<Sight> {
         let Self::Only(holdings) = self else { return Some(Sight::Full) };

@@ -73,6 +73,21 @@ impl RoleRules {
         }
     }
 
+    /// Those whom the settings name as admins.
+    pub fn admins(&self) -> impl Iterator<Item = &str> {
+        self.admins.iter().map(String::as_str)
+    }
+
+    /// Those whom the settings name as domain admins, with what each entry gives.
+    pub fn domain_admins(&self) -> impl Iterator<Item = (&str, &Reach)> {
+        self.domain_admins.iter().map(|(address, reach)| (address.as_str(), reach))
+    }
+
+    /// What stands before the `@` of those who are domain admins by name, where there are such.
+    pub fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
     /// Whether the role of this address depends on what Mailcow says about its domain admins.
     pub fn needs_live_domains(&self, address: &str) -> bool {
         self.reaches(address).any(|reach| matches!(reach, Reach::MailcowAdmin(_)))

@@ -126,6 +126,76 @@ impl<R: Read> Lines<R> {
     }
 }
 
+/// The lines of a block without `\n` or `\r\n`, cut to [`LINE_MAX`].
+pub fn lines_of(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..end)?;
+        rest = rest.get(end + 1..).unwrap_or_default();
+        let line = line.get(..LINE_MAX).unwrap_or(line);
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
+}
+
+/// Blocks of whole lines of a stream. Lines of more than a block are cut to one.
+#[derive(Debug)]
+pub struct Blocks<R> {
+    stream: R,
+    /// The begin of a line, whose end is in the next block.
+    rest: Vec<u8>,
+    /// Whether the rest of a line that was too long is on its way.
+    skipping: bool,
+    ended: bool,
+}
+
+impl<R: Read> Blocks<R> {
+    /// Reads from `stream`, which needs no buffer of its own.
+    pub const fn new(stream: R) -> Self {
+        Self { stream, rest: Vec::new(), skipping: false, ended: false }
+    }
+
+    /// The next block, which ends with a line break, but for the last one of the stream; `None` at the end.
+    ///
+    /// # Errors
+    /// When the stream cannot be read or unpacked.
+    pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
+        while !self.ended {
+            let mut block = Vec::with_capacity(CHUNK + self.rest.len());
+            block.append(&mut self.rest);
+            let begun = block.len();
+            let read = self.stream.by_ref().take(CHUNK as u64).read_to_end(&mut block)?;
+            self.ended = read == 0;
+            if self.skipping
+                && let Some(end) = memchr::memchr(b'\n', &block)
+            {
+                block.drain(..=end);
+                self.skipping = false;
+            } else if self.skipping {
+                block.clear();
+            }
+            let fresh = begun.min(block.len());
+            match memchr::memrchr(b'\n', &block) {
+                Some(end) => self.rest = block.split_off(end + 1),
+                None if self.ended => {}
+                // Of a line that is longer than a block only the begin counts.
+                None if fresh > LINE_MAX => self.skipping = true,
+                None => {
+                    self.rest = block;
+                    continue;
+                }
+            }
+            if !block.is_empty() {
+                return Ok(Some(block));
+            }
+        }
+        Ok(None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -170,6 +240,27 @@ mod tests {
         assert_eq!(read(text.as_bytes()), (expected.clone(), 0));
         assert_eq!(read(Drops(text.as_bytes())), (expected, 0));
         assert_eq!(read(&b""[..]), (vec![], 0));
+    }
+
+    #[test]
+    fn blocks_hold_the_same_lines() {
+        let long = "y".repeat(3 * CHUNK);
+        let texts = [
+            String::new(),
+            "\n".into(),
+            "a".into(),
+            "a\nb\n".repeat(CHUNK / 3),
+            format!("{long}\nb\n{long}\nc"),
+        ];
+        for text in texts {
+            let mut blocks = Blocks::new(text.as_bytes());
+            let mut lines = Vec::new();
+            while let Some(block) = blocks.next_block().expect("readable") {
+                assert!(block.len() <= 2 * CHUNK + LINE_MAX);
+                lines.extend(lines_of(&block).map(|line| String::from_utf8_lossy(line).into_owned()));
+            }
+            assert!(lines == read(text.as_bytes()).0, "{:.20}", text);
+        }
     }
 
     #[test]

@@ -30,9 +30,28 @@ pub fn cores(text: &str) -> Vec<(String, [u64; 2])> {
     text.lines().filter_map(core).collect()
 }
 
-/// The state letter of a process (`/proc/PID/stat`). Its name may hold anything, also parentheses.
-pub fn process_state(text: &str) -> Option<char> {
-    text.rsplit_once(')')?.1.trim_start().chars().next()
+/// A process (`/proc/PID/stat`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process<'a> {
+    /// The name that it gave itself: no arguments, but else anything.
+    pub name: &'a str,
+    /// The letter of its state.
+    pub state: char,
+    /// Processor time so far, in ticks.
+    pub ticks: u64,
+    /// Pages of memory that it holds.
+    pub pages: u64,
+}
+
+/// Reads a process. Its name may hold anything, also parentheses.
+pub fn process(text: &str) -> Option<Process<'_>> {
+    let (head, rest) = text.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // The state is field 3 of proc(5).
+    let number = |field: usize| fields.get(field - 3).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    let state = fields.first()?.chars().next()?;
+    Some(Process { name, state, ticks: number(14) + number(15), pages: number(24) })
 }
 
 /// Received and sent bytes of each interface but the loopback (`/proc/net/dev`).
@@ -130,7 +149,11 @@ mod tests {
         let stat =
             "cpu  30 0 10 50 10 0 0 0 0 0\ncpu0 10 0 5 30 5 0 0 0 9 0\ncpu1 20 0 5 20 5 0 0 0 0 0\nintr 5\n";
         assert_eq!(cores(stat), [("0".to_owned(), [15, 50]), ("1".to_owned(), [25, 50])]);
-        assert_eq!(process_state("12 (a) b) (x) Z 1 12 12 0"), Some('Z'));
+        let stat = "12 (a) b) (x) Z 1 12 12 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 55 1048576 77 1844";
+        let expected = Process { name: "a) b) (x", state: 'Z', ticks: 42, pages: 77 };
+        assert_eq!(process(stat), Some(expected));
+        assert_eq!(process("7 (x) S 1").map(|it| (it.state, it.ticks)), Some(('S', 0)));
+        assert_eq!((process("7 x S 1"), process("7 (x)")), (None, None));
         let net = "Inter-|   Receive |  Transmit\n face |bytes packets\n    lo: 5 0 0 0 0 0 0 0 5 0\n  eth0: 1000 9 0 0 0 0 0 0 2000 8 0 0 0 0 0 0\n";
         assert_eq!(interfaces(net), [("eth0".to_owned(), [1000, 2000])]);
         let mounts_text = "proc /proc proc rw 0 0\n/dev/vda1 / ext4 rw 0 0\n/dev/vda1 /var/lib/docker ext4 rw 0 0\n/dev/loop0 /snap squashfs ro 0 0\n/dev/vdb1 /my\\040disk xfs rw 0 0\n";

@@ -16,12 +16,17 @@ pub const MISSING: &str = "no record";
 /// # Errors
 /// When there is none, or more than one.
 pub fn sole<'a>(texts: &'a [String], version: &str) -> Sound<&'a str> {
-    let mut found = texts.iter().map(|text| text.trim()).filter(|text| has_version(text, version));
+    let mut found = of(texts, version);
     match (found.next(), found.count()) {
         (None, _) => Err(MISSING.to_owned()),
         (Some(record), 0) => Ok(record),
         (Some(_), more) => Err(format!("{} records where one is allowed", more + 1)),
     }
+}
+
+/// The records of a version among the texts of a name.
+pub fn of<'a>(texts: &'a [String], version: &str) -> impl Iterator<Item = &'a str> {
+    texts.iter().map(|text| text.trim()).filter(move |text| has_version(text, version))
 }
 
 fn has_version(text: &str, version: &str) -> bool {

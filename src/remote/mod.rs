@@ -13,6 +13,7 @@ pub mod memcached;
 pub mod oauth;
 pub mod objects;
 pub mod outside;
+pub mod portal;
 pub mod ports;
 pub mod smtp;
 pub mod status;

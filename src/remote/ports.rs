@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use super::{
     Cause, Error,
@@ -22,8 +25,10 @@ pub enum Encryption {
 /// A port, and what is spoken there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Port {
-    /// Its number.
+    /// Its number, which tells what is offered there.
     pub number: u16,
+    /// Where that is reached, where something between gives it another number.
+    pub at: u16,
     /// The protocol.
     pub speech: Speech,
     /// How encryption begins.
@@ -43,7 +48,22 @@ impl Port {
             995 => (Speech::Pop3, Encryption::Implicit),
             _ => (Speech::Silent, Encryption::Implicit),
         };
-        Self { number, speech, encryption }
+        Self { number, at: number, speech, encryption }
+    }
+}
+
+/// A host by the name that its certificates are for, and where it is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// A name or an address that leads to it from here.
+    pub via: &'a str,
+}
+
+impl<'a> From<&'a str> for Peer<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, via: name }
     }
 }
 
@@ -77,15 +97,17 @@ pub(super) fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether somebody listens. The server is greeted and left with the proper word, so that its log tells of no lost
-/// connection; what it says does not matter.
-pub async fn is_open(host: &str, port: Port, patience: Duration) -> bool {
-    let Ok(stream) = connect(host, port.number, patience).await else { return false };
+/// How long it took until somebody accepted the connection; `None`: nobody listens. The server is greeted and left with the
+/// proper word, so that its log tells of no lost connection; what it says does not matter.
+pub async fn open_after(host: &str, port: Port, patience: Duration) -> Option<Duration> {
+    let start = Instant::now();
+    let stream = connect(host, port.at, patience).await.ok()?;
+    let took = start.elapsed();
     if port.encryption == Encryption::StartTls {
         let mut dialogue = Dialogue::new(stream);
         let greeted = timeout(patience, port.speech.greeting(&mut dialogue)).await;
         let word = if matches!(greeted, Ok(Ok(()))) { port.speech.farewell() } else { "" };
         let _ = timeout(patience, dialogue.end(word)).await;
     }
-    true
+    Some(took)
 }

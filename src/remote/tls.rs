@@ -29,7 +29,7 @@ use super::{
     Cause, Error,
     dialogue::Dialogue,
     http::shown,
-    ports::{Encryption, Port, bare, connect},
+    ports::{Encryption, Peer, Port, bare, connect},
 };
 
 mod certificate;
@@ -77,6 +77,19 @@ pub struct Served {
     pub version: String,
 }
 
+impl Served {
+    /// The owners of the chain, the server's own certificate first; a question mark for what is no certificate.
+    pub fn owners(&self) -> Vec<String> {
+        let owner = |der: &Vec<u8>| Certificate::parse(der).map_or_else(|| "?".to_owned(), |it| it.subject);
+        self.chain.iter().map(owner).collect()
+    }
+
+    /// The data of the TLSA record that stands for its key (RFC 6698: usage 3, selector 1, matching 1).
+    pub fn tlsa(&self) -> Option<String> {
+        self.chain.first().and_then(|der| certificate::tlsa(der))
+    }
+}
+
 /// Looks at certificates. It holds the authorities, which are read once.
 pub struct Prober {
     provider: Arc<CryptoProvider>,
@@ -100,14 +113,20 @@ impl Prober {
         Ok(Self { provider, verifier })
     }
 
-    /// What the server at a port shows to somebody who asks for this host.
+    /// What the server at a port shows to somebody who asks for a host by its name.
     ///
     /// # Errors
     /// When there is no connection or no encryption.
-    pub async fn look(&self, host: &str, port: Port, patience: Duration) -> Result<Served, Error> {
-        let failed = |cause| Error { target: format!("port {} of {host}", port.number), cause };
-        let stream = connect(host, port.number, patience).await?;
-        let looked = timeout(patience, self.shake(stream, host, port)).await;
+    pub async fn look(
+        &self,
+        peer: impl Into<Peer<'_>>,
+        port: Port,
+        patience: Duration,
+    ) -> Result<Served, Error> {
+        let Peer { name, via } = peer.into();
+        let failed = |cause| Error { target: format!("port {} of {name}", port.number), cause };
+        let stream = connect(via, port.at, patience).await.map_err(|error| failed(error.cause))?;
+        let looked = timeout(patience, self.shake(stream, name, port)).await;
         looked.map_err(|_| failed(Cause::Timeout))?.map_err(failed)
     }
 

@@ -366,6 +366,17 @@ impl Tx {
         })
     }
 
+    /// Inserts one row into a table that numbers its rows itself; says the number.
+    pub async fn insert_numbered<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        row: [Value<'v>; N],
+    ) -> Result<i64> {
+        let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
+        self.insert_serial(Sql { text: text.into(), values: row.into() }).await
+    }
+
     /// All rows of a reading statement, seen by this transaction.
     pub async fn fetch<T: Record>(&mut self, sql: Sql<'_>) -> Result<Vec<T>> {
         Ok(match self {
@@ -379,6 +390,21 @@ impl Tx {
         Ok(self.fetch(sql).await?.into_iter().next())
     }
 
+    /// Runs an INSERT of one row and answers the number that the table gave it.
+    pub async fn insert_serial(&mut self, sql: Sql<'_>) -> Result<i64> {
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .last_insert_rowid(),
+            Self::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .last_insert_id()
+                .cast_signed(),
+        })
+    }
+
     /// Inserts one row.
     pub async fn insert<'v, const N: usize>(
         &mut self,
@@ -386,9 +412,17 @@ impl Tx {
         columns: [&'static str; N],
         row: [Value<'v>; N],
     ) -> Result<()> {
-        let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
-        self.execute(Sql { text: text.into(), values: row.into() }).await?;
-        Ok(())
+        self.insert_all(table, columns, vec![row]).await
+    }
+
+    /// Inserts rows, none of which may be there.
+    pub async fn insert_all<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        rows: Vec<[Value<'v>; N]>,
+    ) -> Result<()> {
+        self.insert_rows(table, columns, rows, "").await
     }
 
     /// Inserts rows of `columns`; where a row with the same `keys` exists, its `update` columns are set to the
@@ -415,6 +449,18 @@ impl Tx {
         rows: Vec<[Value<'v>; N]>,
     ) -> Result<()> {
         let tail = self.conflict_clause(table, keys, update, add);
+        self.insert_rows(table, columns, rows, &tail).await
+    }
+
+    /// Inserts rows by statements whose text ends with `tail`. Their numbers of rows are powers of two, so that few texts
+    /// have to be prepared.
+    async fn insert_rows<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        rows: Vec<[Value<'v>; N]>,
+        tail: &str,
+    ) -> Result<()> {
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
         let one_row = format!("({})", places(N));
         let mut left = rows.len();
@@ -431,7 +477,7 @@ impl Tx {
                 }
                 text.push_str(&one_row);
             }
-            text.push_str(&tail);
+            text.push_str(tail);
             self.execute(Sql { text: text.into(), values }).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::db::{Db, Result, Tx, Value, sql};
+use super::db::{Db, Result, Tx, Value, places, sql};
 use crate::model::{
     inventory::{AliasDomainLink, AliasPair, ClockOffset, domain},
     time::Millis,
@@ -92,6 +92,36 @@ pub async fn mailbox(db: &Db, address: &str) -> Result<Option<Mailbox>> {
     Ok(row.map(Mailbox::from))
 }
 
+/// Those of some addresses that are mailboxes.
+pub async fn mailboxes(db: &Db, addresses: &[String]) -> Result<Vec<Mailbox>> {
+    let mut found = Vec::new();
+    for addresses in addresses.chunks(200) {
+        let places = places(addresses.len());
+        let text = format!(
+            "SELECT address, name, active, created, since_at FROM mailbox WHERE address IN ({places})"
+        );
+        let rows: Vec<MailboxRow> = db.fetch(sql(text).bind_all(addresses)).await?;
+        found.extend(rows.into_iter().map(Mailbox::from));
+    }
+    Ok(found)
+}
+
+/// The mailboxes with this part before the `@`, in order.
+pub async fn mailboxes_named(db: &Db, local_part: &str, limit: u32) -> Result<Vec<Mailbox>> {
+    // `A` follows `@`, so this is a range of the key.
+    let statement = sql("SELECT address, name, active, created, since_at FROM mailbox \
+                         WHERE address >= ? AND address < ? ORDER BY address LIMIT ?");
+    let statement = statement.bind(format!("{local_part}@")).bind(format!("{local_part}A")).bind(limit);
+    let rows: Vec<MailboxRow> = db.fetch(statement).await?;
+    Ok(rows.into_iter().map(Mailbox::from).collect())
+}
+
+/// How many mailboxes one can sign in to. A number only.
+pub async fn count(db: &Db) -> Result<i64> {
+    let count = sql("SELECT COUNT(*) FROM mailbox WHERE active = 1");
+    Ok(db.fetch_one(count).await?.map_or(0, |(count,): (i64,)| count))
+}
+
 /// The aliases of one mailbox.
 pub async fn pairs(db: &Db, mailbox: &str) -> Result<Vec<AliasPair>> {
     let statement = sql("SELECT mailbox, alias, alone, since_at FROM alias_pair WHERE mailbox = ?");
@@ -162,11 +192,6 @@ pub async fn replace(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
     let look: [Value<'_>; 3] = [1_i64.into(), snapshot.look.at.into(), offset.into()];
     tx.upsert("inventory_look", ["id", "at", "clock_offset"], &["id"], &["at", "clock_offset"], vec![look])
         .await
-}
-
-/// Stores one mailbox, as somebody signs in who was not there at the last look.
-pub async fn note_mailbox(tx: &mut Tx, mailbox: &Mailbox) -> Result<()> {
-    note_mailboxes(tx, std::slice::from_ref(mailbox)).await
 }
 
 async fn note_mailboxes(tx: &mut Tx, mailboxes: &[Mailbox]) -> Result<()> {

@@ -344,6 +344,11 @@ pub(super) async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<crate::model::ma
     Ok(ids.iter().filter_map(|id| mails.remove(id)).collect())
 }
 
+/// Those of some mails that are there and in scope.
+pub async fn find_all(db: &Db, scope: &Scope, ids: &[MailId]) -> Result<Vec<VisibleMail>> {
+    Ok(read(db, ids).await?.into_iter().filter_map(|mail| scope.view(mail)).collect())
+}
+
 /// One mail; `None` when it is missing, pruned or foreign.
 pub async fn find(db: &Db, scope: &Scope, id: MailId) -> Result<Option<VisibleMail>> {
     let mail = read(db, &[id]).await?.into_iter().next();

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod backup;
 pub mod checkup;
+pub mod collector_posts;
 pub mod correlation;
 pub mod db;
 pub mod ingestion;

@@ -63,6 +63,16 @@ pub async fn note(tx: &mut Tx, ip: IpAddr, name: Option<&str>, now: Millis) -> R
     tx.upsert("source_name", ["ip", "name", "looked_at"], &["ip"], &["name", "looked_at"], vec![row]).await
 }
 
+/// Notes that name servers failed to tell the name of a source: a name that is known stays. `again` counts as the moment of the
+/// look-up; `sooner` does where a name is known, so that it is soon confirmed or gone.
+pub async fn note_failure(tx: &mut Tx, ip: IpAddr, again: Millis, sooner: Millis) -> Result<()> {
+    let row: [Value<'_>; 3] = [octets(ip).into(), None::<&str>.into(), again.into()];
+    tx.upsert("source_name", ["ip", "name", "looked_at"], &["ip"], &["looked_at"], vec![row]).await?;
+    let kept = sql("UPDATE source_name SET looked_at = ? WHERE ip = ? AND name IS NOT NULL");
+    tx.execute(kept.bind(sooner).bind(octets(ip))).await?;
+    Ok(())
+}
+
 /// Forgets names that were last looked up before a moment: their sources no longer stand in reports.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     tx.execute(sql("DELETE FROM source_name WHERE looked_at < ?").bind(before)).await?;

@@ -11,7 +11,7 @@
 //! | `lines` | what is derived of a report for lists and figures |
 //! | `packed` | sums by source |
 //! | `settle` | deriving it for rows of other programs |
-//! | `figures`, `sources` | sums for pages |
+//! | `figures`, `sources`, `sightings` | sums for pages |
 //! | `memory` | answers that are still true |
 
 mod body;
@@ -23,6 +23,7 @@ mod packed;
 mod rows;
 mod scope;
 mod settle;
+mod sightings;
 mod sources;
 #[cfg(test)]
 pub(super) mod tests;
@@ -37,12 +38,15 @@ pub use scope::{host, hosted, names as domain_names};
 pub use settle::settle;
 pub use sources::{judge, source, sources};
 
+use std::collections::HashSet;
+
+use self::lines::Lines;
 use super::{
     db::{Db, Result, Tx, Value, sql},
     pack::{Unpacked, pack},
 };
 use crate::model::{
-    report::{Arrival, Proof, Report},
+    report::{Arrival, Proof, Record, Report},
     scope::Scope,
     time::Millis,
 };
@@ -61,39 +65,82 @@ pub enum Stored {
     Variant(i64),
 }
 
-/// Stores a report with the XML that it was read from. Storing it again changes nothing, unless its sender is better
-/// proven this time: then that counts.
-pub async fn insert(tx: &mut Tx, arrival: &Arrival, report: &Report, xml: &[u8]) -> Result<Stored> {
-    let key = rows::Key::of(report);
-    if let Some(serial) = rows::serial(tx, &key).await? {
-        return again(tx, serial, arrival, report, xml).await;
-    }
-    let serial = rows::insert(tx, &key, report, xml).await?;
-    rows::insert_records(tx, serial, &report.records).await?;
-    insert_body(tx, serial, arrival, report, &body::hash(xml)).await?;
-    lines::add(tx, serial, report, arrival.proof, 0).await?;
-    Ok(Stored::New(serial))
+/// A report on its way in.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// How it came.
+    pub arrival: &'a Arrival,
+    /// What it says.
+    pub report: &'a Report,
+    /// What it was read from.
+    pub xml: &'a [u8],
 }
 
-async fn insert_body(
-    tx: &mut Tx,
-    serial: i64,
-    arrival: &Arrival,
-    report: &Report,
-    hash: &[u8],
-) -> Result<()> {
-    let row: [Value<'_>; 8] = [
+/// Stores reports, one after the other. Storing one again changes nothing, unless its sender is better proven this time:
+/// then that counts.
+pub async fn insert(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<Vec<Stored>> {
+    let keys: Vec<rows::Key> = incoming.iter().map(|one| rows::Key::of(one.report)).collect();
+    let known = rows::serials(tx, &keys).await?;
+    let (mut batch, mut begun, mut stored) = (Batch::default(), HashSet::new(), Vec::new());
+    let keyed: Vec<_> = incoming.iter().zip(keys).zip(known).collect();
+    for ((one, key), mut serial) in keyed {
+        if !begun.insert(key.outline()) && serial.is_none() {
+            serial = rows::serials(tx, std::slice::from_ref(&key)).await?.first().copied().flatten();
+        }
+        stored.push(match serial {
+            None => {
+                let serial = rows::insert(tx, &key, one.report, one.xml).await?;
+                batch.add(serial, one);
+                Stored::New(serial)
+            }
+            Some(serial) => {
+                // It may be one of those whose other rows wait.
+                std::mem::take(&mut batch).write(tx).await?;
+                again(tx, serial, one.arrival, one.report, one.xml).await?
+            }
+        });
+    }
+    batch.write(tx).await?;
+    Ok(stored)
+}
+
+/// Rows of new reports that are written at once.
+#[derive(Default)]
+struct Batch<'a> {
+    records: Vec<(i64, &'a [Record])>,
+    bodies: Vec<BodyValues<'a>>,
+    lines: Lines,
+}
+
+impl<'a> Batch<'a> {
+    fn add(&mut self, serial: i64, one: &Incoming<'a>) {
+        self.records.push((serial, &one.report.records));
+        self.bodies.push(body_row(serial, one.arrival, one.report, &body::hash(one.xml)));
+        self.lines.add(serial, one.report, one.arrival.proof, 0);
+    }
+
+    async fn write(self, tx: &mut Tx) -> Result<()> {
+        rows::insert_records(tx, &self.records).await?;
+        tx.insert_all("report_body", BODY, self.bodies).await?;
+        self.lines.write(tx).await
+    }
+}
+
+type BodyValues<'a> = [Value<'a>; 8];
+
+const BODY: [&str; 8] = ["serial", "hash", "arrived_at", "via", "name", "sender", "evidence", "body"];
+
+fn body_row<'a>(serial: i64, arrival: &'a Arrival, report: &Report, hash: &[u8]) -> BodyValues<'a> {
+    [
         serial.into(),
-        hash.into(),
+        hash.to_vec().into(),
         arrival.at.into(),
         (&arrival.via).into(),
         (&arrival.name).into(),
         arrival.sender.as_deref().into(),
         arrival.evidence.as_deref().into(),
         body::encode(report).into(),
-    ];
-    let columns = ["serial", "hash", "arrived_at", "via", "name", "sender", "evidence", "body"];
-    tx.insert("report_body", columns, row).await
+    ]
 }
 
 /// A report whose key is here already.
@@ -109,10 +156,10 @@ async fn again(tx: &mut Tx, serial: i64, arrival: &Arrival, report: &Report, xml
     match known {
         // Another program stored it: we know more of it now.
         None if settle::same(&mark, report) => {
-            insert_body(tx, serial, arrival, report, &hash).await?;
+            tx.insert("report_body", BODY, body_row(serial, arrival, report, &hash)).await?;
             let variants = mark.variants;
             lines::remove(tx, &[mark]).await?;
-            lines::add(tx, serial, report, arrival.proof.min(proof), variants).await?;
+            Lines::of(serial, report, arrival.proof.min(proof), variants).write(tx).await?;
             Ok(Stored::Known(serial))
         }
         Some((known,)) if known == hash => {
@@ -145,10 +192,10 @@ async fn vary(
             let text = "DELETE FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
             tx.execute(sql(text).bind(serial).bind(&hash)).await?;
             rows::replace(tx, serial, report, xml).await?;
-            rows::insert_records(tx, serial, &report.records).await?;
-            insert_body(tx, serial, arrival, report, &hash).await?;
+            rows::insert_records(tx, &[(serial, &report.records)]).await?;
+            tx.insert("report_body", BODY, body_row(serial, arrival, report, &hash)).await?;
             lines::remove(tx, std::slice::from_ref(mark)).await?;
-            lines::add(tx, serial, report, arrival.proof, 0).await?;
+            Lines::of(serial, report, arrival.proof, 0).write(tx).await?;
         }
     }
     let variants = variants(tx, serial).await?;

@@ -18,7 +18,7 @@ mod runs;
 
 pub use read::{Latest, Range, Track, Which, latest, range, tracks};
 pub use roll::{Keep, STEPS, prune, roll};
-pub use runs::{Run, claim, sources};
+pub use runs::{Run, claim, sources, wish};
 
 /// Longest labels that are stored, in characters.
 const LONGEST_LABELS: usize = 600;

@@ -61,6 +61,15 @@ pub async fn confirm(tx: &mut Tx, key: &str, domains: &BTreeSet<String>, now: Mi
     tx.execute(statement.bind(now).bind(joined(domains)).bind(key)).await.map(drop)
 }
 
+/// Those who are here by a login link and not past its time, by address.
+pub async fn by_link(db: &Db, now: Millis) -> Result<Vec<Session>> {
+    let statement =
+        sql("SELECT * FROM session WHERE via = ? AND created_at > ? ORDER BY address, created_at");
+    let statement = statement.bind(Via::Link.code()).bind(now.minus(SessionLimits::LINK));
+    let rows: Vec<SessionRow> = db.fetch(statement).await?;
+    rows.into_iter().map(session).collect()
+}
+
 /// Ends one session.
 pub async fn end(tx: &mut Tx, key: &str) -> Result<()> {
     tx.execute(sql("DELETE FROM session WHERE id = ?").bind(key)).await.map(drop)

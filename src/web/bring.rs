@@ -18,9 +18,11 @@ use super::{
     visit::{Desk, render},
 };
 use crate::{
-    ingest::reports::{Fate, take},
-    model::report::{Arrival, Proof},
-    store::unreadable as shelf,
+    ingest::{
+        reports::{Fate, take},
+        trust::by_hand,
+    },
+    store::{audit::Action, unreadable as shelf},
 };
 
 /// Files in one upload.
@@ -36,36 +38,37 @@ pub fn upload_page() -> MethodRouter<AppState> {
     })
     .post(async |mut desk: Desk, form: Multipart| {
         desk.frame.entry = Some(Entry::Reports);
-        let sent = receive(&desk, form).await?;
+        let (sent, left_out) = receive(&desk, form).await?;
+        if left_out > 0 {
+            desk.frame.message = Some(desk.frame.lang().tn("upload.left_out", left_out, &[]));
+        }
         render(&upload::view(&desk.frame, Some(&sent)))
     })
     .layer(DefaultBodyLimit::max(upload::MOST_BYTES))
 }
 
-/// Takes one file after the other, so that only one is in memory.
-async fn receive(desk: &Desk, mut form: Multipart) -> Result<Vec<Sent>, WebError> {
-    let mut sent = Vec::new();
-    for _ in 0..MOST_FILES {
-        let Some(field) = form.next_field().await.map_err(refused)? else { break };
+/// Takes one file after the other, so that only one is in memory; and how many were more than [`MOST_FILES`].
+async fn receive(desk: &Desk, mut form: Multipart) -> Result<(Vec<Sent>, i64), WebError> {
+    let (mut sent, mut files, mut left_out) = (Vec::new(), 0, 0);
+    while let Some(field) = form.next_field().await.map_err(refused)? {
+        if files == MOST_FILES {
+            left_out += 1;
+            continue;
+        }
         let name: String = field.file_name().unwrap_or_default().chars().take(NAME).collect();
         let bytes = field.bytes().await.map_err(refused)?;
         if name.is_empty() && bytes.is_empty() {
             continue;
         }
-        let arrival = Arrival {
-            at: desk.now(),
-            via: "upload".to_owned(),
-            name: name.clone(),
-            sender: None,
-            // Who brings a report by hand vouches for it.
-            proof: Proof::Proven,
-            evidence: None,
-        };
+        files += 1;
+        // Who brings a report by hand vouches for it.
+        let arrival = by_hand("upload", &name, desk.now());
         let taken = take(desk.db(), &arrival, bytes.to_vec()).await?;
         sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
     }
-    tracing::info!(by = desk.visitor.address, documents = sent.len(), "reports were uploaded");
-    Ok(sent)
+    tracing::info!(by = desk.visitor.address, documents = sent.len(), left_out, "reports were uploaded");
+    desk.did(Action::ReportsUploaded, &sent.len().to_string());
+    Ok((sent, left_out))
 }
 
 /// What is wrong with a form: too much, or no form.
@@ -91,6 +94,7 @@ pub fn retry() -> MethodRouter<AppState> {
         let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
         let (arrival, bytes) = shelf::bytes(desk.db(), id).await?.ok_or(WebError::NotFound)?;
         let taken = take(desk.db(), &arrival, bytes).await?;
+        desk.did(Action::ReportRetried, &arrival.name);
         let refusal = taken.iter().find_map(|taken| match &taken.fate {
             Fate::Refused(reason) => Some(reason.clone()),
             _ => None,

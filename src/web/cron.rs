@@ -11,41 +11,43 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
-    errors::Bare,
+    errors::{Bare, WebError, whole_seconds},
+    limits::Class,
     state::{AppState, JobEnd},
+    visitor::Guest,
 };
 
 /// `GET` and `POST` `/cron/update`.
 pub fn update() -> MethodRouter<AppState> {
-    async fn run(State(state): State<AppState>, request: Request) -> Response {
-        match refusal(&state, &request) {
-            None => told(state.jobs.update().await),
-            Some(refused) => plain(StatusCode::FORBIDDEN, refused),
-        }
-    }
-    get(run).post(run)
+    job(|state| async move { state.jobs.update().await })
 }
 
 /// `GET` and `POST` `/cron/dmarc`.
 pub fn dmarc() -> MethodRouter<AppState> {
-    async fn run(State(state): State<AppState>, request: Request) -> Response {
-        match refusal(&state, &request) {
-            None => told(state.jobs.reports().await),
-            Some(refused) => plain(StatusCode::FORBIDDEN, refused),
-        }
-    }
-    get(run).post(run)
+    job(|state| async move { state.jobs.reports().await })
 }
 
 /// `GET` and `POST` `/cron/prune`.
 pub fn prune() -> MethodRouter<AppState> {
-    async fn run(State(state): State<AppState>, request: Request) -> Response {
-        match refusal(&state, &request) {
-            None => told(state.jobs.prune().await),
-            Some(refused) => plain(StatusCode::FORBIDDEN, refused),
+    job(|state| async move { state.jobs.prune().await })
+}
+
+/// A job behind the key.
+fn job<R, F>(run: R) -> MethodRouter<AppState>
+where
+    R: Fn(AppState) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = JobEnd> + Send,
+{
+    let answer = move |State(state): State<AppState>, guest: Guest, request: Request| {
+        let run = run.clone();
+        async move {
+            match refusal(&state, &guest, &request) {
+                None => told(run(state).await),
+                Some(refused) => refused,
+            }
         }
-    }
-    get(run).post(run)
+    };
+    get(answer.clone()).post(answer)
 }
 
 fn told(end: JobEnd) -> Response {
@@ -57,16 +59,44 @@ fn told(end: JobEnd) -> Response {
 }
 
 /// Why a caller may not, if so.
-fn refusal(state: &AppState, request: &Request) -> Option<&'static str> {
+fn refusal(state: &AppState, guest: &Guest, request: &Request) -> Option<Response> {
     let key = state.settings.cron_key.as_ref().map(|key| key.expose_secret());
     let Some(key) = key.filter(|key| !key.trim().is_empty()) else {
-        return Some("CRON_KEY is not set, so nobody may call this. The portal keeps its own schedule.");
+        let words = "CRON_KEY is not set, so nobody may call this. The portal keeps its own schedule.";
+        return Some(plain(StatusCode::FORBIDDEN, words));
     };
-    match offered(request) {
-        Some(offer) if same(&offer, key) => None,
-        Some(_) => Some("The key is wrong."),
-        None => Some("The key is missing: Authorization: Bearer KEY, or ?key=KEY."),
+    let Some(offer) = offered(request) else {
+        let words = "The key is missing: Authorization: Bearer KEY, or ?key=KEY.";
+        return Some(plain(StatusCode::FORBIDDEN, words));
+    };
+    match opens(state, guest, &offer, key, "cron") {
+        Ok(true) => state.admit(Class::Cron, guest.client).err().map(|error| slower(&error)),
+        Ok(false) => Some(plain(StatusCode::FORBIDDEN, "The key is wrong.")),
+        Err(refused) => Some(refused),
     }
+}
+
+/// Whether a key opens `what`. After too many wrong ones from an address none does for a while.
+pub(super) fn opens(
+    state: &AppState,
+    guest: &Guest,
+    offer: &str,
+    key: &str,
+    what: &'static str,
+) -> Result<bool, Response> {
+    let right = same(offer, key);
+    state.weigh(guest.client, right, what).map_err(|error| slower(&error))?;
+    Ok(right)
+}
+
+/// An answer to a program that asks too often.
+pub(super) fn slower(error: &WebError) -> Response {
+    let WebError::TooMany(wait) = error else { return error.clone().into_response() };
+    let seconds = whole_seconds(*wait);
+    let words = format!("Too many requests or wrong keys from your address. Go on in {seconds} s.");
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, &words);
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 /// The key that a program sent, by header or in the query.
@@ -87,7 +117,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Compares digests, so that neither content nor length shows in the time it takes.
-pub(super) fn same(offer: &str, key: &str) -> bool {
+fn same(offer: &str, key: &str) -> bool {
     Sha256::digest(offer.as_bytes()).ct_eq(&Sha256::digest(key.as_bytes())).into()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::Path,
     http::{HeaderValue, header},
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, get, post},
@@ -32,11 +32,11 @@ use crate::{
         mail::{MailId, VisibleMail},
         open::Open,
         time::Millis,
-        user::Visitor,
     },
     parse::postfix,
     store::{
         self,
+        audit::Action,
         ingestion::{Gap, Source},
         lines, mails as shelf, opens, scans,
     },
@@ -63,6 +63,7 @@ pub fn start_page() -> MethodRouter<AppState> {
         let troubles = shelf::search(db, scope, &filter, Place::Newest, start::TROUBLES).await?.mails;
         let latest = shelf::search(db, scope, &Filter::default(), Place::Newest, start::LATEST).await?.mails;
         let hours = shelf::hours(db, scope, week, now.plus(Duration::from_secs(1))).await?;
+        desk.looked_at_list(Action::Mails, "", troubles.iter().chain(&latest));
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
         let input = start::Input {
@@ -125,6 +126,9 @@ pub fn mails_page() -> MethodRouter<AppState> {
         let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(desk.now()));
         let (_, gaps) = desk.freshness(Entry::Mails, from, to).await?;
         let page = shelf::search(desk.db(), desk.scope(), &filter, query.place(), mails::PER_PAGE).await?;
+        let words = searched(&query);
+        let action = if words.is_empty() { Action::Mails } else { Action::Search };
+        desk.looked_at_list(action, &words, &page.mails);
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
         let opened = opens::first_opens(desk.db(), desk.scope(), desk.state.opens.key(), &page.mails).await?;
@@ -139,14 +143,23 @@ pub fn mails_page() -> MethodRouter<AppState> {
     })
 }
 
+/// What a query searches for, without where its page begins and how its rows look.
+fn searched(query: &Query) -> String {
+    let rest = query.at(Place::Newest).without("ids", None).link();
+    rest.trim_start_matches('?').to_owned()
+}
+
 /// `/mails.csv`: what the filter shows, complete, one line a visible recipient.
 pub fn mails_csv() -> MethodRouter<AppState> {
     get(async |desk: Desk| {
+        desk.admit_export()?;
         let query = Query::parse(&desk.query);
         let filter = query.filter(&desk.frame.formats.zone, desk.now());
+        let words = searched(&query);
         let name = csv::file_name(&export_name(&desk), &query, &desk.frame.formats);
         let disposition = format!("attachment; filename=\"{name}\"");
-        let rows = stream::try_unfold((desk, filter, Some(Place::Newest), true), export_piece);
+        let begin = Export { desk, filter, words, place: Some(Place::Newest), first: true };
+        let rows = stream::try_unfold(begin, export_piece);
         let mut response = Body::from_stream(rows).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
@@ -156,11 +169,17 @@ pub fn mails_csv() -> MethodRouter<AppState> {
     })
 }
 
-type Export = (Desk, Filter, Option<Place>, bool);
+/// An export under way: what is left of it.
+struct Export {
+    desk: Desk,
+    filter: Filter,
+    words: String,
+    place: Option<Place>,
+    first: bool,
+}
 
-async fn export_piece(
-    (desk, filter, place, first): Export,
-) -> Result<Option<(String, Export)>, std::io::Error> {
+async fn export_piece(export: Export) -> Result<Option<(String, Export)>, std::io::Error> {
+    let Export { desk, filter, words, place, first } = export;
     let Some(place) = place else { return Ok(None) };
     let page = shelf::search(desk.db(), desk.scope(), &filter, place, EXPORT_PIECE).await;
     let page = page.map_err(|error| {
@@ -171,7 +190,9 @@ async fn export_piece(
     for mail in &page.mails {
         csv::write(&mut text, mail, &desk.frame.formats);
     }
-    Ok(Some((text, (desk, filter, page.older.map(Place::Before), false))))
+    desk.looked(Action::Export, &words, desk.owners(&page.mails));
+    let place = page.older.map(Place::Before);
+    Ok(Some((text, Export { desk, filter, words, place, first: false })))
 }
 
 fn export_name(desk: &Desk) -> String {
@@ -192,7 +213,7 @@ struct Told {
     gaps: Vec<Gap>,
 }
 
-async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
+async fn told(desk: &mut Desk, id: &str, action: Action) -> Result<Told, WebError> {
     let id = id.parse().map(MailId).map_err(|_| WebError::NotFound)?;
     let mail = shelf::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)?;
     let end = if mail.status.is_final() { mail.last_seen.plus(AFTERMATH) } else { desk.now() };
@@ -202,6 +223,7 @@ async fn told(desk: &mut Desk, id: &str) -> Result<Told, WebError> {
     let symbols = scans::symbols(db, scope, &mail).await?;
     let lines = lines::of_mail(db, scope, &mail, postfix::parse).await?;
     let opens = opens::of_mail(db, scope, desk.state.opens.key(), &mail).await?;
+    desk.looked(action, &id.0.to_string(), desk.owners([&mail]));
     Ok(Told { mail, related, symbols, lines, opens, gaps })
 }
 
@@ -223,7 +245,7 @@ impl Told {
 /// `/mails/{id}`: the story. A foreign, missing or pruned id is not found, all the same.
 pub fn mail_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk, Path(id): Path<String>| {
-        let told = told(&mut desk, &id).await?;
+        let told = told(&mut desk, &id, Action::Story).await?;
         let dictionary = desk.dictionary().await?;
         render(&mail::view(&desk.frame, &dictionary, told.input(desk.back.as_deref(), desk.retention_days())))
     })
@@ -232,7 +254,7 @@ pub fn mail_page() -> MethodRouter<AppState> {
 /// `/mails/{id}/proof`: the story on paper.
 pub fn proof_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk, Path(id): Path<String>| {
-        let told = told(&mut desk, &id).await?;
+        let told = told(&mut desk, &id, Action::Proof).await?;
         let dictionary = desk.dictionary().await?;
         let whole = url::form_urlencoded::parse(desk.query.as_bytes())
             .any(|(name, value)| name == "lines" && value == "all");
@@ -278,9 +300,21 @@ async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<
     hits.sort_by_key(|mail| std::cmp::Reverse(mail.id));
     hits.dedup_by_key(|mail| mail.id);
     hits.truncate(find::MOST);
+    if let Some(words) = asked_for(&asked) {
+        desk.looked_at_list(Action::Search, &words, &hits);
+    }
     let dictionary = desk.dictionary().await?;
     let input = find::Input { asked: &asked, hits: &hits, gaps: &gaps };
     render(&find::view(&desk.frame, &dictionary, input))
+}
+
+/// What was asked for, for the access log; `None` when nothing was.
+fn asked_for(asked: &Asked) -> Option<String> {
+    match asked {
+        Asked::Question(question) => Some(searched(&question.query())),
+        Asked::Paste => Some("pasted".to_owned()),
+        Asked::Nothing => None,
+    }
 }
 
 /// The time before the log began is as unknown as any gap.
@@ -320,6 +354,7 @@ pub fn ingestion_page() -> MethodRouter<AppState> {
             ledger: &ledger,
             unknown: &unknown,
             phrases: &phrases,
+            mailboxes: &store::mailbox_cursor::accounts(desk.db()).await?,
         };
         render(&ingestion::view(&desk.frame, input))
     })
@@ -327,12 +362,13 @@ pub fn ingestion_page() -> MethodRouter<AppState> {
 
 /// `/ingestion/read`: read the log now.
 pub fn read_now() -> MethodRouter<AppState> {
-    post(async |State(state): State<AppState>, visitor: Visitor| {
-        tracing::info!(by = visitor.address, "reading the log was asked for");
-        state.mailcow.retry();
-        if let JobEnd::Failed(words) = state.jobs.update().await {
+    post(async |desk: Desk| {
+        tracing::info!(by = desk.visitor.address, "reading the log was asked for");
+        desk.did(Action::RunNow, "update");
+        desk.state.mailcow.retry();
+        if let JobEnd::Failed(words) = desk.state.jobs.update().await {
             tracing::warn!(words, "reading the log failed");
         }
-        Redirect::to(&state.settings.at("/ingestion"))
+        Redirect::to(&desk.frame.url("/ingestion"))
     })
 }

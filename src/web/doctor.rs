@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::{
-    extract::State,
     response::Redirect,
     routing::{MethodRouter, get},
 };
@@ -21,7 +20,8 @@ use super::{
 };
 use crate::{
     doctor::{Hook, Patient},
-    model::{finding::Finding, time::Millis, user::Visitor},
+    model::{finding::Finding, time::Millis},
+    store::audit::Action,
 };
 
 /// A look takes this long at most before the page comes back; it goes on in the background.
@@ -70,10 +70,11 @@ pub fn page() -> MethodRouter<AppState> {
         let last = desk.state.checkup.last();
         render(&doctor::view(&desk.frame, last.as_ref()))
     })
-    .post(async |State(state): State<AppState>, visitor: Visitor| {
-        tracing::info!(by = visitor.address, "a check-up was asked for");
-        let looking = tokio::spawn(look(state.clone()));
+    .post(async |desk: Desk| {
+        tracing::info!(by = desk.visitor.address, "a check-up was asked for");
+        desk.did(Action::RunNow, "check-up");
+        let looking = tokio::spawn(look(desk.state.clone()));
         let _ = tokio::time::timeout(PATIENCE, looking).await;
-        Redirect::to(&state.settings.at("/doctor"))
+        Redirect::to(&desk.frame.url("/doctor"))
     })
 }

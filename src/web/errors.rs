@@ -89,12 +89,17 @@ impl IntoResponse for WebError {
             tracing::error!(id, "{words}");
         }
         let mut response = self.status().into_response();
-        if let Self::TooMany(pause) = self {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        if let Self::TooMany(wait) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).into());
         }
         response.extensions_mut().insert(Failure { error: self, id });
         response
     }
+}
+
+/// A wait for `Retry-After` (RFC 9110, 10.2.3): whole seconds, none of them too few.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// Turns failed responses into pages in the visitor's language.

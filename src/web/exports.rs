@@ -9,10 +9,11 @@ use axum::{
 use secrecy::ExposeSecret;
 
 use super::{
-    cron::{bearer, plain, same},
+    cron::{bearer, opens, plain, slower},
     errors::{Bare, WebError},
+    limits::Class,
     state::AppState,
-    visitor::{Caller, recognise},
+    visitor::{Caller, Guest, recognise},
 };
 use crate::{
     metrics::exports::{
@@ -25,8 +26,8 @@ use crate::{
 
 /// `GET /metrics`; with `?mailboxes=yes` the series of single mailboxes, too.
 pub fn prometheus() -> MethodRouter<AppState> {
-    get(|State(state): State<AppState>, headers: HeaderMap, uri: Uri| async move {
-        let list = read(&state, &headers).await?;
+    get(|State(state): State<AppState>, guest: Guest, headers: HeaderMap, uri: Uri| async move {
+        let list = read(&state, &guest, &headers).await?;
         let query = uri.query().unwrap_or_default();
         let wanted = url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| name == "mailboxes" && value == "yes");
@@ -37,16 +38,16 @@ pub fn prometheus() -> MethodRouter<AppState> {
 
 /// `GET /api/metrics`.
 pub fn object() -> MethodRouter<AppState> {
-    get(|State(state): State<AppState>, headers: HeaderMap| async move {
-        let list = read(&state, &headers).await?;
+    get(|State(state): State<AppState>, guest: Guest, headers: HeaderMap| async move {
+        let list = read(&state, &guest, &headers).await?;
         let object = json::object(&list, state.clock.now());
         Ok::<_, Response>(told("application/json", object.to_string()))
     })
 }
 
 /// Everything, if the caller may see everything.
-async fn read(state: &AppState, headers: &HeaderMap) -> Result<Vec<Latest>, Response> {
-    match refusal(state, headers).await.map_err(IntoResponse::into_response)? {
+async fn read(state: &AppState, guest: &Guest, headers: &HeaderMap) -> Result<Vec<Latest>, Response> {
+    match refusal(state, guest, headers).await.map_err(IntoResponse::into_response)? {
         Some(refused) => Err(refused),
         None => present(&state.db, state.settings.server, state.clock.now())
             .await
@@ -55,12 +56,15 @@ async fn read(state: &AppState, headers: &HeaderMap) -> Result<Vec<Latest>, Resp
 }
 
 /// Why a caller may not, if so. A wrong token is not made good by a session.
-async fn refusal(state: &AppState, headers: &HeaderMap) -> Result<Option<Response>, WebError> {
+async fn refusal(state: &AppState, guest: &Guest, headers: &HeaderMap) -> Result<Option<Response>, WebError> {
     let token = state.settings.api_token.as_ref().map(|token| token.expose_secret());
     let token = token.filter(|token| !token.trim().is_empty());
-    Ok(match (bearer(headers), token) {
-        (Some(offer), Some(token)) if same(&offer, token) => None,
-        (Some(_), Some(_)) => Some(unknown("The token is wrong.")),
+    let refused = match (bearer(headers), token) {
+        (Some(offer), Some(token)) => match opens(state, guest, &offer, token, "metrics") {
+            Ok(true) => None,
+            Ok(false) => Some(unknown("The token is wrong.")),
+            Err(refused) => Some(refused),
+        },
         (Some(_), None) => Some(unknown("API_TOKEN is not set, so no token opens this.")),
         (None, _) => match recognise(state, headers).await? {
             Caller::Known(visitor) if visitor.role >= Role::Admin => None,
@@ -69,7 +73,8 @@ async fn refusal(state: &AppState, headers: &HeaderMap) -> Result<Option<Respons
                 Some(unknown("Send Authorization: Bearer API_TOKEN, or sign in as an admin."))
             }
         },
-    })
+    };
+    Ok(refused.or_else(|| state.admit(Class::Api, guest.client).err().map(|error| slower(&error))))
 }
 
 fn unknown(words: &str) -> Response {

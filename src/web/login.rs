@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     errors::WebError,
+    limits::Class,
     pages::entrance,
     session::{self, COOKIE, Reader, cookie, set_cookie},
     state::{AppState, WebSettings},
@@ -68,7 +69,7 @@ async fn begin(
     guest: Guest,
     Query(wish): Query<Wish>,
 ) -> Result<Response, WebError> {
-    state.limiter.admit(guest.client)?;
+    state.admit(Class::SignIn, guest.client)?;
     let wish = wish.next.and_then(|next| own_path(&state.settings, &next));
     let wish = wish.unwrap_or_else(|| state.settings.at("/"));
     let (browser, token) = (session::secret()?, session::secret()?);
@@ -115,7 +116,7 @@ async fn complete(
     headers: HeaderMap,
     Query(back): Query<Return>,
 ) -> Result<Response, WebError> {
-    state.limiter.admit(guest.client)?;
+    state.admit(Class::SignIn, guest.client)?;
     // Mailcow returns an error without the state where the state was the fault.
     if let (None, Some(error)) = (&back.state, &back.error) {
         return Err(refuse_error(&state, &guest, error).await?);
@@ -133,9 +134,13 @@ async fn complete(
     };
     let session = admit(&state, &guest, identity).await?;
     let role = session.grant(&state.rules).role;
-    let entry = Entry::new(guest.now, &session.address, Action::SignIn, &guest.client.to_string()).role(role);
+    let client = guest.client.to_string();
+    let entry = Entry::new(guest.now, &session.address, Action::SignIn, &client).role(role);
+    let change = audit::role_change(&state.db, &session.address, role, guest.now).await?;
+    let change = change.map(|change| Entry { client, ..change });
     let spent = set_cookie(&state.settings, &cookie_name(&token), "", Some(0), Reader::Server)?;
-    enter(&state, &headers, session, entry, &sign_in.wish, vec![(header::SET_COOKIE, spent)]).await
+    let entries = (entry, change);
+    enter(&state, &headers, session, entries, &sign_in.wish, vec![(header::SET_COOKIE, spent)]).await
 }
 
 async fn refuse_error(state: &AppState, guest: &Guest, words: &str) -> Result<WebError, WebError> {
@@ -207,18 +212,21 @@ async fn admit(state: &AppState, guest: &Guest, identity: Identity) -> Result<Se
     })
 }
 
-/// Stores the session and sends the browser to the wished page.
+/// Stores the session, writes down that somebody is in and perhaps in another role than before, and sends the browser
+/// to the wished page.
 async fn enter(
     state: &AppState,
     headers: &HeaderMap,
     session: Session,
-    entry: Entry,
+    (entry, change): (Entry, Option<Entry>),
     wish: &str,
     mut cookies: Cookies,
 ) -> Result<Response, WebError> {
     let mut tx = state.db.begin().await?;
     let id = session::begin(&mut tx, headers, session).await?;
-    audit::record(&mut tx, &entry).await?;
+    for entry in change.iter().chain([&entry]) {
+        audit::record(&mut tx, entry).await?;
+    }
     tx.commit().await?;
     tracing::info!(actor = entry.actor, role = entry.role, client = entry.client, "{}", entry.action);
     let life = Some(state.settings.sessions.absolute.as_secs());
@@ -313,7 +321,7 @@ async fn show_link(
     guest: Guest,
     Path(token): Path<String>,
 ) -> Result<Html<String>, WebError> {
-    state.limiter.admit(guest.client)?;
+    state.admit(Class::SignIn, guest.client)?;
     let link = links::find(&state.db, &token, guest.now).await?.ok_or(WebError::LinkSpent)?;
     Ok(Html(entrance::link(&state, &guest, &link)))
 }
@@ -324,7 +332,7 @@ async fn use_link(
     headers: HeaderMap,
     Path(token): Path<String>,
 ) -> Result<Response, WebError> {
-    state.limiter.admit(guest.client)?;
+    state.admit(Class::SignIn, guest.client)?;
     let mut tx = state.db.begin().await?;
     let link = links::redeem(&mut tx, &token, guest.now).await?;
     tx.commit().await?;
@@ -349,7 +357,7 @@ async fn use_link(
         seen: now,
         checked: now,
     };
-    enter(&state, &headers, session, entry, &state.settings.at("/"), Vec::new()).await
+    enter(&state, &headers, session, (entry, None), &state.settings.at("/"), Vec::new()).await
 }
 
 /// Makes a login link and writes that down; answers its token, for `/login/link/TOKEN` below the public address.

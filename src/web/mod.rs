@@ -2,8 +2,10 @@
 //!
 //! To add a page: a file in `pages/`, a template, and one line in [`router::PAGES`].
 
+mod access;
 pub mod assets;
 mod bring;
+pub mod collector;
 pub mod cron;
 mod desk;
 pub mod doctor;
@@ -11,7 +13,10 @@ pub mod errors;
 pub mod exports;
 pub mod format;
 pub mod health;
+pub mod limits;
 pub mod login;
+pub mod looks;
+mod network;
 pub mod pages;
 pub mod preferences;
 pub mod public;

@@ -17,6 +17,7 @@ use axum::{
 
 use super::{
     errors::{Bare, WebError},
+    limits::Class,
     pages::{
         frame::{Brand, Entry, Frame},
         public,
@@ -107,7 +108,7 @@ async fn answer(
     if !state.settings.public_status {
         return Ok(router::lost(State(state.clone()), request).await);
     }
-    state.strangers.admit(guest.client)?;
+    state.admit(Class::Public, guest.client)?;
     let board = state.shop.board(state, guest.now).await?;
     let mut response = show(&frame(state, guest), &board)?;
     let headers = response.headers_mut();

@@ -27,7 +27,7 @@ use crate::{
         time::Millis,
         user::Visitor,
     },
-    store::{self, Db, ingestion::UnknownPhrase, replies},
+    store::{self, Db, audit, ingestion::UnknownPhrase, replies},
 };
 
 /// Another process may have changed the corrections: they are read again after this long.
@@ -113,9 +113,17 @@ async fn show(State(state): State<AppState>, guest: Guest, visitor: Visitor) -> 
 
 async fn change(
     State(state): State<AppState>,
+    guest: Guest,
     visitor: Visitor,
     Form(change): Form<Change>,
 ) -> Result<Redirect, WebError> {
+    let entry = audit::Entry::new(
+        guest.now,
+        &visitor.address,
+        audit::Action::ReplyExplained,
+        &guest.client.to_string(),
+    );
+    let told: String = change.id.chars().take(64).collect();
     let mut tx = state.db.begin().await?;
     if change.remove.is_some() {
         replies::remove(&mut tx, &change.id).await?;
@@ -123,6 +131,7 @@ async fn change(
         let entry = change.entry().ok_or(WebError::Form)?;
         replies::save(&mut tx, &entry, &visitor.address, state.clock.now()).await?;
     }
+    audit::record(&mut tx, &entry.role(visitor.role).detail(told)).await?;
     tx.commit().await?;
     state.replies.forget();
     Ok(Redirect::to(&state.settings.at("/replies")))

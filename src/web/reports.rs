@@ -21,7 +21,6 @@ use super::{
     },
     state::AppState,
     visit::{Desk, render},
-    visitor::Guest,
 };
 use crate::{
     model::{
@@ -30,7 +29,10 @@ use crate::{
         scope::{Scope, normalise_domain},
         time::Millis,
     },
-    store::{audit, names, reports as shelf},
+    store::{
+        audit::{self, Action},
+        names, reports as shelf,
+    },
 };
 
 /// Sources that advice looks at.
@@ -225,7 +227,7 @@ struct Said {
 
 /// `/dmarc/sources/{ip}/judgement`: an admin names and judges a source. It can be taken back, and is written down.
 pub fn judge_source() -> MethodRouter<AppState> {
-    post(async |desk: Desk, guest: Guest, Path(ip): Path<String>, Form(said): Form<Said>| {
+    post(async |desk: Desk, Path(ip): Path<String>, Form(said): Form<Said>| {
         let ip: IpAddr = ip.parse().map_err(|_| WebError::NotFound)?;
         let verdict = Verdict::from_code(&said.verdict).ok_or(WebError::Form)?;
         let everything = Span { from: Millis(0), to: Millis(i64::MAX), domain: None };
@@ -234,14 +236,8 @@ pub fn judge_source() -> MethodRouter<AppState> {
         let label = Some(label.as_str()).filter(|label| !label.is_empty());
         let mut tx = desk.db().begin().await?;
         shelf::judge(&mut tx, ip, label, verdict).await?;
-        let entry = audit::Entry::new(
-            desk.now(),
-            &desk.visitor.address,
-            audit::Action::SourceJudged,
-            &guest.client.to_string(),
-        );
         let detail = format!("{ip}: {} {}", verdict.code(), label.unwrap_or_default());
-        audit::record(&mut tx, &entry.role(desk.visitor.role).detail(detail.trim_end())).await?;
+        audit::record(&mut tx, &desk.entry(Action::SourceJudged, detail.trim_end())).await?;
         tx.commit().await?;
         Ok::<_, WebError>(Redirect::to(&desk.frame.url(&format!("/dmarc/sources/{ip}?said=1"))))
     })
@@ -279,6 +275,7 @@ pub fn report_page() -> MethodRouter<AppState> {
         let labels = names::said_of(desk.db(), &ips).await?;
         let labels: BTreeMap<IpAddr, String> =
             labels.into_iter().filter_map(|(ip, said)| Some((ip, said.label?))).collect();
+        desk.looked(Action::Report, &serial, [stored.line.domain.clone()]);
         let input = report::Input {
             stored: &stored,
             xml: xml.as_deref(),
@@ -291,11 +288,22 @@ pub fn report_page() -> MethodRouter<AppState> {
     })
 }
 
-/// `/dmarc/reports/{serial}/xml`: the XML as it came, to be saved and never to be shown by the browser.
+/// `/dmarc/reports/{serial}/xml`: the XML as it came, to be saved and never to be shown by the browser; with `other`
+/// that of another body of the same report.
 pub fn report_xml() -> MethodRouter<AppState> {
     get(async |desk: Desk, Path(serial): Path<String>| {
         let stored = found(&desk, &serial).await?;
-        let xml = shelf::xml(desk.db(), desk.scope(), stored.line.serial).await?.ok_or(WebError::NotFound)?;
+        desk.admit_export()?;
+        let (db, scope, number) = (desk.db(), desk.scope(), stored.line.serial);
+        let xml = match value(&desk, "other").as_str() {
+            "" => shelf::xml(db, scope, number).await?,
+            other => {
+                let other = other.parse().map_err(|_| WebError::NotFound)?;
+                shelf::variant_xml(db, scope, number, other).await?
+            }
+        };
+        let xml = xml.ok_or(WebError::NotFound)?;
+        desk.looked(Action::ReportXml, &serial, [stored.line.domain.clone()]);
         let name = report::file_name(&stored);
         let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
         let mut response = xml.into_response();

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    assets, bring, cron, desk, doctor,
+    access, assets, bring, collector, cron, desk, doctor,
     errors::WebError,
-    exports, health, login,
+    exports, health, login, network,
     pages::upload::MOST_BYTES,
     preferences, public, replies, reports, security,
     state::AppState,
@@ -95,6 +95,10 @@ pub const PAGES: &[Page] = &[
     page("/system/public/services", Access::AtLeast(Role::Admin), uptime::choose),
     page("/system/public/notes", Access::AtLeast(Role::Admin), uptime::announce),
     page("/system/public/notes/{id}", Access::AtLeast(Role::Admin), uptime::change),
+    page("/system/ports", Access::AtLeast(Role::Admin), network::ports_page),
+    page("/system/certificates", Access::AtLeast(Role::Admin), network::certificates_page),
+    page("/system/dns", Access::AtLeast(Role::Admin), network::dns_page),
+    page("/system/check", Access::AtLeast(Role::Admin), network::check),
     page("/system/{page}", Access::AtLeast(Role::Admin), system::module_page),
     page("/flow", Access::AtLeast(Role::DomainAdmin), traffic::page),
     page("/domains", Access::AtLeast(Role::DomainAdmin), system::domains_page),
@@ -103,9 +107,13 @@ pub const PAGES: &[Page] = &[
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
     page("/doctor", Access::AtLeast(Role::Admin), doctor::page),
+    page("/access", Access::AtLeast(Role::Admin), access::page),
+    page("/access.csv", Access::AtLeast(Role::Admin), access::csv),
+    page("/roles", Access::AtLeast(Role::Admin), access::roles_page),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/mailbox/tracking", Access::SignedIn, tracking::page),
+    page("/mailbox/access", Access::SignedIn, access::own_page),
     // Answers programs that know a key made from TRACKER_KEY, and no others.
     page("/internal/tracked.map", Access::Public, tracking::map),
     page("/track/{token}", Access::Public, tracking::pixel),
@@ -133,6 +141,8 @@ pub const PAGES: &[Page] = &[
     // Both answer programs that know API_TOKEN, and admins.
     page("/metrics", Access::Public, exports::prometheus),
     page("/api/metrics", Access::Public, exports::object),
+    // Takes what a program posts that knows COLLECTOR_KEY.
+    Page { most: collector::MOST_BYTES, ..page("/api/collector", Access::Public, collector::post) },
     page("/healthz", Access::Public, health::alive),
     page("/readyz", Access::Public, health::ready),
 ];

@@ -1,6 +1,6 @@
 //! What every handler may use. Built once by `app`, shared by all requests.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -9,7 +9,14 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::{
-    doctor::Checkup, public::Shop, replies::Replies, security::Limiter, text::Lang, visitor::Scopes,
+    doctor::Checkup,
+    errors::WebError,
+    limits::{Class, Limits},
+    looks::Looks,
+    public::Shop,
+    replies::Replies,
+    text::Lang,
+    visitor::Scopes,
 };
 use crate::{
     ingest::opens::Opens,
@@ -20,7 +27,10 @@ use crate::{
         user::{RoleRules, SessionLimits},
     },
     remote::{mailcow::Mailcow, oauth::OAuth},
-    store::db::Db,
+    store::{
+        audit::{Action, Entry},
+        db::Db,
+    },
 };
 
 /// How the pages are served, as the settings say.
@@ -42,6 +52,8 @@ pub struct WebSettings {
     pub api_token: Option<SecretString>,
     /// Whether strangers see the public page.
     pub public_status: bool,
+    /// Key of the host collector's posts; without one, they are refused.
+    pub collector_key: Option<SecretString>,
     /// The server whose metrics are shown.
     pub server: ServerId,
     /// The key of open tracking; without one, nothing is counted.
@@ -62,6 +74,8 @@ pub struct WebSettings {
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
+    /// How long the access log is kept.
+    pub keep_access: Duration,
     /// Address of the mailbox that reports come to, when one is set up.
     pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
@@ -138,10 +152,10 @@ pub struct Parts {
     pub checkup: Checkup,
     /// Scopes worked out a moment ago.
     pub(super) scopes: Scopes,
-    /// Who tried to sign in how often.
-    pub(super) limiter: Limiter,
-    /// Who asked for the public page how often.
-    pub(super) strangers: Limiter,
+    /// What people look at, on its way to the access log.
+    pub looks: Looks,
+    /// Who asked how often.
+    pub limits: Limits,
     /// What strangers saw last.
     pub(super) shop: Shop,
 }
@@ -162,7 +176,7 @@ impl AppState {
         clock: Clock,
     ) -> Self {
         let started = clock.now();
-        let (scopes, limiter, replies) = (Scopes::default(), Limiter::default(), Replies::default());
+        let (scopes, replies) = (Scopes::default(), Replies::default());
         let opens = Opens::new(settings.tracker.clone());
         Self(Arc::new(Parts {
             db,
@@ -177,10 +191,32 @@ impl AppState {
             replies,
             checkup: Checkup::default(),
             scopes,
-            limiter,
-            strangers: Limiter::default(),
+            looks: Looks::default(),
+            limits: Limits::default(),
             shop: Shop::default(),
         }))
+    }
+
+    /// Counts a request of a class; one too many is an error, and written down.
+    pub(super) fn admit(&self, class: Class, client: IpAddr) -> Result<(), WebError> {
+        let now = self.clock.now();
+        self.limits.admit(class, client, now).map_err(|wait| self.too_many(class, client, wait))
+    }
+
+    /// Takes what a program's key was worth: an error after too many wrong ones from its address.
+    pub(super) fn weigh(&self, client: IpAddr, right: bool, what: &'static str) -> Result<(), WebError> {
+        let now = self.clock.now();
+        let weighed = self.limits.weigh(client, right, now);
+        if !right && weighed.is_ok() {
+            self.looks.note(Entry::new(now, "", Action::KeyRefused, &client.to_string()).detail(what));
+        }
+        weighed.map_err(|wait| self.too_many(Class::Guess, client, wait))
+    }
+
+    fn too_many(&self, class: Class, client: IpAddr, wait: Duration) -> WebError {
+        let entry = Entry::new(self.clock.now(), "", Action::Limited, &client.to_string());
+        self.looks.note(entry.detail(class.code()));
+        WebError::TooMany(wait)
     }
 }
 

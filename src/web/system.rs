@@ -12,13 +12,14 @@ use axum::{
 use super::{
     errors::WebError,
     pages::{
-        frame::Entry,
+        frame::{Entry, Frame},
         system::{
             self, Filling, Which,
             chart::{self, Chart, Line, POINTS, Reach},
             overview, own,
             plan::{self, Plan},
             table::{self, Listed},
+            window::Window,
             words,
         },
     },
@@ -55,7 +56,7 @@ const LOGINS: Duration = Duration::from_secs(2);
 /// A module with more series than this has no figures of their history on its page.
 const MOST_FIGURES: usize = 40;
 
-async fn latest(desk: &Desk, which: Series<'_>) -> Result<Vec<Latest>, WebError> {
+pub(super) async fn latest(desk: &Desk, which: Series<'_>) -> Result<Vec<Latest>, WebError> {
     Ok(samples::latest(desk.db(), desk.scope(), ServerId::FIRST, which, desk.now()).await?)
 }
 
@@ -66,7 +67,16 @@ async fn range(
     length: Duration,
     points: u32,
 ) -> Result<Option<Range>, WebError> {
-    let span = (desk.now().minus(length), desk.now());
+    range_between(desk, metric, labels, (desk.now().minus(length), desk.now()), points).await
+}
+
+pub(super) async fn range_between(
+    desk: &Desk,
+    metric: &Metric,
+    labels: &Labels,
+    span: (Millis, Millis),
+    points: u32,
+) -> Result<Option<Range>, WebError> {
     let series = (metric.key, labels);
     Ok(samples::range(desk.db(), desk.scope(), ServerId::FIRST, series, span, points).await?)
 }
@@ -101,7 +111,7 @@ pub fn module_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk, Path(code): Path<String>| {
         desk.frame.entry = Some(Entry::System);
         let which = Which::from_code(&code).ok_or(WebError::NotFound)?;
-        let asked = Asked::parse(&desk.query, which);
+        let asked = Asked::parse(&desk.frame, &desk.query, which);
         let latest = latest(&desk, Series::All).await?;
         let healths = judge(&latest);
         let own = match which {
@@ -117,12 +127,12 @@ pub fn module_page() -> MethodRouter<AppState> {
         };
         let mut charts = Vec::new();
         if let Some(metric) = asked.chart {
-            charts.extend(drawn(&desk, &latest, ("", &[metric]), asked.reach).await?);
+            charts.extend(drawn(&desk, &latest, ("", &[metric]), asked.window).await?);
         }
         for plan in plans {
-            charts.extend(drawn(&desk, &latest, plan, asked.reach).await?);
+            charts.extend(drawn(&desk, &latest, plan, asked.window).await?);
         }
-        let ranges = figures(&desk, own, asked.reach).await?;
+        let ranges = figures(&desk, own, asked.window).await?;
         let since = match own.and_then(system::worst).filter(|value| value.standing.is_trouble()) {
             Some(value) => begin_of(&desk, value).await?,
             None => None,
@@ -135,7 +145,8 @@ pub fn module_page() -> MethodRouter<AppState> {
             which,
             healths: &healths,
             charts,
-            reach: asked.reach,
+            window: asked.window,
+            apart: asked.chart.map(|metric| metric.key),
             ranges: &ranges,
             table: which.listed().map(|listed| table::view(&desk.frame, listed, &latest, query)),
             runs: &runs,
@@ -148,12 +159,12 @@ pub fn module_page() -> MethodRouter<AppState> {
 
 /// What the address of a page asks for.
 struct Asked {
-    reach: Reach,
+    window: Window,
     chart: Option<&'static Metric>,
 }
 
 impl Asked {
-    fn parse(query: &str, which: Which) -> Self {
+    fn parse(frame: &Frame, query: &str, which: Which) -> Self {
         let value = |wished: &str| {
             url::form_urlencoded::parse(query.as_bytes())
                 .find(|(name, _)| name == wished)
@@ -163,7 +174,7 @@ impl Asked {
         let chart = value("chart").and_then(|key| modules::by_key(&key)).filter(|metric| {
             metric.kind.is_numeric() && matches!(which, Which::Module(module) if module == metric.module)
         });
-        Self { reach: value("range").and_then(|code| Reach::from_code(&code)).unwrap_or(usual), chart }
+        Self { window: Window::parse(frame, query, usual), chart }
     }
 }
 
@@ -172,9 +183,10 @@ async fn drawn(
     desk: &Desk,
     latest: &[Latest],
     (title, metrics): (&str, &[&'static Metric]),
-    reach: Reach,
+    window: Window,
 ) -> Result<Option<Chart>, WebError> {
     let lang = desk.frame.lang();
+    let span = (window.from, window.to);
     let mut lines = Vec::new();
     for metric in metrics {
         let mut own: Vec<&Latest> = latest
@@ -183,7 +195,7 @@ async fn drawn(
             .collect();
         own.sort_by(|a, b| b.state.number().unwrap_or(-1.0).total_cmp(&a.state.number().unwrap_or(-1.0)));
         for one in own.into_iter().take(chart::LINES) {
-            let Some(range) = range(desk, metric, &one.labels, reach.length(), POINTS).await? else {
+            let Some(range) = range_between(desk, metric, &one.labels, span, POINTS).await? else {
                 continue;
             };
             let label: Vec<&str> = one.labels.iter().map(|(_, value)| value).collect();
@@ -197,7 +209,6 @@ async fn drawn(
     }
     let Some(first) = metrics.first().filter(|_| !lines.is_empty()) else { return Ok(None) };
     let title = if title.is_empty() { words::name(lang, first) } else { lang.t_in("chart_title", title) };
-    let span = (desk.now().minus(reach.length()), desk.now());
     Ok(Some(chart::draw(&desk.frame, first.key, title.to_owned(), lines, span)))
 }
 
@@ -205,14 +216,16 @@ async fn drawn(
 async fn figures(
     desk: &Desk,
     health: Option<&Health<'_>>,
-    reach: Reach,
+    window: Window,
 ) -> Result<Vec<(&'static Metric, String, Range)>, WebError> {
     let mut ranges = Vec::new();
     let values = health.into_iter().flat_map(|health| &health.values);
     let numeric = values.filter(|value| value.metric.kind.is_numeric() && value.metric.labels.len() < 2);
     for value in numeric.take(MOST_FIGURES) {
         let Some(latest) = value.latest else { continue };
-        if let Some(range) = range(desk, value.metric, &latest.labels, reach.length(), POINTS).await? {
+        if let Some(range) =
+            range_between(desk, value.metric, &latest.labels, (window.from, window.to), POINTS).await?
+        {
             ranges.push((value.metric, latest.labels.text(), range));
         }
     }
@@ -276,7 +289,13 @@ pub fn mailbox_page() -> MethodRouter<AppState> {
             (used, quota.map(|quota| words::number(&desk.frame, metric, quota)))
         });
         let used_over_time = [&mailboxes::EACH_MAILBOX_USED_MB];
-        let charts = drawn(&desk, &latest, ("", &used_over_time), Reach::Month).await?;
+        let charts = drawn(
+            &desk,
+            &latest,
+            ("", &used_over_time),
+            Window::parse(&desk.frame, &desk.query, Reach::Month),
+        )
+        .await?;
         let query = table::Query::default();
         let tables = [Listed::Mailboxes, Listed::SyncJobs];
         let tables = tables.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
@@ -305,8 +324,9 @@ pub fn chart_data() -> MethodRouter<AppState> {
         for name in metric.labels {
             labels = labels.with(name, &value(name).ok_or(WebError::NotFound)?);
         }
-        let reach = value("range").and_then(|code| Reach::from_code(&code)).unwrap_or_default();
-        let range = range(&desk, metric, &labels, reach.length(), POINTS).await?.ok_or(WebError::NotFound)?;
+        let window = Window::parse(&desk.frame, &desk.query, Reach::default());
+        let span = (window.from, window.to);
+        let range = range_between(&desk, metric, &labels, span, POINTS).await?.ok_or(WebError::NotFound)?;
         let points = range.points.iter().map(|point| {
             let (low, high) = point.extremes.unzip();
             serde_json::json!([point.at.0, point.mean(), low, high])

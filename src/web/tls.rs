@@ -1,5 +1,7 @@
 //! The handlers of the pages about TLS reports.
 
+use std::collections::BTreeSet;
+
 use axum::{
     extract::Path,
     routing::{MethodRouter, get},
@@ -12,7 +14,10 @@ use super::{
     state::AppState,
     visit::{Desk, render},
 };
-use crate::{model::scope::normalise_domain, store::tls_reports};
+use crate::{
+    model::scope::normalise_domain,
+    store::{audit::Action, tls_reports},
+};
 
 /// `/tls-reports`: could other servers reach us with encryption?
 pub fn list_page() -> MethodRouter<AppState> {
@@ -60,6 +65,9 @@ pub fn report_page() -> MethodRouter<AppState> {
         desk.frame.entry = Some(Entry::Reports);
         let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
         let stored = tls_reports::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)?;
+        let domains: BTreeSet<String> =
+            stored.report.policies.iter().filter_map(|policy| normalise_domain(&policy.domain)).collect();
+        desk.looked(Action::TlsReport, &id.to_string(), domains);
         render(&tls_report::view(&desk.frame, &stored))
     })
 }

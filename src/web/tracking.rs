@@ -11,6 +11,7 @@ use axum::{
 use super::{
     cron,
     errors::WebError,
+    limits::Class,
     pages::{frame::Frame, tracking},
     security::client_ip,
     state::AppState,
@@ -35,7 +36,9 @@ const PIXEL: [u8; 43] = [
 pub fn pixel() -> MethodRouter<AppState> {
     get(|State(state): State<AppState>, request: Request| async move {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        state.opens.note(name.strip_suffix(".gif").unwrap_or_default(), caller(&state, request));
+        if let Some(caller) = caller(&state, request) {
+            state.opens.note(name.strip_suffix(".gif").unwrap_or_default(), caller);
+        }
         image()
     })
 }
@@ -46,19 +49,21 @@ pub fn old_pixel() -> MethodRouter<AppState> {
         let query = request.uri().query().unwrap_or_default();
         let link = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "msg");
         let link = link.map(|(_, link)| link.into_owned()).unwrap_or_default();
-        state.opens.note_old(&link, caller(&state, request));
+        if let Some(caller) = caller(&state, request) {
+            state.opens.note_old(&link, caller);
+        }
         image()
     })
 }
 
-fn caller(state: &AppState, request: Request) -> Caller {
+/// Who loads an image; nobody when their address does so too often. That leaves no trace but a number: readers'
+/// addresses are not written down.
+fn caller(state: &AppState, request: Request) -> Option<Caller> {
     let (parts, _) = request.into_parts();
+    let (client, at) = (client_ip(&state.settings.trusted_proxies, &parts), state.clock.now());
+    state.limits.admit(Class::Pixel, client, at).ok()?;
     let agent = parts.headers.get(header::USER_AGENT).map(|agent| agent.as_bytes()).unwrap_or_default();
-    Caller {
-        client: client_ip(&state.settings.trusted_proxies, &parts),
-        agent: String::from_utf8_lossy(agent).into_owned(),
-        at: state.clock.now(),
-    }
+    Some(Caller { client, agent: String::from_utf8_lossy(agent).into_owned(), at })
 }
 
 fn image() -> Response {
@@ -75,12 +80,22 @@ fn image() -> Response {
 /// `GET /internal/tracked.map`: for Rspamd, the mailboxes that opted in and (with `@` before) the domains here, one a
 /// line. Empty where open tracking is off; an error keeps Rspamd at what it knows.
 pub fn map() -> MethodRouter<AppState> {
-    get(|State(state): State<AppState>, request: Request| async move {
+    get(|State(state): State<AppState>, guest: Guest, request: Request| async move {
         let Some(key) = state.opens.key().map(|key| key.map_key()) else {
             return Ok(cron::plain(StatusCode::OK, "# Open tracking is off.\n"));
         };
-        if !cron::offered(&request).is_some_and(|offer| cron::same(&offer, &key)) {
-            return Ok(cron::plain(StatusCode::FORBIDDEN, "The key is wrong or missing.\n"));
+        let opened = match cron::offered(&request) {
+            Some(offer) => cron::opens(&state, &guest, &offer, &key, "tracked.map"),
+            None => Ok(false),
+        };
+        match opened {
+            Ok(true) => {
+                if let Err(error) = state.admit(Class::Cron, guest.client) {
+                    return Ok(cron::slower(&error));
+                }
+            }
+            Ok(false) => return Ok(cron::plain(StatusCode::FORBIDDEN, "The key is wrong or missing.\n")),
+            Err(refused) => return Ok(refused),
         }
         let list = inventory::tracked_map(&state.db).await?;
         state.opens.note_map_read(state.clock.now());
@@ -94,7 +109,11 @@ pub fn page() -> MethodRouter<AppState> {
         let frame = Frame::around(&state, &guest, Some(&visitor), "/mailbox/tracking");
         let tracked = opens::tracked(&state.db, &visitor.scope).await?;
         let stored = match visitor.role {
-            Role::Admin => Some((state.opens.numbers(), opens::count(&state.db).await?)),
+            Role::Admin => Some(tracking::Stored {
+                numbers: state.opens.numbers(),
+                opens: opens::count(&state.db).await?,
+                refused: state.limits.refused(Class::Pixel),
+            }),
             _ => None,
         };
         let days = i64::try_from(state.settings.keep_mails.as_secs() / 86_400).unwrap_or(i64::MAX);

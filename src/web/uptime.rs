@@ -19,7 +19,6 @@ use super::{
     },
     state::AppState,
     visit::{Desk, render},
-    visitor::Guest,
 };
 use crate::{
     metrics::{
@@ -109,15 +108,9 @@ fn done(desk: &Desk, said: &str) -> Response {
     Redirect::to(&desk.frame.url(&format!("/system/public?said={said}"))).into_response()
 }
 
-fn entry(desk: &Desk, guest: &Guest, action: Action, detail: String) -> audit::Entry {
-    audit::Entry::new(desk.now(), &desk.visitor.address, action, &guest.client.to_string())
-        .role(desk.visitor.role)
-        .detail(detail)
-}
-
 /// `/system/public/services`: which services strangers see, under which names.
 pub fn choose() -> MethodRouter<AppState> {
-    post(async |desk: Desk, guest: Guest, body: String| {
+    post(async |desk: Desk, body: String| {
         let mut known = codes(watched(&desk).await?.iter().map(|line| line.code.as_str()));
         // A service that is not told at present stays chosen.
         known.extend(codes(public::shown(desk.db()).await?.iter().map(|one| one.code.as_str())));
@@ -126,7 +119,7 @@ pub fn choose() -> MethodRouter<AppState> {
             services.iter().map(|one: &Shown| format!("{}={}", one.code, one.name)).collect();
         let mut tx = desk.db().begin().await?;
         public::show(&mut tx, &services).await?;
-        audit::record(&mut tx, &entry(&desk, &guest, Action::PublicServices, named.join(", "))).await?;
+        audit::record(&mut tx, &desk.entry(Action::PublicServices, &named.join(", "))).await?;
         tx.commit().await?;
         Ok::<_, WebError>(done(&desk, "services"))
     })
@@ -138,29 +131,27 @@ fn codes<'a>(codes: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
 
 /// `/system/public/notes`: announces something new.
 pub fn announce() -> MethodRouter<AppState> {
-    post(async |desk: Desk, guest: Guest, body: String| {
-        save(desk, &guest, Draft::parse(None, &body), None).await
-    })
+    post(async |desk: Desk, body: String| save(desk, Draft::parse(None, &body), None).await)
 }
 
 /// `/system/public/notes/{id}`: changes, ends or removes an announcement.
 pub fn change() -> MethodRouter<AppState> {
-    post(async |desk: Desk, guest: Guest, Path(id): Path<String>, body: String| {
+    post(async |desk: Desk, Path(id): Path<String>, body: String| {
         let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
         let before = public::find(desk.db(), id).await?.ok_or(WebError::NotFound)?;
         let draft = Draft::parse(Some(id), &body);
         let act = url::form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "act");
         match act.as_ref().map_or("", |(_, act)| act) {
-            "save" => save(desk, &guest, draft, Some(before)).await,
+            "save" => save(desk, draft, Some(before)).await,
             "end" => {
                 let note = before.ended(draft.text, desk.now());
-                store(desk, &guest, note, "ended").await
+                store(desk, note, "ended").await
             }
             "remove" => {
                 let mut tx = desk.db().begin().await?;
                 public::remove(&mut tx, id).await?;
                 let words = format!("removed: {}", before.title);
-                audit::record(&mut tx, &entry(&desk, &guest, Action::Announced, words)).await?;
+                audit::record(&mut tx, &desk.entry(Action::Announced, &words)).await?;
                 tx.commit().await?;
                 Ok(done(&desk, "removed"))
             }
@@ -170,24 +161,19 @@ pub fn change() -> MethodRouter<AppState> {
 }
 
 /// Stores a draft that has no faults; else shows it again with them.
-async fn save(
-    desk: Desk,
-    guest: &Guest,
-    draft: Draft,
-    before: Option<Announcement>,
-) -> Result<Response, WebError> {
+async fn save(desk: Desk, draft: Draft, before: Option<Announcement>) -> Result<Response, WebError> {
     let known = codes(public::shown(desk.db()).await?.iter().map(|one| one.code.as_str()));
     match draft.announcement(&desk.frame, &known, before.as_ref()) {
-        Ok(note) => store(desk, guest, note, "saved").await,
+        Ok(note) => store(desk, note, "saved").await,
         Err(faults) => show(desk, Some(Draft { faults, ..draft })).await,
     }
 }
 
-async fn store(desk: Desk, guest: &Guest, note: Announcement, said: &str) -> Result<Response, WebError> {
+async fn store(desk: Desk, note: Announcement, said: &str) -> Result<Response, WebError> {
     let words = format!("{} {said}: {}", note.kind.code(), note.title);
     let mut tx = desk.db().begin().await?;
     public::save(&mut tx, &note).await?;
-    audit::record(&mut tx, &entry(&desk, guest, Action::Announced, words)).await?;
+    audit::record(&mut tx, &desk.entry(Action::Announced, &words)).await?;
     tx.commit().await?;
     Ok(done(&desk, said))
 }

@@ -1,6 +1,6 @@
 //! What a handler of a page begins with: the visitor, the frame, the query.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     errors::WebError,
+    limits::Class,
     pages::{
         frame::{Entry, Frame, Freshness},
         mails::Whose,
@@ -23,12 +24,14 @@ use super::{
 use crate::{
     model::{
         explain::Dictionary,
+        mail::VisibleMail,
         scope::{Role, Scope},
         time::Millis,
         user::Visitor,
     },
     store::{
         self, Db,
+        audit::{self, Action},
         ingestion::{Gap, Source},
     },
 };
@@ -45,6 +48,8 @@ pub(super) struct Desk {
     pub query: String,
     /// The list with its filter, if that is where the visitor came from.
     pub back: Option<String>,
+    /// Address of the browser.
+    pub client: IpAddr,
 }
 
 impl FromRequestParts<AppState> for Desk {
@@ -57,7 +62,7 @@ impl FromRequestParts<AppState> for Desk {
         let frame = Frame::around(state, &guest, Some(&visitor), &here);
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let back = list_before(state, &frame, &parts.headers);
-        Ok(Self { state: state.clone(), visitor, frame, query, back })
+        Ok(Self { state: state.clone(), visitor, frame, query, back, client: guest.client })
     }
 }
 
@@ -128,6 +133,58 @@ impl Desk {
     /// What other servers' answers mean.
     pub async fn dictionary(&self) -> Result<Arc<Dictionary>, WebError> {
         Ok(self.state.replies.current(self.db(), self.now()).await?)
+    }
+
+    /// Notes for the access log that the visitor looked at something of these owners.
+    pub fn looked(&self, action: Action, detail: &str, owners: impl IntoIterator<Item = String>) {
+        self.state.looks.note(self.entry(action, detail).about(owners));
+    }
+
+    /// Notes that the visitor did something.
+    pub fn did(&self, action: Action, detail: &str) {
+        self.state.looks.add(self.entry(action, detail));
+    }
+
+    /// An entry of the access log about something that the visitor does; written down with the deed itself.
+    pub fn entry(&self, action: Action, detail: &str) -> audit::Entry {
+        let client = self.client.to_string();
+        let entry = audit::Entry::new(self.now(), &self.visitor.address, action, &client);
+        entry.role(self.visitor.role).detail(detail)
+    }
+
+    /// Notes a look at a list of mails, unless the visitor sees only the own ones anyhow.
+    pub fn looked_at_list<'a>(
+        &self,
+        action: Action,
+        detail: &str,
+        mails: impl IntoIterator<Item = &'a VisibleMail>,
+    ) {
+        if self.visitor.role > Role::User {
+            self.looked(action, detail, self.owners(mails));
+        }
+    }
+
+    /// Whose mails these are: the visitor's own, where they may be seen as such; else of all who sent or received
+    /// them, as far as the visitor sees that.
+    pub fn owners<'a>(&self, mails: impl IntoIterator<Item = &'a VisibleMail>) -> BTreeSet<String> {
+        let own = self.scope().own(&self.visitor.address);
+        let mut owners = BTreeSet::new();
+        for mail in mails {
+            if own.sight(mail).is_some() {
+                owners.insert(self.visitor.address.clone());
+                continue;
+            }
+            owners.extend(mail.login.iter().chain(&mail.sender).cloned());
+            for row in &mail.recipients {
+                owners.extend([&row.address].into_iter().chain(&row.orig_to).cloned());
+            }
+        }
+        owners
+    }
+
+    /// Counts a file that is saved.
+    pub fn admit_export(&self) -> Result<(), WebError> {
+        self.state.admit(Class::Export, self.client)
     }
 
     /// For how many days raw lines and mails are kept.

@@ -85,14 +85,16 @@ pub async fn recognise(state: &AppState, headers: &HeaderMap) -> Result<Caller, 
     }
     let grant = session.grant(&state.rules);
     let scope = state.scopes.of(state, &session, &grant, now).await?;
-    Ok(Caller::Known(Visitor {
+    let visitor = Visitor {
         role: grant.role,
         scope,
         address: session.address,
         name: session.name,
         session: session.key,
         via: session.via,
-    }))
+    };
+    state.looks.meet(&visitor, now);
+    Ok(Caller::Known(visitor))
 }
 
 /// Asks Mailcow about the mailbox of a session and stores what follows.
@@ -109,8 +111,14 @@ async fn confirm(state: &AppState, session: &mut Session, now: Millis) -> Result
         }
         (Ruling::Confirmed, Standing::Active { lent, .. }) => {
             sessions::confirm(&mut tx, &session.key, &lent, now).await?;
-            session.domains = lent;
+            let before = std::mem::replace(&mut session.domains, lent);
             session.checked = now;
+            if before != session.domains {
+                let before: Vec<&str> = before.iter().map(String::as_str).collect();
+                let entry = Entry::new(now, &session.address, Action::RoleChanged, "");
+                let entry = entry.role(session.grant(&state.rules).role).detail(before.join(", "));
+                audit::record(&mut tx, &entry).await?;
+            }
         }
         _ => return Ok(ruling),
     }

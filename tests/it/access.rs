@@ -67,6 +67,7 @@ fn public_pages_are_few_and_named() {
         "/cron/prune.php",
         "/metrics",
         "/api/metrics",
+        "/api/collector",
         "/healthz",
         "/readyz",
         "/track/{token}",

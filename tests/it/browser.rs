@@ -247,5 +247,9 @@ async fn an_admin_brings_a_report_by_hand() {
     }
     is_clean(&browser, "the upload").await;
     let all = store::reports::list(&portal.state.db, &Scope::All, &ReportFilter::default(), None, 5).await;
-    assert_eq!(all.unwrap().len(), 1, "the second time changes nothing");
+    let all = all.unwrap();
+    assert_eq!(all.len(), 1, "the second time changes nothing");
+    browser.goto(&format!("{}/dmarc/reports/{}", portal.url, all[0].serial)).await;
+    let text = browser.find("main").await.text().await;
+    assert!(text.contains("by hand"), "who vouches for it is told: {text}");
 }

@@ -208,9 +208,23 @@ async fn sources_get_their_names_once_a_week() {
         let error = names::refresh(&db, &client(vec![address]), after(8)).await.unwrap_err();
         assert!(matches!(error, names::Error::Remote(_)), "{error}");
         assert_eq!(known(&db, "192.0.2.1").await.as_deref(), Some("one.alpha.test"));
+        // A failing name server takes no known name away, and is asked again within the hour.
+        let ill = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+        let ill = ill.into_iter().fold(NameServer::default(), |server, source| server.failing(ip(source)));
+        let (address, _running) = serve(ill.host(ip("2001:db8::1"), "six.alpha.test")).await;
+        let hours = |hours: u32| after(8).plus(Duration::from_secs(3_600) * hours);
+        let dns = client(vec![address]);
+        assert_eq!(names::refresh(&db, &dns, after(8)).await.unwrap(), 4);
+        assert_eq!(known(&db, "192.0.2.1").await.as_deref(), Some("one.alpha.test"));
+        assert_eq!(known(&db, "192.0.2.2").await, None, "it never had one");
+        assert_eq!(names::refresh(&db, &dns, hours(2)).await.unwrap(), 1, "only what has a name to lose");
+        assert_eq!(known(&db, "192.0.2.1").await.as_deref(), Some("one.alpha.test"));
+        let (address, _running) = serve(NameServer::default().host(ip("192.0.2.1"), "new.alpha.test")).await;
+        assert_eq!(names::refresh(&db, &client(vec![address]), hours(4)).await.unwrap(), 1);
+        assert_eq!(known(&db, "192.0.2.1").await.as_deref(), Some("new.alpha.test"));
         // After a week, a name is looked up again; who has none by then loses it.
         let (address, _running) = serve(NameServer::default().host(ip("192.0.2.2"), "two.alpha.test")).await;
-        assert_eq!(names::refresh(&db, &client(vec![address]), after(8)).await.unwrap(), 4);
+        assert_eq!(names::refresh(&db, &client(vec![address]), after(16)).await.unwrap(), 4);
         assert_eq!(known(&db, "192.0.2.1").await, None);
         assert_eq!(known(&db, "192.0.2.2").await.as_deref(), Some("two.alpha.test"));
     }

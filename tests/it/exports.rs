@@ -12,7 +12,7 @@ use super::support::portal::{API_TOKEN, Answer, Portal, Surfer, Wishes};
 
 const PATHS: [&str; 2] = ["/metrics", "/api/metrics"];
 
-async fn told(portal: &Portal) {
+pub async fn told(portal: &Portal) {
     let at = portal.now();
     let sample =
         |metric: &'static str, labels, state: f64| Sample { metric, labels, state: state.into(), at };

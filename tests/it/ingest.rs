@@ -547,7 +547,7 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
             let more =
                 mails::prune(&mut tx, before).await.unwrap() | lines::prune(&mut tx, before).await.unwrap();
             ingestion::prune(&mut tx, before).await.unwrap();
-            audit::prune(&mut tx, now).await.unwrap();
+            audit::prune(&mut tx, before, now).await.unwrap();
             sessions::prune(&mut tx, &limits, now).await.unwrap();
             tx.commit().await.unwrap();
             if !more {

@@ -5,18 +5,21 @@ mod servers;
 
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
-use mailcow_status::remote::{
-    Cause, clamd,
-    dialogue::Speech,
-    dns::Tlsa,
-    memcached,
-    ports::{self, Encryption, Port},
-    smtp,
-    tls::{Fault, Prober, Served, matches},
+use mailcow_status::{
+    demo::authority::{Authority, self_signed},
+    remote::{
+        Cause, clamd,
+        dialogue::Speech,
+        dns::Tlsa,
+        memcached,
+        ports::{self, Encryption, Port},
+        smtp,
+        tls::{Fault, Prober, Served, matches},
+    },
 };
 use sha2::{Digest, Sha256};
 
-use self::servers::{Authority, Script, serve, serve_tls};
+use self::servers::{Script, serve, serve_tls};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const HTTPS: Script = Script { greeting: "", steps: &[] };
@@ -35,22 +38,22 @@ const SIEVE: Script = Script {
 };
 
 fn https(number: u16) -> Port {
-    Port { number, speech: Speech::Silent, encryption: Encryption::Implicit }
+    Port { number, at: number, speech: Speech::Silent, encryption: Encryption::Implicit }
 }
 
 fn starttls(number: u16, speech: Speech) -> Port {
-    Port { number, speech, encryption: Encryption::StartTls }
+    Port { number, at: number, speech, encryption: Encryption::StartTls }
 }
 
 /// What a server with such a certificate shows to somebody who asks for `localhost`.
 async fn shown(prober: &Prober, authority: &Authority, name: &str, days: (i64, i64)) -> Served {
-    let (port, _) = serve_tls(&HTTPS, authority.certify(name, days)).await;
+    let (port, _) = serve_tls(&HTTPS, authority.certify(name, days).unwrap()).await;
     prober.look("localhost", https(port), PATIENCE).await.unwrap()
 }
 
 #[tokio::test]
 async fn certificates_are_seen_with_their_faults() {
-    let authority = Authority::new();
+    let authority = servers::authority();
     let prober = Prober::new(Some(&authority.pem)).unwrap();
     let good = shown(&prober, &authority, "localhost", (-1, 90)).await;
     assert_eq!((good.faults, good.chain.len()), (vec![], 2));
@@ -67,16 +70,16 @@ async fn certificates_are_seen_with_their_faults() {
     assert_eq!(shown(&prober, &authority, "other.test", (-1, 90)).await.faults, [Fault::WrongName]);
     let both = shown(&prober, &authority, "other.test", (-90, -2)).await;
     assert_eq!(both.faults, [Fault::Expired, Fault::WrongName], "one fault does not hide the other");
-    let stranger = shown(&prober, &Authority::new(), "localhost", (-1, 90)).await;
+    let stranger = shown(&prober, &servers::authority(), "localhost", (-1, 90)).await;
     assert_eq!(stranger.faults, [Fault::Untrusted]);
-    let (port, _) = serve_tls(&HTTPS, servers::self_signed("localhost")).await;
+    let (port, _) = serve_tls(&HTTPS, self_signed("localhost").unwrap()).await;
     let own = prober.look("localhost", https(port), PATIENCE).await.unwrap();
     assert_eq!(own.faults, [Fault::SelfSigned]);
 }
 
 #[tokio::test]
 async fn encryption_begins_in_each_protocol_and_ends_politely() {
-    let authority = Authority::new();
+    let authority = servers::authority();
     let prober = Prober::new(Some(&authority.pem)).unwrap();
     for (speech, script, word) in [
         (Speech::Smtp, &SMTP, "QUIT\r\n"),
@@ -84,7 +87,7 @@ async fn encryption_begins_in_each_protocol_and_ends_politely() {
         (Speech::Pop3, &POP3, "QUIT\r\n"),
         (Speech::Sieve, &SIEVE, "LOGOUT\r\n"),
     ] {
-        let (port, mut heard) = serve_tls(script, authority.certify("localhost", (-1, 30))).await;
+        let (port, mut heard) = serve_tls(script, authority.certify("localhost", (-1, 30)).unwrap()).await;
         let served = prober.look("localhost", starttls(port, speech), PATIENCE).await.unwrap();
         assert_eq!(served.faults, vec![], "{speech:?}");
         assert_eq!(heard.recv().await.unwrap(), word, "{speech:?}");
@@ -119,9 +122,9 @@ async fn what_is_no_encryption_is_an_error_and_no_fault() {
 
 #[tokio::test]
 async fn tlsa_records_stand_for_certificates() {
-    let authority = Authority::new();
+    let authority = servers::authority();
     let prober = Prober::new(Some(&authority.pem)).unwrap();
-    let identity = authority.certify("localhost", (-1, 30));
+    let identity = authority.certify("localhost", (-1, 30)).unwrap();
     let key = identity.public_key.clone();
     let (port, _) = serve_tls(&HTTPS, identity).await;
     let chain = prober.look("localhost", https(port), PATIENCE).await.unwrap().chain;
@@ -144,12 +147,15 @@ async fn tlsa_records_stand_for_certificates() {
 #[tokio::test]
 async fn open_ports_are_left_politely() {
     let (port, mut heard) = serve("220 mail\r\n", &[]).await;
-    assert!(ports::is_open("127.0.0.1", starttls(port, Speech::Smtp), PATIENCE).await);
+    assert!(ports::open_after("127.0.0.1", starttls(port, Speech::Smtp), PATIENCE).await.is_some());
     assert_eq!(heard.recv().await.unwrap(), "QUIT\r\n");
+    // What others find at 587 is reached elsewhere from here.
+    let submission = Port { at: port, ..Port::usual(587) };
+    assert!(ports::open_after("127.0.0.1", submission, PATIENCE).await.is_some());
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = gone.local_addr().unwrap().port();
     drop(gone);
-    assert!(!ports::is_open("127.0.0.1", https(port), PATIENCE).await);
+    assert_eq!(ports::open_after("127.0.0.1", https(port), PATIENCE).await, None);
     assert!(ports::find("nobody.invalid", PATIENCE).await.is_err(), "no such host is no closed port");
 }
 

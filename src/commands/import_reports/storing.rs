@@ -1,6 +1,11 @@
 //! `import-reports` into the database of the settings. Repeating it changes nothing.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+};
+
+use tokio::sync::mpsc;
 
 use super::{ImportReportsArgs, inputs::Inputs};
 use crate::{
@@ -17,9 +22,10 @@ use crate::{
 };
 
 /// Inputs in one transaction, …
-const INPUTS: usize = 100;
-/// … or as many as hold this many bytes, unpacked.
-const BYTES: usize = 8 << 20;
+const INPUTS: usize = 50;
+/// … or as many as hold this many bytes, unpacked. Three such batches are in memory: one that is read, one that waits,
+/// one that is stored.
+const BYTES: usize = 2 << 20;
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,37 +62,61 @@ pub fn run(args: &ImportReportsArgs, out: &mut impl Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Reads the inputs into a database.
+/// Inputs that were read and go into one transaction.
+#[derive(Default)]
+struct Batch {
+    sound: Vec<(String, Reading)>,
+    bytes: usize,
+    /// Files that could not be read at all, with the reason.
+    failed: Vec<(String, String)>,
+}
+
+/// Reads the inputs into a database: the next ones while the last ones are stored.
 pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::Result<Tally> {
-    let (mut tally, mut waiting, mut bytes) = (Tally::default(), Vec::new(), 0);
-    for input in Inputs::new(&args.paths, Limits::default().input) {
-        tally.inputs += 1;
-        match input.bytes {
-            Ok(content) => {
-                let reading = reports::read(&trust::by_hand("import", &input.name, now), &content);
-                bytes += reading.bytes();
-                waiting.push((input.name, reading));
-            }
-            Err(error) => refuse(&mut tally, &input.name, &error),
-        }
-        if waiting.len() >= INPUTS || bytes >= BYTES {
-            write(db, &mut waiting, &mut tally).await?;
-            bytes = 0;
-        }
+    let (sender, mut batches) = mpsc::channel(1);
+    let paths = args.paths.clone();
+    let reader = tokio::task::spawn_blocking(move || read(&paths, now, &sender));
+    let mut tally = Tally::default();
+    while let Some(batch) = batches.recv().await {
+        write(db, batch, &mut tally).await?;
     }
-    write(db, &mut waiting, &mut tally).await?;
+    reader.await?;
     Ok(tally)
 }
 
-async fn write(db: &Db, waiting: &mut Vec<(String, Reading)>, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut tx = db.begin().await?;
-    let mut told = Vec::new();
-    for (name, reading) in waiting.drain(..) {
-        told.push((name, reports::store(&mut tx, &reading).await?));
+/// Reads all inputs, in batches, as long as somebody takes them.
+fn read(paths: &[PathBuf], now: Millis, batches: &mpsc::Sender<Batch>) {
+    let mut batch = Batch::default();
+    for input in Inputs::new(paths, Limits::default().input) {
+        match input.bytes {
+            Ok(content) => {
+                let reading = reports::read(&trust::by_hand("import", &input.name, now), &content);
+                batch.bytes += reading.bytes();
+                batch.sound.push((input.name, reading));
+            }
+            Err(error) => batch.failed.push((input.name, error)),
+        }
+        if (batch.sound.len() >= INPUTS || batch.bytes >= BYTES)
+            && batches.blocking_send(std::mem::take(&mut batch)).is_err()
+        {
+            return;
+        }
     }
+    // Nobody takes the last ones only when storing failed, which is told there.
+    let _ = batches.blocking_send(batch);
+}
+
+async fn write(db: &Db, batch: Batch, tally: &mut Tally) -> anyhow::Result<()> {
+    let readings: Vec<&Reading> = batch.sound.iter().map(|(_, reading)| reading).collect();
+    let mut tx = db.begin().await?;
+    let taken = reports::store(&mut tx, &readings).await?;
     tx.commit().await?;
-    for (input, taken) in told {
-        taken.iter().for_each(|taken| count(tally, &input, taken));
+    tally.inputs += (batch.sound.len() + batch.failed.len()) as u64;
+    for (name, error) in &batch.failed {
+        refuse(tally, name, error);
+    }
+    for ((name, _), taken) in batch.sound.iter().zip(&taken) {
+        taken.iter().for_each(|taken| count(tally, name, taken));
     }
     show(tally);
     Ok(())

@@ -1,11 +1,11 @@
 //! The report as one JSON object.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    flow::{Count, Fate, Flow, HOURLY, Reason, Volume, percentile},
+    flow::{Count, Fate, Flow, HOURLY, Names, Reason, Volume, percentile},
     time::Millis,
 };
 
@@ -34,10 +34,12 @@ pub(super) fn object(flow: &Flow, most: usize) -> Value {
         ("senders", flow.senders.len() as u64),
         ("sending_domains", flow.origins.len() as u64),
         ("recipients", flow.recipients.len() as u64),
-        ("recipient_domains", flow.to.values().filter(|fate| fate.delivered.count > 0).count() as u64),
+        ("recipient_domains", flow.to.iter().filter(|(_, fate)| fate.delivered.count > 0).count() as u64),
     ] {
         totals.insert(name.to_owned(), value.into());
     }
+    // Beyond so many, names are counted together: then their numbers are the least that there were.
+    totals.insert("names_are_all".to_owned(), told_apart(flow).into());
     totals.insert("reject_rate".to_owned(), json!(flow.share(Count::Rejected)));
     json!({
         "totals": totals,
@@ -55,6 +57,15 @@ pub(super) fn object(flow: &Flow, most: usize) -> Value {
         "warnings": reasons(flow, Reason::Warning, most),
         "errors": reasons(flow, Reason::Error, most),
     })
+}
+
+/// Whether there were no more names and mails than are told apart.
+pub(super) fn told_apart(flow: &Flow) -> bool {
+    let volumes = [&flow.senders, &flow.origins, &flow.recipients];
+    let fates = [&flow.from, &flow.to, &flow.providers];
+    volumes.iter().all(|names| names.others().is_none())
+        && fates.iter().all(|names| names.others().is_none())
+        && !flow.deferred.is_open()
 }
 
 fn delay(flow: &Flow) -> Value {
@@ -79,19 +90,22 @@ fn hours(flow: &Flow) -> Value {
 }
 
 /// Entries of a map in order: greatest first, then by name.
-pub(super) fn sorted<K: Ord, T, O: Ord>(map: &HashMap<K, T>, by: impl Fn(&T) -> O) -> Vec<(&K, &T)> {
-    let mut list: Vec<(&K, &T)> = map.iter().collect();
+pub(super) fn sorted<'a, T, O: Ord>(
+    all: impl Iterator<Item = (&'a str, &'a T)>,
+    by: impl Fn(&T) -> O,
+) -> Vec<(&'a str, &'a T)> {
+    let mut list: Vec<(&str, &T)> = all.collect();
     list.sort_by(|(a, x), (b, y)| Reverse(by(x)).cmp(&Reverse(by(y))).then(a.cmp(b)));
     list
 }
 
-fn volumes(map: &HashMap<String, Volume>, most: usize) -> Value {
-    let row = |(name, volume): (&String, &Volume)| json!({ "name": name, "count": volume.count, "bytes": volume.bytes });
-    sorted(map, |volume| (volume.count, volume.bytes)).into_iter().take(most).map(row).collect()
+fn volumes(names: &Names<Volume>, most: usize) -> Value {
+    let row = |(name, volume): (&str, &Volume)| json!({ "name": name, "count": volume.count, "bytes": volume.bytes });
+    sorted(names.iter(), |volume| (volume.count, volume.bytes)).into_iter().take(most).map(row).collect()
 }
 
-fn fates(map: &HashMap<String, Fate>, most: usize) -> Value {
-    let row = |(name, fate): (&String, &Fate)| {
+fn fates(names: &Names<Fate>, most: usize) -> Value {
+    let row = |(name, fate): (&str, &Fate)| {
         let average =
             (fate.delivered.count > 0).then(|| fate.delay_sum as f64 / fate.delivered.count as f64 / 1000.0);
         json!({
@@ -105,13 +119,14 @@ fn fates(map: &HashMap<String, Fate>, most: usize) -> Value {
             "delay_longest": fate.delay_max as f64 / 1000.0,
         })
     };
-    sorted(map, Fate::attempts).into_iter().take(most).map(row).collect()
+    sorted(names.iter(), Fate::attempts).into_iter().take(most).map(row).collect()
 }
 
 fn reasons(flow: &Flow, what: Reason, most: usize) -> Value {
-    let places = flow.reasons.iter().filter(|((own, _), _)| *own == what);
+    let places = flow.reasons.get(&what).into_iter().flatten();
     places
-        .map(|((_, place), texts)| {
+        .map(|(place, texts)| {
+            let texts = texts.iter().map(|(text, count)| (text.as_str(), count));
             let list = sorted(texts, |count| *count).into_iter().take(most);
             let list: Vec<Value> =
                 list.map(|(text, count)| json!({ "text": text, "count": count })).collect();

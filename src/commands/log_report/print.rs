@@ -1,17 +1,20 @@
 //! The report as text, in the order and with the headings of pflogsumm, so that who knows one can read the other.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::{self, Write},
 };
 
 use jiff::tz::TimeZone;
 
-use super::json::sorted;
+use super::json::{sorted, told_apart};
 use crate::model::{
-    flow::{Count, Fate, Flow, HOURLY, Reason, Volume, percentile},
+    flow::{Count, Fate, Flow, HOURLY, Names, Reason, Volume, percentile},
     time::Millis,
 };
+
+/// What names are counted as that are too many to be told apart.
+const OTHERS: &str = "(others)";
 
 /// Counts of an hour or a day.
 type Hourly = [u64; HOURLY.len()];
@@ -68,7 +71,7 @@ fn totals(flow: &Flow, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{:>8}   {words}", short(number))?;
     }
     writeln!(out)?;
-    let destinations = flow.to.values().filter(|fate| fate.delivered.count > 0).count();
+    let destinations = flow.to.iter().filter(|(_, fate)| fate.delivered.count > 0).count();
     for (number, words) in [
         (flow.bytes_received, "bytes received"),
         (flow.bytes_delivered, "bytes delivered"),
@@ -78,6 +81,16 @@ fn totals(flow: &Flow, out: &mut impl Write) -> io::Result<()> {
         (destinations as u64, "recipient hosts/domains"),
     ] {
         writeln!(out, "{:>8}   {words}", short(number))?;
+    }
+    if !told_apart(flow) {
+        writeln!(
+            out,
+            "\nThere were more names than are told apart: those that count least are counted as others,"
+        )?;
+        writeln!(
+            out,
+            "and numbers of senders, recipients, hosts and deferred mails are the least that there were."
+        )?;
     }
     Ok(())
 }
@@ -127,10 +140,11 @@ fn table(first: &str, rows: impl Iterator<Item = (String, Hourly)>, out: &mut im
     Ok(())
 }
 
-fn fates(title: &str, map: &HashMap<String, Fate>, most: usize, out: &mut impl Write) -> io::Result<()> {
+fn fates(title: &str, names: &Names<Fate>, most: usize, out: &mut impl Write) -> io::Result<()> {
     heading(title, out)?;
     writeln!(out, "    sent    bytes   defers  bounced   rate   avg dly   max dly  host/domain")?;
-    for (name, fate) in sorted(map, Fate::attempts).into_iter().take(most) {
+    let list = sorted(names.iter(), Fate::attempts).into_iter().take(most);
+    for (name, fate) in list.chain(names.others().map(|others| (OTHERS, others))) {
         let average = match fate.delivered.count {
             0 => "-".to_owned(),
             count => span(fate.delay_sum as f64 / count as f64),
@@ -152,23 +166,22 @@ fn fates(title: &str, map: &HashMap<String, Fate>, most: usize, out: &mut impl W
 
 fn volumes(
     title: &str,
-    map: &HashMap<String, Volume>,
+    names: &Names<Volume>,
     by: impl Fn(&Volume) -> (u64, u64),
     most: usize,
     out: &mut impl Write,
 ) -> io::Result<()> {
     heading(title, out)?;
     writeln!(out, "   count    bytes")?;
-    for (name, volume) in sorted(map, by).into_iter().take(most) {
+    let list = sorted(names.iter(), by).into_iter().take(most);
+    for (name, volume) in list.chain(names.others().map(|others| (OTHERS, others))) {
         writeln!(out, "{:>8} {:>8}  {}", short(volume.count), short(volume.bytes), plain(name))?;
     }
     Ok(())
 }
 
 fn reasons(title: &str, flow: &Flow, what: Reason, most: usize, out: &mut impl Write) -> io::Result<()> {
-    let found = flow.reasons.iter().filter(|((own, _), _)| *own == what);
-    let places: BTreeMap<&str, &HashMap<String, u64>> =
-        found.map(|((_, place), texts)| (place.as_str(), texts)).collect();
+    let places: BTreeMap<_, _> = flow.reasons.get(&what).into_iter().flatten().collect();
     if places.is_empty() {
         return writeln!(out, "\n{title}: none");
     }
@@ -176,6 +189,7 @@ fn reasons(title: &str, flow: &Flow, what: Reason, most: usize, out: &mut impl W
     for (place, texts) in places {
         let all: u64 = texts.values().sum();
         writeln!(out, "  {} (total: {})", plain(place), short(all))?;
+        let texts = texts.iter().map(|(text, count)| (text.as_str(), count));
         for (text, count) in sorted(texts, |count| *count).into_iter().take(most) {
             writeln!(out, "  {:>8}   {}", short(*count), plain(text))?;
         }

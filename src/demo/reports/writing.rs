@@ -3,7 +3,7 @@
 
 use std::fmt::{Display, Write};
 
-use quick_xml::escape::escape;
+use askama::filters::{Escaper, Html};
 use serde_json::{Value, json};
 
 use crate::model::{
@@ -98,8 +98,9 @@ struct Out(String);
 
 impl Out {
     fn text(&mut self, name: &str, value: impl Display) {
-        let value = value.to_string();
-        let _ = write!(self.0, "<{name}>{}</{name}>", escape(value.as_str()));
+        let _ = write!(self.0, "<{name}>");
+        let _ = Html.write_escaped_str(&mut self.0, &value.to_string());
+        let _ = write!(self.0, "</{name}>");
     }
 
     fn maybe(&mut self, name: &str, value: Option<impl Display>) {

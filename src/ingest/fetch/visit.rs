@@ -249,8 +249,9 @@ impl Visit<'_> {
         let (mut state, mut tally) = (self.state.clone(), *self.tally);
         let mut clear = Vec::new();
         let mut tx = self.fetcher.db.begin().await?;
-        for (uid, message_id, reading) in &batch.mails {
-            let taken = reports::store(&mut tx, reading).await?;
+        let readings: Vec<&Reading> = batch.mails.iter().map(|(_, _, reading)| reading).collect();
+        let taken = reports::store(&mut tx, &readings).await?;
+        for ((uid, message_id, reading), taken) in batch.mails.iter().zip(taken) {
             count(&mut tally, reading, taken.iter().map(|taken| &taken.fate));
             if self.mailbox.after != After::Keep && reading.is_sound() {
                 clear.push(Task::new(*uid, message_id.clone()));

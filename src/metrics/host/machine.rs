@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::Look;
+use super::{Look, processes::Processes};
 use crate::{
     metrics::modules::host as m,
     model::{sample::Labels, time::Millis},
@@ -14,6 +14,7 @@ pub(super) struct Counters {
     at: Millis,
     cores: Vec<(String, [u64; 2])>,
     interfaces: Vec<(String, [u64; 2])>,
+    processes: Processes,
 }
 
 impl Counters {
@@ -24,6 +25,7 @@ impl Counters {
             cores: proc::cores(&text("/proc/stat")),
             // The interfaces of the first process are the host's, also where we run in a container.
             interfaces: proc::interfaces(&text("/proc/1/net/dev")),
+            processes: Processes::read(look),
         }
     }
 }
@@ -68,24 +70,11 @@ pub(super) fn look(look: &mut Look<'_>, before: &Counters) {
     let available =
         available.and_then(|text| proc::memory(&text, "MemAvailable").ok_or("no MemAvailable".to_owned()));
     look.tell(&m::MEMORY_AVAILABLE, available);
-    processes(look);
+    // Processor time that a core had meanwhile.
+    let cores = pairs(&before.cores, &now.cores);
+    let ticks = cores.iter().map(|(_, [_, all])| all).sum::<u64>() as f64 / cores.len().max(1) as f64;
+    now.processes.tell(look, &before.processes, ticks);
     temperatures(look);
-}
-
-fn processes(look: &mut Look<'_>) {
-    let folder = look.places.at("/proc");
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return look.fail("processes", format!("{}: cannot be read", folder.display()));
-    };
-    let is_process =
-        |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()));
-    let states = entries.flatten().filter(|entry| is_process(&entry.file_name())).filter_map(|entry| {
-        // A process may end while we look.
-        proc::process_state(&String::from_utf8_lossy(&fs::read(entry.path().join("stat")).ok()?))
-    });
-    let states: Vec<char> = states.collect();
-    look.out.set(&m::PROCESSES, states.len());
-    look.out.set(&m::ZOMBIES, states.iter().filter(|state| **state == 'Z').count());
 }
 
 /// Sensors below `/sys/class/hwmon` and `/sys/class/thermal`; a virtual machine has none.

@@ -20,6 +20,7 @@ mod containers;
 mod files;
 mod logs;
 mod machine;
+mod processes;
 
 /// What takes long is looked at anew after this time only.
 const SLOW: Duration = Duration::from_secs(3600);
@@ -99,7 +100,8 @@ impl Look<'_> {
 /// Looks at the host once. `before` is what was written last: slow values of it are kept for an hour.
 pub async fn look(places: &Places, before: &CollectorFile, now: Millis) -> Samples {
     let mut out = Samples::new(now);
-    let slow = before.slow_at(SLOW_AT).is_none_or(|at| now.since(at) >= SLOW);
+    // A moment to come is none of ours: the clock was set back.
+    let slow = before.slow_at(SLOW_AT).is_none_or(|at| at > now || now.since(at) >= SLOW);
     out.set(&host::COLLECTOR_VERSION, env!("CARGO_PKG_VERSION"));
     let mut look = Look { places, out: &mut out, faults: BTreeMap::new(), slow, now };
     let first = machine::Counters::read(&look);

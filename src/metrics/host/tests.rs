@@ -33,7 +33,7 @@ fn host_at(root: &Path, now: Millis) {
     put(root, "opt/mailcow-dockerized/.git/packed-refs", "# pack-refs\n0123456789abcdef refs/heads/master\n");
     put(root, "opt/mailcow-dockerized/update.sh", "");
     put(root, "proc/loadavg", "0.52 1.5 0.40 2/345 12345\n");
-    put(root, "proc/meminfo", "MemAvailable:       1024 kB\n");
+    put(root, "proc/meminfo", "MemTotal:       102400 kB\nMemAvailable:       1024 kB\n");
     put(root, "proc/stat", "cpu0 10 0 5 30 5 0 0 0\n");
     put(
         root,
@@ -41,8 +41,12 @@ fn host_at(root: &Path, now: Millis) {
         "  eth0: 1000 9 0 0 0 0 0 0 2000 8 0 0 0 0 0 0\n veth1: 1 0 0 0 0 0 0 0 1 0\n",
     );
     put(root, "proc/1/mounts", "/dev/vda1 / ext4 rw 0 0\n");
-    put(root, "proc/1/stat", "1 (init) S 0\n");
+    let pages = (10 << 20) / rustix::param::page_size();
+    put(root, "proc/1/stat", format!("1 (init) S{} {pages} 0\n", " 0".repeat(20)));
     put(root, "proc/7/stat", "7 (x) y) Z 1\n");
+    put(root, "proc/8/stat", format!("8 (a,b:c) S{} {pages} 0\n", " 0".repeat(20)));
+    put(root, "proc/9/stat", format!("9 (init) S{} {pages} 0\n", " 0".repeat(20)));
+    put(root, "proc/9/cmdline", "init\0--password=secret\0");
     put(
         root,
         "proc/42/net/tcp",
@@ -153,6 +157,7 @@ async fn every_declared_key_of_the_host_is_told() {
     ] {
         assert_eq!(is(&samples, metric), Some(State::Number(expected)), "{}", metric.key);
     }
+    assert_eq!(is(&samples, &host::TOP_MEMORY), Some(State::from("init:20.0%,a_b_c:10.0%")));
     assert_eq!(
         is(&samples, &disk::DOCKER_TOP_CONTAINERS),
         Some(State::from("dovecot:5.0MB,postfix:1.0MB,clamd:0.0MB"))
@@ -164,6 +169,7 @@ async fn every_declared_key_of_the_host_is_told() {
     // The file is read as the portal reads it: by then every declared key is there.
     // One core reading is the other's, so nothing moved; only this cannot be told by files that stand still.
     samples.set_each(&host::EACH_CORE, crate::model::sample::Labels::one("core", "0"), 5.0);
+    samples.set(&host::TOP_CPU, "init:1.0%");
     let file = file_of(&samples, &CollectorFile::default(), now);
     let mut out = Samples::new(now);
     let declared = [Origin::Docker, Origin::HostFiles, Origin::Host];

@@ -52,6 +52,14 @@ metrics! {
         /// Processes.
         PROCESSES = Metric::gauge("host.processes", Unit::Count).from(Origin::Host);
 
+        /// The five programs with the most processor time of late: name and share of one core, all processes of that
+        /// name together. Arguments are never read.
+        TOP_CPU = Metric::text("host.processes.top.cpu").from(Origin::Host);
+
+        /// The five programs with the most memory: name and share of all memory, all processes of that name together,
+        /// so that what they share counts several times. Arguments are never read.
+        TOP_MEMORY = Metric::text("host.processes.top.memory").from(Origin::Host);
+
         /// Failed SSH logins.
         SSH_FAILED = Metric::gauge("host.ssh.failed", Unit::Count).from(Origin::Host).over(Day);
 

@@ -123,5 +123,8 @@ metrics! {
 
         /// What is wrong with the records of a domain, a reason for each check; `OK` where nothing is.
         EACH_DNS_DETAIL = Metric::text("portal.dns.detail[{#DOMAIN}]").from(Origin::Dns).per(&[DOMAIN]);
+
+        /// The checks of a domain, as JSON: how each ended and why, which records are there, which should be.
+        EACH_DNS_FACTS = Metric::json("portal.dns.facts[{#DOMAIN}]").from(Origin::Dns).per(&[DOMAIN]);
     }
 }

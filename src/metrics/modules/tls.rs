@@ -78,6 +78,10 @@ metrics! {
         EACH_PORT_OPEN = Metric::flag("portal.port.open[{#PORT}]").from(Origin::Ports).per(&["port"])
             .bad_at(&[(High, 0.0)]);
 
+        /// Time until a port accepted a connection; unknown while it is closed.
+        EACH_PORT_SECONDS = Metric::gauge("portal.port.seconds[{#PORT}]", Unit::Seconds).from(Origin::Ports)
+            .per(&["port"]).above(&[(Warning, 2.0)]);
+
         /// Days until the certificate at a port expires, below 0 after it.
         EACH_CERT_DAYS = Metric::gauge("portal.cert.days[{#PORT}]", Unit::Days).from(Origin::Certificates)
             .per(&["port"]).below(&[(Warning, 30.0), (High, 14.0), (Disaster, 3.0)]);
@@ -88,5 +92,8 @@ metrics! {
 
         /// The certificate at a port: what is wrong with it, owner, issuer, end, length of the chain, version of TLS.
         EACH_CERT_DETAIL = Metric::text("portal.cert.detail[{#PORT}]").from(Origin::Certificates).per(&["port"]);
+
+        /// The certificate at a port, as JSON: owner, issuer, names, times, faults, chain.
+        EACH_CERT_FACTS = Metric::json("portal.cert.facts[{#PORT}]").from(Origin::Certificates).per(&["port"]);
     }
 }

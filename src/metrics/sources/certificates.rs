@@ -7,7 +7,13 @@ use jiff::Timestamp;
 
 use super::Reach;
 use crate::{
-    metrics::{collector::Outcome, modules::tls as m, registry::Metric, samples::Samples},
+    metrics::{
+        collector::Outcome,
+        facts::{self, Shown},
+        modules::tls as m,
+        registry::Metric,
+        samples::Samples,
+    },
     model::{
         sample::{Labels, State},
         time::Millis,
@@ -26,12 +32,12 @@ type Look = (u16, Result<Served, Error>);
 
 pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
     async {
-        let (host, prober) = (reach.probes.host()?, reach.probes.prober()?);
+        let (peer, prober) = (reach.probes.peer()?, reach.probes.prober()?);
         let looks = reach
             .probes
             .ports
             .iter()
-            .map(|port| async { (port.number, prober.look(host, *port, PATIENCE).await) });
+            .map(|port| async { (port.number, prober.look(peer, *port, PATIENCE).await) });
         let looks = join_all(looks).await;
         tell(&looks, out);
         Ok(())
@@ -68,6 +74,7 @@ fn tell_each(port: u16, look: &Result<Served, Error>, now: Millis, out: &mut Sam
     out.set_each(&m::EACH_CERT_DAYS, labels(), state(look, |served| days_left(served, now).into()));
     out.set_each(&m::EACH_CERT_TRUSTED, labels(), state(look, |served| served.faults.is_empty().into()));
     out.set_each(&m::EACH_CERT_DETAIL, labels(), state(look, |served| detail(served).into()));
+    out.set_each(&m::EACH_CERT_FACTS, labels(), state(look, |served| facts::write(&shown(served)).into()));
 }
 
 /// Mailcow's certificate: what clients meet first.
@@ -98,6 +105,21 @@ fn state(look: &Result<Served, Error>, value: impl Fn(&Served) -> State) -> Stat
 /// Whole days; the last day has 0, an expired certificate less.
 fn days_left(served: &Served, now: Millis) -> i64 {
     (served.certificate.until - now.secs()).div_euclid(DAY)
+}
+
+fn shown(served: &Served) -> Shown {
+    let it = served.certificate.clone();
+    Shown {
+        subject: it.subject,
+        issuer: it.issuer,
+        names: it.names,
+        serial: it.serial,
+        from: it.from,
+        until: it.until,
+        faults: served.faults.iter().map(ToString::to_string).collect(),
+        chain: served.owners(),
+        version: served.version.clone(),
+    }
 }
 
 fn detail(served: &Served) -> String {

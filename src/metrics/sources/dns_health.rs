@@ -8,6 +8,7 @@ use super::Reach;
 use crate::{
     metrics::{
         collector::{Outcome, Trouble},
+        facts::{self, Records},
         modules::security as m,
         registry::Metric,
         samples::Samples,
@@ -22,7 +23,7 @@ use crate::{
         tls::Served,
     },
 };
-use checks::{Checker, Verdict};
+use checks::{Checker, Look, Verdict};
 
 mod checks;
 
@@ -39,8 +40,8 @@ const DKIM: usize = 1;
 /// Where DANE stands among them.
 const DANE: usize = 3;
 
-/// The verdicts on one domain, in the order of [`CHECKS`].
-pub(super) type Domain = (String, [Verdict; 8]);
+/// What was found out about one domain, in the order of [`CHECKS`].
+pub(super) type Domain = (String, [Look; 8]);
 
 /// What was found out about the mail host.
 pub(super) struct Host {
@@ -56,7 +57,7 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
         let domains = reach.mailcow.domain_use().await?;
         let active = domains.into_iter().filter(|it| it.active == Some(1.0));
         let active: Vec<String> = active.filter_map(|it| normalise_domain(&it.domain_name)).collect();
-        let served = served(reach, host).await;
+        let served = served(reach).await;
         let checker = Checker {
             dns,
             mailcow: &reach.mailcow,
@@ -65,7 +66,8 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
             host,
             served: served.as_ref(),
         };
-        let of_host = Host { addresses: addresses(reach, dns, host).await, dane: checker.dane(host).await };
+        let of_host =
+            Host { addresses: addresses(reach, dns, host).await, dane: checker.dane(host).await.verdict };
         let looks: Vec<BoxFuture<'_, Domain>> =
             active.into_iter().map(|domain| checker.domain(domain).boxed()).collect();
         let found: Vec<Domain> = stream::iter(looks).buffered(AT_ONCE).collect().await;
@@ -80,13 +82,8 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
 
 /// The reason, where no name server told anything. That a domain has no key for DKIM is told by Mailcow.
 fn nothing(host: &Host, found: &[Domain]) -> Option<String> {
-    let by_dns = |(_, verdicts): &'_ Domain| -> Vec<Verdict> {
-        verdicts
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| *at != DKIM)
-            .map(|(_, verdict)| verdict.clone())
-            .collect()
+    let by_dns = |(_, looks): &'_ Domain| -> Vec<Verdict> {
+        looks.iter().enumerate().filter(|(at, _)| *at != DKIM).map(|(_, look)| look.verdict.clone()).collect()
     };
     let all: Vec<Verdict> = found.iter().flat_map(by_dns).chain([host.dane.clone()]).collect();
     let why = all.first().and_then(Verdict::unknown)?;
@@ -94,10 +91,10 @@ fn nothing(host: &Host, found: &[Domain]) -> Option<String> {
 }
 
 /// The certificate at port 25, where that port is looked at.
-async fn served(reach: &Reach, host: &str) -> Option<Result<Served, Error>> {
+async fn served(reach: &Reach) -> Option<Result<Served, Error>> {
     let port = reach.probes.ports.iter().find(|port| port.number == 25)?;
     let prober = reach.probes.prober().ok()?;
-    Some(prober.look(host, *port, PATIENCE).await)
+    Some(prober.look(reach.probes.peer().ok()?, *port, PATIENCE).await)
 }
 
 async fn addresses(reach: &Reach, dns: &Dns, host: &str) -> Result<Vec<(IpAddr, Verdict, Verdict)>, Trouble> {
@@ -118,10 +115,11 @@ async fn addresses(reach: &Reach, dns: &Dns, host: &str) -> Result<Vec<(IpAddr, 
 
 pub(super) fn tell(host: &Host, domains: &[Domain], out: &mut Samples) {
     tell_host(host, out);
-    for (domain, verdicts) in domains {
-        tell_domain(domain, verdicts, out);
+    for (domain, looks) in domains {
+        tell_domain(domain, looks, out);
     }
-    let column = |at: usize| Verdict::all(domains.iter().map(|(_, verdicts)| verdicts.get(at)));
+    let column =
+        |at: usize| Verdict::all(domains.iter().map(|(_, looks)| looks.get(at).map(|look| &look.verdict)));
     let none = "Mailcow has no active domain.";
     let by_check: [(usize, &Metric); 6] = [
         (0, &m::DNS_SPF_EXISTS),
@@ -164,14 +162,17 @@ fn tell_host(host: &Host, out: &mut Samples) {
     }
 }
 
-fn tell_domain(domain: &str, verdicts: &[Verdict; 8], out: &mut Samples) {
+fn tell_domain(domain: &str, looks: &[Look; 8], out: &mut Samples) {
     let labels = || Labels::one(DOMAIN, domain);
-    let mut wrong = Vec::new();
-    for (name, verdict) in CHECKS.iter().zip(verdicts) {
-        out.set_each(&m::EACH_CHECK, labels().with("check", name), verdict.state());
-        wrong.extend(verdict.words().map(|words| format!("{name}: {words}")));
+    let (mut wrong, mut records) = (Vec::new(), Records::default());
+    for (name, look) in CHECKS.iter().zip(looks) {
+        out.set_each(&m::EACH_CHECK, labels().with("check", name), look.verdict.state());
+        wrong.extend(look.verdict.words().map(|words| format!("{name}: {words}")));
+        records.findings.push(look.finding(name));
     }
-    out.set_each(&m::EACH_SCORE, labels(), score(verdicts.get(..COUNTED).unwrap_or_default()));
+    out.set_each(&m::EACH_DNS_FACTS, labels(), facts::write(&records));
+    let verdicts: Vec<Verdict> = looks.iter().take(COUNTED).map(|look| look.verdict.clone()).collect();
+    out.set_each(&m::EACH_SCORE, labels(), score(&verdicts));
     out.set_each(
         &m::EACH_DNS_DETAIL,
         labels(),
@@ -196,9 +197,10 @@ fn summary(domains: &[Domain], part: std::ops::Range<usize>, dane: Option<&Verdi
         Verdict::Unknown(_) => Some(format!("{name}?")),
     };
     let of_host = dane.and_then(|verdict| mark("DANE", verdict)).map(|mark| format!("host:{mark}"));
-    let of_domains = domains.iter().filter_map(|(domain, verdicts)| {
-        let verdicts = verdicts.get(part.clone()).unwrap_or_default();
-        let marks: Vec<String> = names.iter().zip(verdicts).filter_map(|(name, it)| mark(name, it)).collect();
+    let of_domains = domains.iter().filter_map(|(domain, looks)| {
+        let looks = looks.get(part.clone()).unwrap_or_default();
+        let marks = names.iter().zip(looks).filter_map(|(name, look)| mark(name, &look.verdict));
+        let marks: Vec<String> = marks.collect();
         (!marks.is_empty()).then(|| format!("{domain}:{}", marks.join(" ")))
     });
     let lacking: Vec<String> = of_host.into_iter().chain(of_domains).collect();

@@ -1,4 +1,6 @@
-//! What the host collector wrote: everything that needs a look at the host.
+//! What the host collector wrote or posted: everything that needs a look at the host.
+
+use std::path::Path;
 
 use futures_util::FutureExt;
 
@@ -6,31 +8,43 @@ use super::Reach;
 use crate::{
     metrics::{
         collector::{Outcome, Trouble},
-        collector_file::CollectorFile,
+        collector_file::{CollectorFile, OLDEST},
         modules,
         registry::{Origin, Privilege},
         samples::Samples,
     },
     model::time::Millis,
+    store::collector_posts,
 };
 
-/// What is older says nothing of the present: also the Zabbix package says so.
-const OLDEST: u64 = 300;
 /// A file of more bytes is none of a collector.
 const LARGEST: u64 = 64 << 20;
 
 pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
     async {
-        let Some(path) = &reach.collector_file else {
-            return Err(Trouble::NotGranted(Privilege::Host.grant().to_owned()));
+        let text = match &reach.collector_file {
+            Some(path) => read(path).await?,
+            None if reach.collector_posts => posted(reach).await?,
+            None => return Err(Trouble::NotGranted(Privilege::Host.grant().to_owned())),
         };
-        let failed = |error: std::io::Error| Trouble::Failed(format!("{}: {error}", path.display()));
-        if tokio::fs::metadata(path).await.map_err(failed)?.len() > LARGEST {
-            return Err(Trouble::Failed(format!("{} is too large", path.display())));
-        }
-        tell(&tokio::fs::read(path).await.map_err(failed)?, reach.clock.now(), out)
+        tell(&text, reach.clock.now(), out)
     }
     .boxed()
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+    let failed = |error: std::io::Error| Trouble::Failed(format!("{}: {error}", path.display()));
+    if tokio::fs::metadata(path).await.map_err(failed)?.len() > LARGEST {
+        return Err(Trouble::Failed(format!("{} is too large", path.display())));
+    }
+    tokio::fs::read(path).await.map_err(failed)
+}
+
+async fn posted(reach: &Reach) -> Result<Vec<u8>, Trouble> {
+    let newest = collector_posts::newest(&reach.db, reach.server).await?;
+    let text =
+        newest.ok_or_else(|| Trouble::Failed("the host collector has not posted so far".to_owned()))?;
+    Ok(text.into_bytes())
 }
 
 pub(super) fn tell(text: &[u8], now: Millis, out: &mut Samples) -> Result<(), Trouble> {
@@ -38,8 +52,9 @@ pub(super) fn tell(text: &[u8], now: Millis, out: &mut Samples) -> Result<(), Tr
     let Some(written) = file.written() else {
         return Err(Trouble::Failed("the collector's file does not say when it was written".to_owned()));
     };
-    let age = now.since(written).as_secs();
+    let age = now.since(written);
     if age > OLDEST {
+        let age = age.as_secs();
         return Err(Trouble::Failed(format!("the host collector last wrote {age} s ago: does it run?")));
     }
     file.tell(modules::of(&[Origin::Docker, Origin::HostFiles, Origin::Host]), now, out);

@@ -52,6 +52,8 @@ pub struct Reach {
     pub clock: Clock,
     /// Where the host collector writes.
     pub collector_file: Option<PathBuf>,
+    /// Whether it may post instead.
+    pub collector_posts: bool,
     /// What the probes over the network need.
     pub probes: Probes,
     /// Mailcow's host name.

@@ -6,13 +6,21 @@ use url::Url;
 
 use crate::{
     metrics::collector::Trouble,
-    remote::{self, dns::Dns, http::Http, ports::Port, tls::Prober},
+    remote::{
+        self,
+        dns::Dns,
+        http::Http,
+        ports::{Peer, Port},
+        tls::Prober,
+    },
 };
 
 /// What the probes over the network need. What could not be built says why.
 pub struct Probes {
     /// The mail host; `None`: nothing is looked at.
     pub host: Option<String>,
+    /// Where to connect to instead of its address.
+    pub via: Option<String>,
     /// Its ports that are looked at.
     pub ports: Vec<Port>,
     /// Whether it is asked to relay.
@@ -40,6 +48,12 @@ impl Probes {
     pub(super) fn host(&self) -> Result<&str, Trouble> {
         let how = "Set MAIL_HOST to the host name of the mail server.";
         self.host.as_deref().ok_or_else(|| Trouble::NotGranted(how.to_owned()))
+    }
+
+    /// The mail host, and how it is reached.
+    pub(super) fn peer(&self) -> Result<Peer<'_>, Trouble> {
+        let name = self.host()?;
+        Ok(Peer { name, via: self.via.as_deref().unwrap_or(name) })
     }
 
     /// What looks at certificates.

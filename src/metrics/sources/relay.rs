@@ -19,11 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
     async {
-        let host = reach.probes.host()?;
+        let host = reach.probes.peer()?.via;
         if !reach.probes.relay {
             return Err(Trouble::NotGranted("Set PROBE_RELAY to on.".to_owned()));
         }
-        tell(&smtp::relaying(host, 25, PATIENCE).await?, out);
+        let port = reach.probes.ports.iter().find(|port| port.number == 25).map_or(25, |port| port.at);
+        tell(&smtp::relaying(host, port, PATIENCE).await?, out);
         Ok(())
     }
     .boxed()

@@ -265,8 +265,18 @@ fn the_portal() {
 #[test]
 fn ports() {
     use modules::tls as m;
-    let out = samples(|out| super::ports::tell(&[(443, true), (587, false), (4190, true)], true, out));
+    let open = |millis| Some(std::time::Duration::from_millis(millis));
+    let tries = [(443, open(2)), (587, None), (4190, open(2340))];
+    let out = samples(|out| super::ports::tell(&tries, true, out));
     complete(&[Origin::Ports], &out, &[]);
+    let seconds = |port: &str| {
+        let mut all = out.list().iter();
+        let own =
+            all.find(|it| it.metric == m::EACH_PORT_SECONDS.key && it.labels.value("port") == Some(port));
+        own.unwrap().state.clone()
+    };
+    assert_eq!((seconds("443"), seconds("4190")), (State::Number(0.0), State::Number(2.3)));
+    assert!(matches!(seconds("587"), State::Unknown(_)), "a closed port is not a quick one");
     assert_eq!((number(&out, &m::HTTPS_CHECK), number(&out, &m::SUBMISSION_CHECK)), (1.0, 0.0));
     assert!(
         matches!(is(&out, &m::IMAPS_CHECK), State::NotInUse(_)),

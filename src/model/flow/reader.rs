@@ -1,13 +1,17 @@
 //! Reads the lines of a log in their order.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
-use super::{Count, Flow, Outcome, Reason, change, provider};
+use super::{Count, Flow, Outcome, Reason, provider};
 use crate::model::{
     event::{Attempt, Client, Fact, Parsed, Refusal},
-    scope::domain_of,
     time::Millis,
 };
+
+/// Queue ids that are remembered; a log whose mails never end has more.
+const MOST_LIVES: usize = 200_000;
+/// Postfix gives up earlier (postconf(5), `maximal_queue_lifetime`: five days).
+const LONGEST_LIFE: Duration = Duration::from_secs(8 * 86_400);
 
 /// What is remembered of a queue id while it lives.
 #[derive(Debug, Default)]
@@ -23,13 +27,28 @@ struct Life {
 /// Reads lines in their order.
 #[derive(Debug, Default)]
 pub struct Reader {
-    lives: HashMap<String, Life>,
+    lives: HashMap<String, Life, foldhash::fast::RandomState>,
 }
 
 impl Reader {
     /// Forgets queue ids without a line since.
     pub fn forget(&mut self, before: Millis) {
         self.lives.retain(|_, life| life.seen >= before);
+    }
+
+    /// Forgets the oldest, when there are too many.
+    fn make_room(&mut self, now: Millis) {
+        if self.lives.len() < MOST_LIVES {
+            return;
+        }
+        let mut age = LONGEST_LIFE;
+        while self.lives.len() > MOST_LIVES / 2 && !age.is_zero() {
+            self.forget(now.minus(age));
+            age /= 2;
+        }
+        if self.lives.len() > MOST_LIVES / 2 {
+            self.lives.clear();
+        }
     }
 
     /// Counts one line: its program without pid, its text, and what the parser made of them.
@@ -70,13 +89,18 @@ impl Reader {
 
     fn received(&mut self, at: Millis, queue_id: &str, client: &str, flow: &mut Flow) {
         flow.add_at(Count::Received, at);
+        self.make_room(at);
         let life = Life { seen: at, fresh: Some(client.to_owned()), ..Life::default() };
         self.lives.insert(queue_id.to_owned(), life);
     }
 
     /// Told again at each attempt; only the first time of a received mail counts.
     fn queued(&mut self, at: Millis, queue_id: &str, sender: &str, size: u64, flow: &mut Flow) {
-        let life = self.lives.entry(queue_id.to_owned()).or_default();
+        if !self.lives.contains_key(queue_id) {
+            self.make_room(at);
+            self.lives.insert(queue_id.to_owned(), Life::default());
+        }
+        let Some(life) = self.lives.get_mut(queue_id) else { return };
         life.seen = at;
         // The first size stays, as in pflogsumm.
         if life.size == 0 {
@@ -88,9 +112,9 @@ impl Reader {
         }
         let Some(client) = life.fresh.take() else { return };
         flow.bytes_received += size;
-        change(&mut flow.senders, &address, |volume| volume.add(size));
+        flow.senders.change(&address, |volume| volume.add(size));
         let origin = if life.domain.is_empty() { &client } else { &life.domain };
-        change(&mut flow.origins, origin, |volume| volume.add(size));
+        flow.origins.change(origin, |volume| volume.add(size));
     }
 
     fn attempt(&mut self, at: Millis, daemon: &str, queue_id: &str, attempt: &Attempt<'_>, flow: &mut Flow) {
@@ -118,7 +142,7 @@ impl Reader {
         ];
         for (fates, place) in places {
             if !place.is_empty() {
-                change(fates, place, |fate| fate.add(outcome, size, delay));
+                fates.change(place, |fate| fate.add(outcome, size, delay));
             }
         }
     }
@@ -138,19 +162,17 @@ fn settle(
             flow.add_at(Count::Delivered, at);
             flow.bytes_delivered += size;
             *flow.delays.entry(delay).or_default() += 1;
-            change(&mut flow.recipients, to, |volume| volume.add(size));
+            flow.recipients.change(to, |volume| volume.add(size));
             return;
         }
         Outcome::Deferred => {
-            if !flow.deferred.contains(queue_id) {
-                flow.deferred.insert(queue_id.to_owned());
-            }
+            flow.deferred.insert(queue_id);
             flow.add_at(Count::Deferrals, at);
             flow.reason(Reason::Deferred, daemon, attempt.reply);
         }
         Outcome::Bounced => {
             flow.add_at(Count::Bounced, at);
-            change(&mut flow.bounces, attempt.dsn, |count| *count += 1);
+            flow.bounces.change(attempt.dsn, |count| *count += 1);
             flow.reason(Reason::Bounced, provider(attempt.relay), attempt.reply);
         }
     }
@@ -166,7 +188,8 @@ fn origin<'a>(client: &Client<'a>) -> &'a str {
 
 /// An address as pflogsumm tells them apart: the domain in lower case; the empty sender is one.
 fn address(address: &str) -> Cow<'_, str> {
-    match address.rsplit_once('@') {
+    let at = memchr::memrchr(b'@', address.as_bytes());
+    match at.and_then(|at| Some((address.get(..at)?, address.get(at + 1..)?))) {
         Some((local, domain)) if domain.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase()) => {
             Cow::Owned(format!("{local}@{}", domain.to_lowercase()))
         }
@@ -177,12 +200,19 @@ fn address(address: &str) -> Cow<'_, str> {
 
 /// The domain of an address; empty where it has none.
 fn domain(address: &str) -> &str {
-    domain_of(address).unwrap_or_default()
+    memchr::memrchr(b'@', address.as_bytes()).and_then(|at| address.get(at + 1..)).unwrap_or_default()
+}
+
+/// Whether a text holds a word in capital or small letters. `word` is in small ones.
+fn holds(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(first) = word.first() else { return true };
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
+        .any(|at| text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))
 }
 
 fn is_full(dsn: &str, reply: &str) -> bool {
-    let reply = reply.to_lowercase();
-    dsn.ends_with(".2.2") || reply.contains("quota") || (reply.contains("mailbox") && reply.contains("full"))
+    dsn.ends_with(".2.2") || holds(reply, "quota") || (holds(reply, "mailbox") && holds(reply, "full"))
 }
 
 fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
@@ -201,7 +231,7 @@ fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
     } else if milter && refusal.stage == "END-OF-MESSAGE" {
         flow.add(Count::RejectedContent);
     }
-    let virus = reply.to_lowercase().contains("virus");
+    let virus = holds(reply, "virus");
     if milter && virus {
         flow.add(Count::Virus);
     } else if milter && (refusal.code / 100 == 5 || refusal.dsn.starts_with('5')) {
@@ -231,7 +261,9 @@ fn plain(path: &str, daemon: &str, text: &str, flow: &mut Flow) {
         flow.add(Count::Timeouts);
     } else if daemon == "smtpd" && begins("connect from ") && path.starts_with("postfix") {
         flow.add(Count::Connections);
-    } else if text.contains("reject_warning: ") && text.find("reject_warning: ").is_some_and(|at| at < 30) {
+    } else if begins("reject_warning: ")
+        || text.split_once(": ").is_some_and(|(_, rest)| rest.starts_with("reject_warning: "))
+    {
         flow.add(Count::RejectWarnings);
     }
 }

@@ -14,6 +14,9 @@ mod refusal;
 
 use crate::model::event::{Parsed, Session};
 
+/// No queue id is longer: seconds and microseconds in 10 characters, and an inode of 64 bits.
+const LONGEST_ID: usize = 40;
+
 /// What one Postfix line says. `program` is the syslog program without pid, such as `postfix/smtpd`; `text` is what
 /// stands behind it. Lines of other programs are [`Parsed::Noise`]; linear time, no allocation.
 pub fn parse<'a>(program: &'a str, text: &'a str) -> Parsed<'a> {
@@ -34,6 +37,14 @@ pub fn parse<'a>(program: &'a str, text: &'a str) -> Parsed<'a> {
         Some(rest) => refusal::parse("proxy-reject", rest).map_or(Parsed::Unknown, Parsed::Refused),
         None => Parsed::Unknown,
     }
+}
+
+/// The queue id that a line's text begins with, as [`parse`] sees it. It may be asked of bytes that are no UTF-8.
+pub fn queue_id_of(text: &[u8]) -> Option<&[u8]> {
+    let end = memchr::memchr(b':', text.get(..LONGEST_ID.min(text.len()))?)?;
+    let id = text.get(..end)?;
+    let followed = text.get(end + 1) == Some(&b' ');
+    (followed && str::from_utf8(id).is_ok_and(queue_id::is_whole)).then_some(id)
 }
 
 /// The daemon of a Postfix program: the last path part of `postfix/submission/smtpd` or `enforced-tls-smtp/smtp`.

@@ -1,6 +1,9 @@
 //! The kinds of record that mail needs.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
@@ -17,6 +20,13 @@ pub struct Tlsa {
     pub matching: u8,
     /// The part itself or its digest.
     pub data: Vec<u8>,
+}
+
+impl fmt::Display for Tlsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data: String = self.data.iter().map(|byte| format!("{byte:02x}")).collect();
+        write!(f, "{} {} {} {data}", self.usage, self.selector, self.matching)
+    }
 }
 
 impl Dns {

@@ -57,6 +57,13 @@ fn common_name(name: &X509Name<'_>) -> Option<String> {
     Some(shown(first.as_str().ok()?)).filter(|name| !name.is_empty())
 }
 
+/// The data of a TLSA record `3 1 1` for a certificate.
+pub(super) fn tlsa(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let digest = Sha256::digest(certificate.public_key().raw);
+    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Whether a TLSA record stands for a certificate of the chain (RFC 7672 section 3.1: mail knows the usages 2, an authority
 /// of the chain, and 3, the server's own certificate, only).
 pub fn matches(record: &Tlsa, chain: &[Vec<u8>]) -> bool {

@@ -1,6 +1,8 @@
 //! What lists and figures take of a report, derived from it in the transaction that stores it: its line, its sums by
 //! source, and its month. All of it can be taken away again exactly.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 
 use super::{packed, rows::fit};
@@ -58,43 +60,74 @@ fn stamp(stamp: i64, proof: &str) -> i64 {
     hash(format!("{stamp} {proof}").as_bytes())
 }
 
-/// Derives all of a report.
-pub async fn add(tx: &mut Tx, serial: i64, report: &Report, proof: Proof, variants: i64) -> Result<()> {
-    let (domain, sums) = (domain_of(report), packed::total(&report.records));
-    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let sources = packed::pack(&report.records);
-    let (policy, org) = (&report.policy, fit(&report.org, 255));
-    let whole = (serial, &domain, &org, report.begin, &policy.p, &policy.sp, policy.pct, sums, &sources);
-    let own = hash(format!("{whole:?}").as_bytes());
-    let short = |text: &Option<String>| text.as_deref().map(|text| fit(text, 20));
-    let report_id = fit(&report.report_id, 255);
-    let line: [Value<'_>; 21] = [
-        report.begin.into(),
-        serial.into(),
-        report.end.into(),
-        (&domain).into(),
-        words(&org, &report_id).into(),
-        org.into(),
-        report_id.into(),
-        packed::state(&report.records).code().into(),
-        proof.code().into(),
-        short(&policy.p).unwrap_or_default().into(),
-        short(&policy.sp).into(),
-        policy.pct.into(),
-        number(report.records.len() as u64).into(),
-        number(sums.messages).into(),
-        number(sums.dkim).into(),
-        number(sums.spf).into(),
-        number(sums.aligned).into(),
-        number(sums.quarantined).into(),
-        number(sums.rejected).into(),
-        variants.into(),
-        own.into(),
-    ];
-    tx.insert("report_line", LINE, line).await?;
-    let row = [(&domain).into(), serial.into(), report.begin.into(), proof.code().into(), sources.into()];
-    tx.insert("report_source", ["domain", "serial", "begin_at", "proof", "sources"], row).await?;
-    add_month(tx, &domain, report.begin, 1, stamp(own, proof.code())).await
+/// What is derived of reports, to be written at once.
+#[derive(Default)]
+pub struct Lines {
+    lines: Vec<[Value<'static>; 21]>,
+    sources: Vec<[Value<'static>; 5]>,
+    /// By domain and month: how many more reports, and how much more in the stamp.
+    months: BTreeMap<(String, i64), (i64, i64)>,
+}
+
+impl Lines {
+    /// All of one report.
+    pub fn of(serial: i64, report: &Report, proof: Proof, variants: i64) -> Self {
+        let mut lines = Self::default();
+        lines.add(serial, report, proof, variants);
+        lines
+    }
+
+    /// Derives all of a report.
+    pub fn add(&mut self, serial: i64, report: &Report, proof: Proof, variants: i64) {
+        let (domain, sums) = (domain_of(report), packed::total(&report.records));
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let sources = packed::pack(&report.records);
+        let (policy, org) = (&report.policy, fit(&report.org, 255));
+        let whole = (serial, &domain, &org, report.begin, &policy.p, &policy.sp, policy.pct, sums, &sources);
+        let own = hash(format!("{whole:?}").as_bytes());
+        let short = |text: &Option<String>| text.as_deref().map(|text| fit(text, 20));
+        let report_id = fit(&report.report_id, 255);
+        self.lines.push([
+            report.begin.into(),
+            serial.into(),
+            report.end.into(),
+            domain.clone().into(),
+            words(&org, &report_id).into(),
+            org.into(),
+            report_id.into(),
+            packed::state(&report.records).code().into(),
+            proof.code().into(),
+            short(&policy.p).unwrap_or_default().into(),
+            short(&policy.sp).into(),
+            policy.pct.into(),
+            number(report.records.len() as u64).into(),
+            number(sums.messages).into(),
+            number(sums.dkim).into(),
+            number(sums.spf).into(),
+            number(sums.aligned).into(),
+            number(sums.quarantined).into(),
+            number(sums.rejected).into(),
+            variants.into(),
+            own.into(),
+        ]);
+        let source =
+            [domain.clone().into(), serial.into(), report.begin.into(), proof.code().into(), sources.into()];
+        self.sources.push(source);
+        let (reports, stamps) = self.months.entry((domain, month_of(report.begin))).or_default();
+        *reports += 1;
+        *stamps += stamp(own, proof.code());
+    }
+
+    /// Writes them.
+    pub async fn write(self, tx: &mut Tx) -> Result<()> {
+        tx.insert_all("report_line", LINE, self.lines).await?;
+        let columns = ["domain", "serial", "begin_at", "proof", "sources"];
+        tx.insert_all("report_source", columns, self.sources).await?;
+        let months = self.months.into_iter().map(|((domain, month), (reports, stamp))| {
+            [domain.into(), month.into(), reports.into(), stamp.into()]
+        });
+        add_months(tx, months.collect()).await
+    }
 }
 
 const LINE: [&str; 21] = [
@@ -127,11 +160,14 @@ fn words(org: &str, report_id: &str) -> String {
     format!("{}\t{}", plain(org), plain(report_id))
 }
 
-async fn add_month(tx: &mut Tx, domain: &str, begin: Millis, reports: i64, stamp: i64) -> Result<()> {
-    let row = [domain.into(), month_of(begin).into(), reports.into(), stamp.into()];
+async fn add_months(tx: &mut Tx, months: Vec<[Value<'_>; 4]>) -> Result<()> {
     let columns = ["domain", "month", "reports", "stamp"];
-    tx.upsert_adding("report_month", columns, &["domain", "month"], &[], &["reports", "stamp"], vec![row])
-        .await
+    tx.upsert_adding("report_month", columns, &["domain", "month"], &[], &["reports", "stamp"], months).await
+}
+
+async fn add_month(tx: &mut Tx, mark: &Mark, reports: i64, stamp: i64) -> Result<()> {
+    let month = month_of(mark.begin_at);
+    add_months(tx, vec![[(&mark.domain).into(), month.into(), reports.into(), stamp.into()]]).await
 }
 
 /// The line of one report.
@@ -157,7 +193,7 @@ pub async fn remove(tx: &mut Tx, marks: &[Mark]) -> Result<()> {
         let key = "DELETE FROM report_source WHERE domain = ? AND serial = ?";
         tx.execute(sql(key).bind(&mark.domain).bind(mark.serial)).await?;
         let stamp = stamp(mark.stamp, &mark.proof);
-        add_month(tx, &mark.domain, mark.begin_at, -1, -stamp).await?;
+        add_month(tx, mark, -1, -stamp).await?;
         let empty = "DELETE FROM report_month WHERE domain = ? AND month = ? AND reports = 0";
         tx.execute(sql(empty).bind(&mark.domain).bind(month_of(mark.begin_at))).await?;
     }
@@ -171,7 +207,7 @@ pub async fn prove(tx: &mut Tx, mark: &Mark, proof: Proof) -> Result<()> {
     let sums = "UPDATE report_source SET proof = ? WHERE domain = ? AND serial = ?";
     tx.execute(sql(sums).bind(proof.code()).bind(&mark.domain).bind(mark.serial)).await?;
     let change = stamp(mark.stamp, proof.code()) - stamp(mark.stamp, &mark.proof);
-    add_month(tx, &mark.domain, mark.begin_at, 0, change).await
+    add_month(tx, mark, 0, change).await
 }
 
 /// Notes how many other bodies came under the key of a report.

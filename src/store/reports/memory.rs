@@ -52,6 +52,11 @@ impl About {
         Ok(Self { domains, from, to, state: state.unwrap_or_default() })
     }
 
+    /// Whether a moment, in milliseconds, is in the span.
+    pub fn holds(&self, moment: i64) -> bool {
+        (self.from..self.to).contains(&moment)
+    }
+
     /// The span before, of the same length.
     pub fn before(&self) -> Self {
         Self {

@@ -16,6 +16,8 @@ use crate::{
 
 /// Rows in one statement: as many as leave it below the values with which it stays prepared.
 const ROWS: usize = 128;
+/// Keys that are looked up by one statement.
+const KEYS: usize = 32;
 /// A timestamp holds no more; a report that says so is kept with its true moments beside.
 const LAST_SECOND: i64 = i32::MAX as i64;
 
@@ -48,6 +50,14 @@ pub struct Key {
 }
 
 impl Key {
+    /// The same for all keys that a table may take for this one: some compare without regard to case, accents or
+    /// trailing spaces.
+    pub fn outline(&self) -> String {
+        let plain =
+            |name: &String| name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        format!("{} {:?}", self.names.each_ref().map(plain).join(" "), self.seconds)
+    }
+
     /// The key of a report.
     pub fn of(report: &Report) -> Self {
         let second = |at: Millis| at.secs().clamp(1, LAST_SECOND);
@@ -77,15 +87,27 @@ fn moment(tx: &Tx) -> &'static str {
     }
 }
 
-/// The serial of the report with this key.
-pub async fn serial(tx: &mut Tx, key: &Key) -> Result<Option<i64>> {
+/// The serials of the reports with these keys, in their order.
+pub async fn serials(tx: &mut Tx, keys: &[Key]) -> Result<Vec<Option<i64>>> {
     let at = moment(tx);
-    let text = format!(
-        "SELECT CAST(serial AS SIGNED) FROM report \
-         WHERE domain = ? AND org = ? AND reportid = ? AND mindate = {at} AND maxdate = {at}"
-    );
-    let found: Option<(i64,)> = tx.fetch_one(sql(text).bind_all(&key.names).bind_all(key.seconds)).await?;
-    Ok(found.map(|(serial,)| serial))
+    let mut serials = vec![None; keys.len()];
+    for (first, keys) in (0..).step_by(KEYS).zip(keys.chunks(KEYS)) {
+        // Each key is looked up by itself, so that names compare as the table compares them.
+        let one = format!(
+            "SELECT ? AS place, CAST(serial AS SIGNED) FROM report \
+             WHERE domain = ? AND org = ? AND reportid = ? AND mindate = {at} AND maxdate = {at}"
+        );
+        let mut statement = sql(vec![one; keys.len()].join(" UNION ALL "));
+        for (place, key) in (first..).zip(keys) {
+            statement = statement.bind(place as i64).bind_all(&key.names).bind_all(key.seconds);
+        }
+        let found: Vec<(i64, i64)> = tx.fetch(statement).await?;
+        for (place, serial) in found {
+            let place = usize::try_from(place).ok().and_then(|place| serials.get_mut(place));
+            place.into_iter().for_each(|known| *known = Some(serial));
+        }
+    }
+    Ok(serials)
 }
 
 /// Writes a new row of `report` and answers its serial.
@@ -97,13 +119,7 @@ pub async fn insert(tx: &mut Tx, key: &Key, report: &Report, xml: &[u8]) -> Resu
         places(8)
     );
     let statement = sql(text).bind_all(&key.names).bind_all(key.seconds);
-    tx.execute(statement.bind_all(facts(report, xml))).await?;
-    let last = match tx {
-        Tx::Sqlite(_) => "SELECT last_insert_rowid()",
-        Tx::Mysql(_) => "SELECT CAST(LAST_INSERT_ID() AS SIGNED)",
-    };
-    let found: Option<(i64,)> = tx.fetch_one(sql(last)).await?;
-    Ok(found.map_or(0, |(serial,)| serial))
+    tx.insert_serial(statement.bind_all(facts(report, xml))).await
 }
 
 /// Writes another body over a row of `report`; its key stays.
@@ -132,11 +148,16 @@ fn facts(report: &Report, xml: &[u8]) -> [Value<'static>; 8] {
     ]
 }
 
-/// Writes the records of a report.
-pub async fn insert_records(tx: &mut Tx, serial: i64, records: &[Record]) -> Result<()> {
+/// Writes the records of reports, each with its serial.
+pub async fn insert_records<'a>(tx: &mut Tx, of: &[(i64, &'a [Record])]) -> Result<()> {
+    let with = |(serial, records): &(i64, &'a [Record])| {
+        let serial = *serial;
+        records.iter().map(move |record| (serial, record))
+    };
+    let records: Vec<(i64, &'a Record)> = of.iter().flat_map(with).collect();
     for records in records.chunks(ROWS) {
-        let rows = records.iter().map(|record| row(serial, record)).collect();
-        tx.upsert("rptrecord", RECORD_COLUMNS, &["id"], &[], rows).await?;
+        let rows = records.iter().map(|(serial, record)| row(*serial, record)).collect();
+        tx.insert_all("rptrecord", RECORD_COLUMNS, rows).await?;
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Rows that another program wrote into `report` and `rptrecord`, or that an existing database holds: what lists and
 //! figures need is derived from them here, in pieces.
 
-use super::{lines, packed, rows};
+use super::{
+    lines::{self, Lines},
+    packed, rows,
+};
 use crate::{
     model::report::{Proof, Report},
     store::db::{Db, Result, Sql, Tx, Value, sql},
@@ -65,10 +68,10 @@ fn is_open(row: &Row) -> bool {
 pub async fn take(tx: &mut Tx, serial: i64) -> Result<()> {
     let Some(report) = rows::read(tx, serial).await? else { return Ok(()) };
     let mark = lines::mark(tx, serial).await?;
-    let Some(mark) = mark else { return lines::add(tx, serial, &report, Proof::Unchecked, 0).await };
+    let Some(mark) = mark else { return Lines::of(serial, &report, Proof::Unchecked, 0).write(tx).await };
     let (proof, variants) = (Proof::from_code(&mark.proof).unwrap_or_default(), mark.variants);
     lines::remove(tx, &[mark]).await?;
-    lines::add(tx, serial, &report, proof, variants).await
+    Lines::of(serial, &report, proof, variants).write(tx).await
 }
 
 /// Whether a report says the same as what another program stored of it, as far as its tables can hold it.

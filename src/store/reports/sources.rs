@@ -1,11 +1,17 @@
 //! Who sends in the name of a domain: one pass over the packed sums of all reports in question.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
-use super::{body, memory::About, packed, rows};
+use super::{
+    body,
+    memory::About,
+    packed, rows,
+    sightings::{Seen, Sightings},
+};
 use crate::{
     model::{
         figures::{Day, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict},
@@ -21,17 +27,11 @@ use crate::{
 
 /// Rows of packed sums that are read at once.
 const STRIDE: i64 = 400;
+/// Sources that are gathered before those in front are sorted out, at least.
+const SORTED: usize = 4096;
 /// Shares of a source that are shown of each kind.
 const SHARES: usize = 50;
 const DAY: i64 = 86_400_000;
-
-/// What is known of one source: its sums in the span, and when it was seen, ever.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    sums: Sums,
-    first: i64,
-    last: i64,
-}
 
 #[derive(sqlx::FromRow)]
 struct PackedRow {
@@ -65,28 +65,11 @@ async fn pass(db: &Db, domain: &str, mut each: impl FnMut(i64, i64, IpAddr, &Sum
 
 /// How many sources of a domain were first seen within the span.
 pub async fn count_new(db: &Db, domain: &str, about: &About) -> Result<u64> {
-    let mut first: HashMap<IpAddr, i64> = HashMap::new();
-    pass(db, domain, |_, begin, ip, _| {
-        first.entry(ip).and_modify(|first| *first = begin.min(*first)).or_insert(begin);
-    })
-    .await?;
-    Ok(first.values().filter(|first| (about.from..about.to).contains(first)).count() as u64)
-}
-
-async fn seen(db: &Db, about: &About) -> Result<HashMap<IpAddr, Seen>> {
-    let mut all: HashMap<IpAddr, Seen> = HashMap::new();
-    for domain in &about.domains {
-        pass(db, domain, |_, begin, ip, sums| {
-            let known = all.entry(ip).or_insert(Seen { sums: Sums::default(), first: begin, last: begin });
-            known.first = known.first.min(begin);
-            known.last = known.last.max(begin);
-            if (about.from..about.to).contains(&begin) {
-                packed::add(&mut known.sums, sums);
-            }
-        })
-        .await?;
-    }
-    Ok(all)
+    let mut all = Sightings::default();
+    pass(db, domain, |_, begin, ip, _| all.add(ip, begin, None)).await?;
+    let mut count = 0;
+    all.each(|_, seen| count += u64::from(about.holds(seen.first)));
+    Ok(count)
 }
 
 /// Sources with messages in the span, at most `limit`.
@@ -105,30 +88,50 @@ pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize
 }
 
 async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> Result<Vec<(IpAddr, Seen)>> {
-    let mut found: Vec<(IpAddr, Seen)> = seen(db, about).await?.into_iter().collect();
-    found.retain(|(_, seen)| {
+    let mut all = Sightings::default();
+    for domain in &about.domains {
+        pass(db, domain, |_, begin, ip, sums| all.add(ip, begin, about.holds(begin).then_some(sums))).await?;
+    }
+    let said = match filter.verdict {
+        Some(_) => names::judgements(db).await?,
+        None => HashMap::new(),
+    };
+    let wanted = |ip: &IpAddr, seen: &Seen| {
         seen.sums.messages > 0
             && (!filter.failing || seen.sums.failed() > 0)
-            && (!filter.new || (about.from..about.to).contains(&seen.first))
-    });
-    if let Some(verdict) = filter.verdict {
-        let said = names::judgements(db).await?;
-        found.retain(|(ip, _)| said.get(ip).map_or(Verdict::Unsaid, |said| said.verdict) == verdict);
-    }
-    match filter.sort {
-        SourceSort::Messages => {
-            found.sort_unstable_by_key(|(ip, seen)| (std::cmp::Reverse(seen.sums.messages), *ip));
-        }
-        SourceSort::LastSeen => found.sort_unstable_by_key(|(ip, seen)| (std::cmp::Reverse(seen.last), *ip)),
-        SourceSort::Name => {
-            let named = names::all(db).await?;
-            found.sort_by_cached_key(|(ip, _)| {
+            && (!filter.new || about.holds(seen.first))
+            && filter
+                .verdict
+                .is_none_or(|verdict| said.get(ip).map_or(Verdict::Unsaid, |said| said.verdict) == verdict)
+    };
+    let named = match filter.sort {
+        SourceSort::Name => names::all(db).await?,
+        _ => HashMap::new(),
+    };
+    let sort = |found: &mut Vec<(IpAddr, Seen)>| {
+        match filter.sort {
+            SourceSort::Messages => {
+                found.sort_unstable_by_key(|(ip, seen)| (Reverse(seen.sums.messages), *ip))
+            }
+            SourceSort::LastSeen => found.sort_unstable_by_key(|(ip, seen)| (Reverse(seen.last), *ip)),
+            SourceSort::Name => found.sort_by_cached_key(|(ip, _)| {
                 let name = named.get(ip);
                 (name.is_none(), name.cloned(), *ip)
-            });
+            }),
         }
-    }
-    found.truncate(limit);
+        found.truncate(limit);
+    };
+    let mut found = Vec::new();
+    all.each(|ip, seen| {
+        if wanted(&ip, seen) {
+            found.push((ip, *seen));
+        }
+        // Only the first ones matter: the rest need not wait in memory.
+        if found.len() >= SORTED.max(limit.saturating_mul(2)) {
+            sort(&mut found);
+        }
+    });
+    sort(&mut found);
     Ok(found)
 }
 
@@ -166,7 +169,7 @@ pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<O
             let known = seen.get_or_insert(Seen { sums: Sums::default(), first: begin, last: begin });
             known.first = known.first.min(begin);
             known.last = known.last.max(begin);
-            if (about.from..about.to).contains(&begin) {
+            if about.holds(begin) {
                 packed::add(&mut known.sums, sums);
                 packed::add(reports.entry(serial).or_default(), sums);
                 packed::add(days.entry(begin - begin.rem_euclid(DAY)).or_default(), sums);

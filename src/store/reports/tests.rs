@@ -102,9 +102,9 @@ pub fn admin_of(domains: &[&str]) -> Scope {
 
 pub async fn put(db: &Db, arrival: &Arrival, report: &Report, xml: &str) -> Stored {
     let mut tx = db.begin().await.unwrap();
-    let stored = insert(&mut tx, arrival, report, xml.as_bytes()).await.unwrap();
+    let stored = insert(&mut tx, &[Incoming { arrival, report, xml: xml.as_bytes() }]).await.unwrap();
     tx.commit().await.unwrap();
-    stored
+    stored[0]
 }
 
 pub async fn count(db: &Db, table: &str) -> i64 {

@@ -2,7 +2,7 @@
 
 use super::{
     STEPS,
-    roll::{MARKS, Mark, RAW, ROLLS, RollRow},
+    roll::{MARKS, Mark, RAW, ROLLS, RollRow, of_mailboxes},
     state_of,
 };
 use crate::{
@@ -182,7 +182,7 @@ pub async fn range(
     let statement = visible.bind(sql(text).bind(server.0).bind(metric).bind(labels.as_str()));
     let Some(series): Option<SeriesRow> = db.fetch_one(statement).await? else { return Ok(None) };
     let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
-    let (level, width) = grain(&marks, from, to, points);
+    let (level, width) = grain(&marks, series.address.is_some(), from, to, points);
     // Aligned, so that a chart does not flicker as time goes on.
     let from = Millis(from.0 - from.0.rem_euclid(width));
     // Beyond what was told, nothing is known.
@@ -207,10 +207,14 @@ fn held_since(scope: &Scope, series: &SeriesRow) -> Option<Millis> {
 
 /// The finest step that gives no more points than wanted and reaches back far enough, with the width of a bucket. The
 /// step is an index into [`STEPS`]; `None` stands for the samples themselves.
-fn grain(marks: &[Mark], from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
+fn grain(marks: &[Mark], of_mailbox: bool, from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
     let length = (to.0 - from.0).max(1);
     let points = i64::from(points.max(1));
-    let reaches = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from <= from);
+    let kept_from = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from);
+    let reaches = |step: i64| {
+        let own = kept_from(of_mailboxes(step)).filter(|_| of_mailbox && step != RAW);
+        kept_from(step).map(|all| own.map_or(all, |own| own.max(all)) <= from)
+    };
     let all = [(None, SHORTEST, RAW)]
         .into_iter()
         .chain(STEPS.into_iter().enumerate().map(|(i, step)| (Some(i), step, step)));

@@ -31,6 +31,9 @@ pub struct Keep {
     pub minutes: Duration,
     /// Roll-ups of an hour and of a day.
     pub hours: Duration,
+    /// Roll-ups of an hour of single mailboxes, which are by far the most series; their roll-ups of 5 minutes are kept as
+    /// long as the samples, those of a day as long as all others.
+    pub mailboxes: Duration,
 }
 
 impl Keep {
@@ -41,6 +44,19 @@ impl Keep {
             _ => self.hours,
         }
     }
+
+    fn of_mailboxes(&self, step: i64) -> Duration {
+        let own = if step == 300 { self.raw } else { self.mailboxes };
+        own.min(self.of(step))
+    }
+}
+
+/// Roll-ups that are kept for less time where they are of single mailboxes.
+const SHORTER: [i64; 2] = [300, 3600];
+
+/// In `sample_rolled`, since when a step is kept of single mailboxes.
+pub(super) const fn of_mailboxes(step: i64) -> i64 {
+    -step
 }
 
 /// How far a step is rolled up, and since when it is kept.
@@ -56,7 +72,7 @@ pub(super) const MARKS: &str = "SELECT step, upto, kept_from FROM sample_rolled"
 /// Up to when samples are rolled up: nothing may be added before.
 pub(super) async fn rolled_upto(tx: &mut Tx) -> Result<Millis> {
     let marks: Vec<Mark> = tx.fetch(sql(MARKS)).await?;
-    Ok(marks.into_iter().filter(|mark| mark.step != RAW).map(|mark| mark.upto).max().unwrap_or_default())
+    Ok(marks.into_iter().filter(|mark| mark.step > RAW).map(|mark| mark.upto).max().unwrap_or_default())
 }
 
 /// Rolls up all spans that have ended.
@@ -256,30 +272,41 @@ pub async fn prune(db: &Db, keep: &Keep, now: Millis) -> Result<()> {
             .bind(step)
             .bind(before),
         };
-        let newest: Vec<(i64, Millis)> = db.fetch(newest).await?;
-        for newest in newest.chunks(VALUES) {
-            let mut tx = db.begin().await?;
-            for (series, at) in newest {
-                let statement = match step {
-                    RAW => sql("DELETE FROM sample WHERE series = ? AND at < ?"),
-                    step => {
-                        sql("DELETE FROM sample_roll WHERE step = ? AND series = ? AND at < ?").bind(step)
-                    }
-                };
-                tx.execute(statement.bind(*series).bind(*at)).await?;
-            }
-            tx.commit().await?;
-        }
+        let mark = Mark { step, upto: now, kept_from: before };
+        prune_step(db, step, db.fetch(newest).await?, mark).await?;
+    }
+    for step in SHORTER {
+        let before = now.minus(keep.of_mailboxes(step));
+        let newest = sql("SELECT r.series, MAX(r.at) FROM sample_roll r JOIN series s ON s.id = r.series \
+             WHERE r.step = ? AND r.at < ? AND s.address IS NOT NULL GROUP BY r.series HAVING COUNT(*) > 1");
+        let newest = db.fetch(newest.bind(step).bind(before)).await?;
+        let mark = Mark { step: of_mailboxes(step), upto: Millis(0), kept_from: before };
+        prune_step(db, step, newest, mark).await?;
+    }
+    forget_gone(db, now.minus(keep.hours)).await
+}
+
+/// Forgets what is older than these rows, and marks since when the step is kept.
+async fn prune_step(db: &Db, step: i64, newest: Vec<(i64, Millis)>, mark: Mark) -> Result<()> {
+    for newest in newest.chunks(VALUES) {
         let mut tx = db.begin().await?;
-        if step == RAW {
-            set_mark(&mut tx, Mark { step, upto: now, kept_from: before }).await?;
-        } else {
-            let text = "UPDATE sample_rolled SET kept_from = ? WHERE step = ? AND kept_from < ?";
-            tx.execute(sql(text).bind(before).bind(step).bind(before)).await?;
+        for (series, at) in newest {
+            let statement = match step {
+                RAW => sql("DELETE FROM sample WHERE series = ? AND at < ?"),
+                step => sql("DELETE FROM sample_roll WHERE step = ? AND series = ? AND at < ?").bind(step),
+            };
+            tx.execute(statement.bind(*series).bind(*at)).await?;
         }
         tx.commit().await?;
     }
-    forget_gone(db, now.minus(keep.hours)).await
+    let mut tx = db.begin().await?;
+    if mark.step > RAW {
+        let text = "UPDATE sample_rolled SET kept_from = ? WHERE step = ? AND kept_from < ?";
+        tx.execute(sql(text).bind(mark.kept_from).bind(step).bind(mark.kept_from)).await?;
+    } else {
+        set_mark(&mut tx, mark).await?;
+    }
+    tx.commit().await
 }
 
 async fn forget_gone(db: &Db, before: Millis) -> Result<()> {

@@ -190,7 +190,8 @@ fn expected(told: &BTreeMap<i64, Option<f64>>, from: i64, to: i64) -> (f64, f64,
 #[tokio::test]
 async fn roll_ups_tell_what_was_told_whenever_they_are_made() {
     let dir = tempfile::tempdir().unwrap();
-    let keep = Keep { raw: 40 * MINUTE, minutes: 3 * 60 * MINUTE, hours: 60 * 24 * 60 * MINUTE };
+    let hours = 60 * 24 * 60 * MINUTE;
+    let keep = Keep { raw: 40 * MINUTE, minutes: 3 * 60 * MINUTE, hours, mailboxes: hours };
     for db in databases(&dir).await {
         let (mut dice, mut book, mut told) = (Dice(7), Book::default(), BTreeMap::new());
         let (mut state, mut now) = (State::Number(0.0), 0);
@@ -259,6 +260,63 @@ async fn roll_ups_tell_what_was_told_whenever_they_are_made() {
 }
 
 #[tokio::test]
+async fn single_mailboxes_keep_days_for_as_long_as_all_and_hours_for_less() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = 24 * 60 * MINUTE;
+    let keep = Keep { raw: day, minutes: 3 * day, hours: 100 * day, mailboxes: 2 * day };
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let end = 6 * 24 * 60;
+        for at in (0..end).step_by(180) {
+            let number = u32::try_from(at).unwrap();
+            let told = [
+                sample("host", Labels::NONE, number),
+                sample("box", Labels::one(MAILBOX, "ann@alpha.test"), number),
+            ];
+            let (took, period) = (MINUTE, 180 * MINUTE);
+            let at = minute(at);
+            let batch = Batch { server: SERVER, source: "x", at, took, period, error: None, samples: &told };
+            book.append(&db, batch).await.unwrap();
+        }
+        roll(&db, minute(end + 60)).await.unwrap();
+        let own = Labels::one(MAILBOX, "ann@alpha.test");
+        let series = [("host", &Labels::NONE), ("box", &own)];
+        let chart = async |series, from, to, points| {
+            let span = (minute(from), minute(to));
+            range(&db, &Scope::All, SERVER, series, span, points).await.unwrap().unwrap()
+        };
+        let sum = |range: &Range| range.points.iter().map(|point| point.total).sum::<f64>();
+        let whole = chart(series[0], 0, end, 6).await;
+        prune(&db, &keep, minute(end)).await.unwrap();
+        // Days are kept of both.
+        for series in series {
+            let kept = chart(series, 0, end, 6).await;
+            assert_eq!((kept.width, sum(&kept)), (whole.width, sum(&whole)), "{series:?}");
+        }
+        // Hours are kept of one: of the other the chart shows days, and not nothing.
+        let two_days = |series| chart(series, 24 * 60, 3 * 24 * 60, 100);
+        let (host, mailbox) = (two_days(series[0]).await, two_days(series[1]).await);
+        assert_eq!((host.width, mailbox.width), (3_600_000, 86_400_000));
+        assert_eq!(sum(&host), sum(&mailbox));
+        assert_eq!(
+            chart(series[1], end - 24 * 60, end, 100).await.width,
+            3_600_000,
+            "the last days have hours"
+        );
+        let hours = "SELECT COUNT(*) FROM sample_roll r JOIN series s ON s.id = r.series \
+            WHERE r.step = 3600 AND s.metric = ";
+        let count = async |metric: &str| {
+            db.fetch_one::<(i64,)>(sql(format!("{hours}'{metric}'"))).await.unwrap().unwrap().0
+        };
+        assert!(count("box").await < count("host").await / 2);
+        // Nothing is rolled up anew because of it.
+        roll(&db, minute(end + 120)).await.unwrap();
+        assert_eq!(sum(&chart(series[1], 0, end, 6).await), sum(&whole));
+        db.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_tells_any_more_is_forgotten_in_the_end() {
     let dir = tempfile::tempdir().unwrap();
     for db in databases(&dir).await {
@@ -267,7 +325,8 @@ async fn what_nobody_tells_any_more_is_forgotten_in_the_end() {
         tell(&db, &mut book, minute(0), None, &two).await;
         tell(&db, &mut book, minute(1), None, &two[..1]).await;
         roll(&db, minute(3000)).await.unwrap();
-        let keep = Keep { raw: MINUTE, minutes: MINUTE, hours: 2 * 24 * 60 * MINUTE };
+        let hours = 2 * 24 * 60 * MINUTE;
+        let keep = Keep { raw: MINUTE, minutes: MINUTE, hours, mailboxes: hours };
         prune(&db, &keep, minute(2000)).await.unwrap();
         assert_eq!(count(&db, "series").await, 2, "its history is still kept");
         prune(&db, &keep, minute(4000)).await.unwrap();

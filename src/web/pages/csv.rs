@@ -69,8 +69,8 @@ fn line(out: &mut String, mail: &VisibleMail, row: Option<&Recipient>, formats: 
 /// Column of the score, the only one that may begin with a minus: it is a number that we wrote.
 const SCORE: usize = 12;
 
-/// One cell. Spreadsheets take text that begins with one of these characters for a formula.
-fn cell(out: &mut String, value: &str, number: bool) {
+/// Appends one cell. Spreadsheets take text that begins with one of these characters for a formula.
+pub(super) fn cell(out: &mut String, value: &str, number: bool) {
     let formula = !number && value.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let quoted = value.contains(['"', ',', '\r', '\n']);
     if quoted {

@@ -7,8 +7,11 @@ use jiff::civil::Date;
 
 use crate::{
     model::time::Millis,
-    store::ingestion::{Gap, LedgerDay, Source, UnknownLine, UnknownPhrase},
-    web::pages::frame::Frame,
+    store::{
+        ingestion::{Gap, LedgerDay, Source, UnknownLine, UnknownPhrase},
+        mailbox_cursor::Account,
+    },
+    web::pages::{frame::Frame, look::Look},
 };
 
 /// Days in the bars.
@@ -31,6 +34,8 @@ pub struct Input<'a> {
     pub unknown: &'a [UnknownLine],
     /// Answers that the dictionary does not know.
     pub phrases: &'a [UnknownPhrase],
+    /// Folders that reports come to.
+    pub mailboxes: &'a [Account],
 }
 
 /// Something wrong with reading the log.
@@ -65,6 +70,7 @@ pub struct IngestionPage<'a> {
     unknown_of: String,
     unknown: Vec<Shape>,
     phrases: Vec<Shape>,
+    mailboxes: Vec<MailboxRow>,
 }
 
 struct Advice {
@@ -105,7 +111,20 @@ struct SourceRow {
     ring: u64,
     ring_word: String,
     ring_tone: &'static str,
-    state: crate::web::pages::look::Look,
+    state: Look,
+    error: Option<String>,
+}
+
+/// A folder that reports come to.
+struct MailboxRow {
+    name: String,
+    folder: String,
+    last: String,
+    mails: String,
+    reports: String,
+    refused: String,
+    others: String,
+    state: Look,
     error: Option<String>,
 }
 
@@ -143,6 +162,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> IngestionPage<'a> {
         unknown_of: frame.lang().tn("ingestion.unread_of", lines, &[]),
         unknown: input.unknown.iter().take(30).map(|line| shape(frame, line)).collect(),
         phrases: input.phrases.iter().take(30).map(|phrase| phrase_row(frame, phrase)).collect(),
+        mailboxes: input.mailboxes.iter().map(|account| mailbox_row(frame, account)).collect(),
     }
 }
 
@@ -304,7 +324,7 @@ fn source_row(frame: &Frame, source: &Source, today: &[&LedgerDay], gaps: &[Gap]
     let gap_today = gaps
         .iter()
         .any(|gap| gap.source == source.source && formats.now.since(gap.to_at) < Duration::from_secs(86_400));
-    let state = |icon, tone, word| crate::web::pages::look::Look { icon, tone, word };
+    let state = |icon, tone, word| Look { icon, tone, word };
     SourceRow {
         name: name(source).to_owned(),
         last: at(source.polled_at),
@@ -341,6 +361,31 @@ fn source_row(frame: &Frame, source: &Source, today: &[&LedgerDay], gaps: &[Gap]
             .error
             .as_ref()
             .map(|error| lang.tf("ingestion.error", &[("error", error), ("when", &error_since)])),
+    }
+}
+
+fn mailbox_row(frame: &Frame, account: &Account) -> MailboxRow {
+    let (lang, formats) = (frame.lang(), &frame.formats);
+    let number = |of: i64| formats.number(of);
+    let look = |icon, tone, key| Look { icon, tone, word: lang.t(key) };
+    let since = account.error_since.map(|at| formats.when(at)).unwrap_or_default();
+    MailboxRow {
+        name: account.account.clone(),
+        folder: account.folder.clone(),
+        last: account.succeeded_at.map_or_else(|| "–".to_owned(), |at| formats.when(at)),
+        mails: number(account.mails),
+        reports: number(account.reports),
+        refused: number(account.refused),
+        others: number(account.others),
+        state: match (&account.error, account.succeeded_at) {
+            (Some(_), _) => look("plug", "bad", "ingestion.state.silent"),
+            (None, None) => look("arrow-clockwise", "info", "ingestion.state.new"),
+            (None, Some(_)) => look("check-circle", "ok", "ingestion.state.fine"),
+        },
+        error: account.error.as_ref().map(|error| {
+            let error = lang.tf("ingestion.error", &[("error", error), ("when", &since)]);
+            format!("{error}. {}", lang.t("ingestion.mailbox.next"))
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pages: view structs with everything that is printed, the templates that print them, and the pure steps
 //! from the model to the view.
 
+pub mod access;
 pub mod bars;
 pub mod cause;
 pub mod csv;
@@ -13,6 +14,7 @@ pub mod ingestion;
 pub mod look;
 pub mod mail;
 pub mod mails;
+pub mod own_access;
 pub mod paste;
 pub mod plain;
 pub mod proof;
@@ -20,6 +22,7 @@ pub mod public;
 pub mod query;
 pub mod report;
 pub mod reports;
+pub mod roles;
 pub mod source;
 pub mod sources;
 pub mod start;

@@ -63,7 +63,7 @@ pub struct ReportPage<'a> {
     facts: Vec<(&'static str, String)>,
     proof: Badge,
     proof_text: String,
-    others: Vec<String>,
+    others: Vec<(String, String)>,
     xml: Option<String>,
     xml_cut: bool,
     download: Option<String>,
@@ -119,7 +119,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'a>) -> ReportPage<'a> {
         facts: facts(frame, input.stored),
         proof: words::proof(frame, line.proof),
         proof_text: proof_text(frame, line.proof, input.stored.arrival.as_ref()),
-        others: input.stored.others.iter().map(|(_, arrival)| other(frame, arrival)).collect(),
+        others: input.stored.others.iter().map(|other| variant(frame, line.serial, other)).collect(),
         xml_cut: input.xml.is_some_and(|xml| xml.len() > SHOWN),
         xml,
         download: input.stored.has_xml.then(|| frame.url(&format!("/dmarc/reports/{}/xml", line.serial))),
@@ -308,9 +308,12 @@ pub fn proof_text(frame: &Frame, proof: Proof, arrival: Option<&Arrival>) -> Str
     }
 }
 
-fn other(frame: &Frame, arrival: &Arrival) -> String {
+/// Another body of the report: what to know of it, and where its XML is.
+fn variant(frame: &Frame, serial: i64, (number, arrival): &(i64, Arrival)) -> (String, String) {
     let proof = words::proof(frame, arrival.proof).word;
-    frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)])
+    let text =
+        frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)]);
+    (text, frame.url(&format!("/dmarc/reports/{serial}/xml?other={number}")))
 }
 
 /// A file name that is safe in a header and on every disk: `domain_org_2026-11-19_7.xml`.

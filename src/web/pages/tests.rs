@@ -1,5 +1,6 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
+mod access;
 mod public;
 mod reports;
 mod system;
@@ -29,7 +30,7 @@ use crate::{
         mail::{Mail, VisibleMail},
         scope::Role,
     },
-    store::mails::Page,
+    store::{mailbox_cursor::Account, mails::Page},
     web::text::Lang,
 };
 
@@ -128,8 +129,11 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         ("tracking-none", true, vec![]),
         ("tracking-off", false, vec![]),
     ] {
-        let stored = (role == Role::Admin)
-            .then(|| (Numbers { map_read: Some(samples::NOW), ..Numbers::default() }, 7));
+        let stored = (role == Role::Admin).then(|| tracking::Stored {
+            numbers: Numbers { map_read: Some(samples::NOW), ..Numbers::default() },
+            opens: 7,
+            refused: 3,
+        });
         let input = tracking::Input { on, tracked: &tracked, stored, days: 120 };
         pages.insert(name.to_owned(), tracking::view(&frame, input).render().unwrap());
     }
@@ -172,8 +176,10 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
+        access::pages(&mut frame, &mut pages);
         public::pages(&mut frame, &mut pages);
     }
+    access::own_pages(&mut frame, &mut pages);
     system::own_pages(&mut frame, &mut pages);
     public::open_pages(&mut frame, &mut pages);
     plains(&mut frame, &mut pages);
@@ -189,6 +195,9 @@ fn ingestions(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     let fresh = crate::store::ingestion::Source::new(crate::model::mail::ServerId(0), "postfix");
     let calm = crate::store::ingestion::Source { ring_peak: 0.1, ..samples::source("postfix") };
     let (ledger, unknown, phrases) = (samples::ledger(), samples::unknown(), samples::phrases());
+    let mut mailboxes = vec![Account::new("dmarc@alpha.test at mail.alpha.test", "INBOX"); 2];
+    mailboxes[0].succeed(samples::ago(60));
+    mailboxes[1].fail(samples::ago(60), "certificate <expired>");
     for (name, sources, gaps) in [
         ("ingestion", vec![samples::source("postfix"), samples::source("rspamd")], vec![samples::gap()]),
         ("ingestion-fine", vec![calm, samples::source("rspamd")], vec![]),
@@ -201,6 +210,7 @@ fn ingestions(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
             ledger: &ledger,
             unknown: &unknown,
             phrases: &phrases,
+            mailboxes: &mailboxes,
         };
         pages.insert(name.to_owned(), ingestion::view(frame, input).render().unwrap());
     }
@@ -376,6 +386,7 @@ fn hostile_texts_come_out_as_texts() {
             if role == Role::Admin {
                 texts.extend(reports::hostile(&frame, payload));
                 texts.extend(system::hostile(&frame, payload));
+                texts.extend(access::hostile(&frame, payload));
                 texts.extend(public::hostile(&frame, payload));
                 texts.push(traffic::hostile(&frame, payload));
             }

@@ -11,10 +11,21 @@ pub struct Input<'a> {
     pub on: bool,
     /// Mailboxes that opted in, as far as the visitor may know.
     pub tracked: &'a [String],
-    /// For admins: what is on its way, and how many opens are stored.
-    pub stored: Option<(Numbers, i64)>,
+    /// For admins: the figures.
+    pub stored: Option<Stored>,
     /// For how many days opens are kept.
     pub days: i64,
+}
+
+/// The figures of all open tracking.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored {
+    /// What is on its way.
+    pub numbers: Numbers,
+    /// Opens that are stored.
+    pub opens: i64,
+    /// Loads that were not counted, because one address sent too many.
+    pub refused: u64,
 }
 
 /// The page.
@@ -48,11 +59,11 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'a>) -> TrackingPage<'a> {
         tracked: input.tracked,
         count: lang.tn("tracking.mailboxes", input.tracked.len() as i64, &[]),
         kept: lang.tn("tracking.kept", input.days, &[]),
-        numbers: input.stored.map(|(numbers, stored)| figures(frame, numbers, stored)).unwrap_or_default(),
+        numbers: input.stored.map(|stored| figures(frame, stored)).unwrap_or_default(),
     }
 }
 
-fn figures(frame: &Frame, numbers: Numbers, stored: i64) -> Vec<(&'static str, String)> {
+fn figures(frame: &Frame, Stored { numbers, opens, refused }: Stored) -> Vec<(&'static str, String)> {
     let (lang, formats) = (frame.lang(), &frame.formats);
     let number = |count: u64| formats.number(i64::try_from(count).unwrap_or(i64::MAX));
     let read = match numbers.map_read {
@@ -61,9 +72,10 @@ fn figures(frame: &Frame, numbers: Numbers, stored: i64) -> Vec<(&'static str, S
     };
     vec![
         (lang.t("tracking.map"), read),
-        (lang.t("tracking.stored"), formats.number(stored)),
+        (lang.t("tracking.stored"), formats.number(opens)),
         (lang.t("tracking.waiting"), number(numbers.waiting)),
         (lang.t("tracking.lost"), number(numbers.lost)),
         (lang.t("tracking.strange"), number(numbers.strange)),
+        (lang.t("tracking.refused"), number(refused)),
     ]
 }

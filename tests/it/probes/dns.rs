@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use mailcow_status::{
-    demo::NameServer,
+    demo::{NameServer, authority::Authority},
     metrics::{
         collector::{Run, run},
         modules,
@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::sync::DropGuard;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
-use super::servers::{Authority, acceptor};
+use super::servers::authority;
 use crate::dns::serve;
 
 const KEY: &str = "v=DKIM1;k=rsa;t=s;s=email;p=MIIBIjANBgkq";
@@ -70,7 +70,7 @@ fn world() -> NameServer {
 async fn policies(authority: &Authority) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = acceptor(authority.certify("mta-sts.alpha.test", (-1, 30)));
+    let acceptor = authority.certify("mta-sts.alpha.test", (-1, 30)).unwrap().acceptor().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
@@ -115,7 +115,7 @@ struct Rig {
 }
 
 async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
-    let (authority, api, dir) = (Authority::new(), api().await, tempfile::tempdir().unwrap());
+    let (authority, api, dir) = (authority(), api().await, tempfile::tempdir().unwrap());
     let (address, names) = serve(names).await;
     let settings = dns::Settings { servers: vec![address], patience: Duration::from_millis(600) };
     let dns = Arc::new(Dns::new(&settings).unwrap());
@@ -127,6 +127,7 @@ async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
     };
     let probes = Probes {
         host: Some("mail.alpha.test".to_owned()),
+        via: None,
         ports: Vec::new(),
         relay: false,
         block_lists: block_lists.iter().map(|&list| list.to_owned()).collect(),
@@ -144,6 +145,7 @@ async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
         server: ServerId(1),
         clock: Clock::system(),
         collector_file: None,
+        collector_posts: false,
         probes,
         hostname: "mail.alpha.test".to_owned(),
         time_zone: "UTC".to_owned(),

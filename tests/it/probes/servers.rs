@@ -1,15 +1,8 @@
 //! Servers that follow a script, with certificates of our own authority.
 
-use std::sync::Arc;
-
-use mailcow_status::model::time::Millis;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
-};
-use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer},
+use mailcow_status::{
+    demo::authority::{Authority, Identity},
+    model::time::Millis,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
@@ -25,53 +18,9 @@ pub struct Script {
     pub steps: &'static [(&'static str, &'static str)],
 }
 
-/// A chain with its key.
-pub struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    pub public_key: Vec<u8>,
-}
-
-pub struct Authority {
-    pub pem: String,
-    der: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    pub fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Authority of the tests");
-        let certificate = params.self_signed(&key).unwrap();
-        let (pem, der) = (certificate.pem(), certificate.der().clone());
-        Self { pem, der, issuer: Issuer::new(params, key) }
-    }
-
-    /// A certificate for a name, from and until so many days from now.
-    pub fn certify(&self, name: &str, (from, until): (i64, i64)) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let day = |days: i64| {
-            let day = Millis(Millis::now().0 + days * 86_400_000).in_zone(&jiff::tz::TimeZone::UTC).date();
-            date_time_ymd(day.year().into(), day.month() as u8, day.day() as u8)
-        };
-        (params.not_before, params.not_after) = (day(from), day(until));
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        identity(vec![certificate.der().clone(), self.der.clone()], &key)
-    }
-}
-
-pub fn self_signed(name: &str) -> Identity {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
-    identity(vec![certificate.der().clone()], &key)
-}
-
-fn identity(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Identity {
-    let public_key = key.subject_public_key_info();
-    Identity { chain, key: PrivateKeyDer::Pkcs8(key.serialize_der().into()), public_key }
+/// Who vouches for the certificates of a test.
+pub fn authority() -> Authority {
+    Authority::new("Authority of the tests", Millis::now()).unwrap()
 }
 
 /// A server that follows a script and then hears the rest; returns its port and the rests.
@@ -84,17 +33,7 @@ pub async fn serve(
 
 /// The same, which then encrypts; the rest is what comes encrypted.
 pub async fn serve_tls(script: &Script, identity: Identity) -> (u16, mpsc::UnboundedReceiver<String>) {
-    start(*script, Some(acceptor(identity))).await
-}
-
-pub fn acceptor(identity: Identity) -> TlsAcceptor {
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(identity.chain, identity.key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    start(*script, Some(identity.acceptor().unwrap())).await
 }
 
 async fn start(script: Script, acceptor: Option<TlsAcceptor>) -> (u16, mpsc::UnboundedReceiver<String>) {

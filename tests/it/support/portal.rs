@@ -16,12 +16,15 @@ use mailcow_status::{
     ingest::inventory,
     model::{
         open::TrackerKey,
-        scope::Role,
+        scope::{Role, Scope},
         time::{Clock, Millis},
         user::{Reach, RoleRules, SessionLimits, Visitor},
     },
     remote::{http, mailcow, oauth},
-    store::db::{Db, Place},
+    store::{
+        audit,
+        db::{Db, Place},
+    },
     web::{
         router::{self, Access, PAGES, Page},
         state::{AppState, JobEnd, Jobs, WebSettings},
@@ -43,6 +46,9 @@ pub const CRON_KEY: &str = "cron-s3cret";
 /// The token for other systems.
 pub const API_TOKEN: &str = "t0ken-for-others";
 
+/// The key of the host collector.
+pub const COLLECTOR_KEY: &str = "c0llector-key";
+
 /// The secret of open tracking.
 pub const TRACKER_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -59,6 +65,8 @@ pub struct Wishes {
     pub api_token: bool,
     /// Whether strangers see the public page.
     pub public_status: bool,
+    /// Whether there is a key for the host collector.
+    pub collector_key: bool,
     /// Limit for one request to Mailcow.
     pub timeout: Duration,
     /// Proxies to believe.
@@ -78,6 +86,7 @@ impl Default for Wishes {
             cron_key: true,
             api_token: true,
             public_status: true,
+            collector_key: true,
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             tracking: true,
@@ -203,6 +212,7 @@ impl Portal {
             cron_key: wishes.cron_key.then(|| CRON_KEY.to_owned().into()),
             api_token: wishes.api_token.then(|| API_TOKEN.to_owned().into()),
             public_status: wishes.public_status,
+            collector_key: wishes.collector_key.then(|| COLLECTOR_KEY.to_owned().into()),
             server: SERVER,
             tracker: TrackerKey::new(TRACKER_KEY.to_owned().into()).filter(|_| wishes.tracking),
             default_lang: Lang::En,
@@ -213,6 +223,7 @@ impl Portal {
             footer_company_url: None,
             keep_mails: Duration::from_secs(120 * 86_400),
             keep_lines: Duration::from_secs(14 * 86_400),
+            keep_access: Duration::from_secs(180 * 86_400),
             report_mailbox: None,
             poll_patience: Duration::from_secs(900),
         };
@@ -275,11 +286,14 @@ impl Portal {
 
     /// All audit entries, newest first, as `action actor role detail`.
     pub async fn audit(&self) -> Vec<String> {
-        let entries = mailcow_status::store::audit::newest(&self.state.db, 100).await.unwrap();
-        let line = |it: mailcow_status::store::audit::Entry| {
-            format!("{} {} {} {}", it.action, it.actor, it.role, it.detail)
-        };
-        entries.into_iter().map(line).collect()
+        let line = |it: audit::Entry| format!("{} {} {} {}", it.action, it.actor, it.role, it.detail);
+        self.entries().await.into_iter().map(line).collect()
+    }
+
+    /// All audit entries, newest first, also those that are on their way.
+    pub async fn entries(&self) -> Vec<audit::Entry> {
+        self.state.looks.flush(&self.state.db).await.unwrap();
+        audit::list(&self.state.db, &Scope::All, &audit::Filter::default(), None, 1000).await.unwrap()
     }
 }
 

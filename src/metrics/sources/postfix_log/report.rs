@@ -1,9 +1,6 @@
 //! The tallies of an hour as samples.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use serde_json::json;
 
@@ -15,7 +12,7 @@ use crate::{
         samples::Samples,
     },
     model::{
-        flow::{Count, Fate, Flow, percentile, share},
+        flow::{Count, Fate, Flow, Ids, Names, Tally, percentile, share},
         sample::{DOMAIN, Labels},
     },
 };
@@ -74,7 +71,8 @@ pub(super) fn tell<'a>(hour: impl Iterator<Item = &'a Flow> + Clone, domains: &[
     }
     out.set(&m::BYTES_RECEIVED, hour.clone().map(|flow| flow.bytes_received).sum::<u64>());
     out.set(&m::BYTES_DELIVERED, hour.clone().map(|flow| flow.bytes_delivered).sum::<u64>());
-    let deferred: HashSet<&String> = hour.clone().flat_map(|flow| &flow.deferred).collect();
+    let mut deferred = Ids::default();
+    hour.clone().for_each(|flow| deferred.merge(&flow.deferred));
     out.set(&m::DEFERRED, deferred.len());
     match share(sum(Count::Rejected), [Count::Delivered, Count::Rejected, Count::Discarded].map(sum)) {
         Some(rate) => out.set(&m::REJECT_RATE, rate),
@@ -198,21 +196,21 @@ fn tell_places<'a>(hour: impl Iterator<Item = &'a Flow> + Clone, domains: &[Stri
     }
 }
 
-fn fates<'a>(all: impl Iterator<Item = &'a HashMap<String, Fate>>) -> BTreeMap<&'a str, Fate> {
+fn fates<'a>(all: impl Iterator<Item = &'a Names<Fate>>) -> BTreeMap<&'a str, Fate> {
     let mut sum: BTreeMap<&str, Fate> = BTreeMap::new();
-    for (place, fate) in all.flatten() {
-        sum.entry(place).or_default().merge(fate);
+    for (place, fate) in all.flat_map(Names::iter) {
+        sum.entry(place).or_default().add_all(fate);
     }
     sum
 }
 
-fn merged<'a, T: 'a>(
-    all: impl Iterator<Item = &'a HashMap<String, T>>,
+fn merged<'a, T: Tally + 'a>(
+    all: impl Iterator<Item = &'a Names<T>>,
     count: impl Fn(&T) -> u64,
 ) -> BTreeMap<String, usize> {
     let mut sum: BTreeMap<String, usize> = BTreeMap::new();
-    for (name, value) in all.flatten() {
-        *sum.entry(name.clone()).or_default() += usize::try_from(count(value)).unwrap_or(usize::MAX);
+    for (name, value) in all.flat_map(Names::iter) {
+        *sum.entry(name.to_owned()).or_default() += usize::try_from(count(value)).unwrap_or(usize::MAX);
     }
     sum
 }

@@ -297,3 +297,35 @@ async fn what_admins_and_reverse_dns_say_of_sources() {
         assert_eq!(count(&db, "source_judgement").await, 0);
     }
 }
+
+/// A table of another program may compare names without regard to case: what it takes for one report is one.
+#[tokio::test]
+async fn names_that_a_table_takes_for_the_same_come_in_one_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        if let Db::Mysql(_) = db {
+            let mut tx = db.begin().await.unwrap();
+            let text = "ALTER TABLE report MODIFY org VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL";
+            tx.execute(sql(text)).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let first = report("alpha.test", "receiver.test", "r-1", 1, Vec::new());
+        let other = Report { org: first.org.to_uppercase(), ..first.clone() };
+        let arrival = arrival(Proof::Proven);
+        let incoming = [&first, &other, &first].map(|report| Incoming {
+            arrival: &arrival,
+            report,
+            xml: b"<feedback/>",
+        });
+        let mut tx = db.begin().await.unwrap();
+        let stored = insert(&mut tx, &incoming).await.unwrap();
+        tx.commit().await.unwrap();
+        let serial = |stored: Stored| match stored {
+            Stored::New(serial) | Stored::Known(serial) | Stored::Variant(serial) => serial,
+        };
+        assert!(matches!(stored[0], Stored::New(_)) && stored[2] == Stored::Known(serial(stored[0])));
+        let same = matches!(db, Db::Mysql(_));
+        assert_eq!(serial(stored[1]) == serial(stored[0]), same, "{}: {stored:?}", db.engine());
+        assert_eq!(count(&db, "report").await, if same { 1 } else { 2 });
+    }
+}

@@ -322,25 +322,33 @@ async fn all_figures_equal_those_of_a_plain_list() {
         let dir = tempfile::tempdir().unwrap();
         for db in databases(&dir).await {
             let (mut dice, mut all) = (Dice(seed), Vec::<Kept>::new());
-            for step in 0..90 {
-                let (report, proof) = (random_report(&mut dice), dice.pick(&Proof::ALL));
-                // Some come again, with the same body or with another.
-                let report = match dice.below(4) {
-                    0 if !all.is_empty() => all[dice.below(all.len() as u64) as usize].report.clone(),
-                    _ => report,
-                };
-                let xml = format!("{report:?} {}", dice.below(2));
+            for step in 0..40 {
+                let mut batch = Vec::new();
+                for _ in 0..=dice.below(5) {
+                    let (report, arrival) = (random_report(&mut dice), arrival(dice.pick(&Proof::ALL)));
+                    // Some come again, with the same body or with another, perhaps in the same batch.
+                    let report = match dice.below(4) {
+                        0 if !all.is_empty() => all[dice.below(all.len() as u64) as usize].report.clone(),
+                        _ => report,
+                    };
+                    let xml = format!("{report:?} {}", dice.below(2));
+                    keep(&mut all, &report, &xml, arrival.proof);
+                    batch.push((arrival, report, xml));
+                }
+                let incoming: Vec<Incoming<'_>> = batch
+                    .iter()
+                    .map(|(arrival, report, xml)| Incoming { arrival, report, xml: xml.as_bytes() })
+                    .collect();
                 let mut tx = db.begin().await.unwrap();
-                insert(&mut tx, &arrival(proof), &report, xml.as_bytes()).await.unwrap();
+                insert(&mut tx, &incoming).await.unwrap();
                 if dice.below(5) == 0 {
                     // Killed before the commit: nothing of it is there, and it can be stored again.
                     drop(tx);
                     tx = db.begin().await.unwrap();
-                    insert(&mut tx, &arrival(proof), &report, xml.as_bytes()).await.unwrap();
+                    insert(&mut tx, &incoming).await.unwrap();
                 }
                 tx.commit().await.unwrap();
-                keep(&mut all, &report, &xml, proof);
-                if step == 45 {
+                if step == 20 {
                     compare_all(&db, &all, &DOMAINS, "nobody has looked at Mailcow").await;
                     look_at(&db, &HOSTED[..1]).await;
                     compare_all(&db, &all, &HOSTED[..1], "one domain is hosted").await;

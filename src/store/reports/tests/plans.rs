@@ -1,6 +1,9 @@
 //! No question of a page reads a whole table: how each engine would run the statements.
 
-use super::{super::*, *};
+use super::{
+    super::{lines::Lines, *},
+    *,
+};
 use crate::{
     model::figures::{ReportFilter, ReportPlace, ReportState, Span},
     store::db::Sql,
@@ -40,7 +43,7 @@ async fn fill(db: &Db) {
             n / 10 - 365,
             vec![record("192.0.2.1", 1, "pass", "fail", "none")],
         );
-        lines::add(&mut tx, n + 1, &one, Proof::Proven, 0).await.unwrap();
+        Lines::of(n + 1, &one, Proof::Proven, 0).write(&mut tx).await.unwrap();
     }
     tx.commit().await.unwrap();
     if let Db::Mysql(_) = db {

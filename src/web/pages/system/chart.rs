@@ -106,6 +106,8 @@ pub struct Chart {
     pub rows: Vec<Row>,
     /// Whether anything is known.
     pub is_known: bool,
+    /// Begin and end of the drawing, in milliseconds.
+    pub span: (i64, i64),
 }
 
 /// A line.
@@ -178,6 +180,7 @@ pub fn draw(
             .map(|(style, line)| Drawn { name: line.name.clone(), path: place.path(&line.range), style })
             .collect(),
         is_known,
+        span: (from.0, to.0),
     }
 }
 
@@ -335,7 +338,12 @@ fn moment(frame: &Frame, at: Millis, length: Duration) -> String {
 
 /// Lowest, average and highest of what is known.
 pub fn figures(range: &Range) -> Option<(f64, f64, f64)> {
-    let known = || range.points.iter().filter(|point| point.seconds > 0.0);
+    figures_of(&range.points)
+}
+
+/// The same of bare points.
+pub fn figures_of(points: &[Point]) -> Option<(f64, f64, f64)> {
+    let known = || points.iter().filter(|point| point.seconds > 0.0);
     let low = known().filter_map(|point| Some(point.extremes?.0)).reduce(f64::min)?;
     let high = known().filter_map(|point| Some(point.extremes?.1)).reduce(f64::max)?;
     let (total, seconds) =

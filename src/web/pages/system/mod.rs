@@ -6,7 +6,9 @@ use askama::Template;
 use self::{
     chart::{Chart, Reach},
     plan::Group,
+    shell::{Choice, Shell, choices},
     table::Table,
+    window::{Window, Zoom},
 };
 use super::{frame::Frame, look::Look};
 use crate::{
@@ -19,12 +21,19 @@ use crate::{
 };
 
 pub mod announce;
+pub mod certificates;
 pub mod chart;
+pub mod dns;
+pub mod grid;
 pub mod overview;
 pub mod own;
 pub mod plan;
+pub mod ports;
+pub mod reasons;
+pub mod shell;
 pub mod table;
 pub mod uptime;
+pub mod window;
 pub mod words;
 
 /// A page below `/system/`.
@@ -42,6 +51,12 @@ pub enum Which {
     Uptime,
     /// What strangers see.
     Public,
+    /// Which ports were open.
+    Ports,
+    /// How long certificates last.
+    Certificates,
+    /// What DNS says of the domains.
+    Dns,
 }
 
 impl Which {
@@ -65,6 +80,9 @@ impl Which {
             Self::Domains => "domains",
             Self::Uptime => "uptime",
             Self::Public => "public",
+            Self::Ports => "ports",
+            Self::Certificates => "certificates",
+            Self::Dns => "dns",
         }
     }
 
@@ -97,8 +115,10 @@ pub struct Input<'a> {
     pub healths: &'a [Health<'a>],
     /// The charts.
     pub charts: Vec<Chart>,
-    /// How far back they look.
-    pub reach: Reach,
+    /// What they show.
+    pub window: Window,
+    /// The key of the one chart that is shown apart.
+    pub apart: Option<&'static str>,
     /// Lowest, average and highest of each series by key and labels, as far as they were asked for.
     pub ranges: &'a [(&'static Metric, String, Range)],
     /// The discovery table.
@@ -117,11 +137,9 @@ pub struct Input<'a> {
 pub struct ModulePage<'a> {
     frame: &'a Frame,
     title: String,
-    grounds: String,
-    look: Look,
-    menu: Vec<MenuGroup>,
-    here: &'static str,
-    reaches: Vec<ReachLink>,
+    shell: Shell,
+    reaches: Vec<Choice>,
+    zoom: Option<Zoom>,
     charts: Vec<Chart>,
     values: Vec<ValueRow>,
     table: Option<Table>,
@@ -143,12 +161,6 @@ pub struct MenuLink {
     href: String,
     word: &'static str,
     look: Option<Look>,
-    here: bool,
-}
-
-struct ReachLink {
-    href: String,
-    word: &'static str,
     here: bool,
 }
 
@@ -199,11 +211,15 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> ModulePage<'a> {
     ModulePage {
         frame,
         title,
-        grounds,
-        look: words::look(frame.lang(), standing),
-        menu: menu(frame, input.healths, Some(input.which)),
-        here: here_word(frame, input.which),
-        reaches: if input.charts.is_empty() { Vec::new() } else { reaches(frame, input.which, input.reach) },
+        shell: Shell::new(frame, input.healths, input.which, standing, grounds),
+        reaches: match input.charts.is_empty() {
+            true => Vec::new(),
+            false => {
+                let here = input.window.reach.map_or("", Reach::code);
+                choices(frame, input.which, &Reach::ALL.map(Reach::code), here)
+            }
+        },
+        zoom: (!input.charts.is_empty()).then(|| window::zoom(frame, input.which, input.window, input.apart)),
         values,
         whys: health.map(|health| whys(frame, health)).unwrap_or_default(),
         runs: input.runs.iter().map(|run| run_row(frame, run)).collect(),
@@ -237,8 +253,18 @@ pub fn menu(frame: &Frame, healths: &[Health<'_>], here: Option<Which>) -> Vec<M
         look: None,
         here: here == Some(which),
     };
-    let mut pages: Vec<MenuLink> =
-        [Which::Trends, Which::Capacity, Which::Domains, Which::Uptime, Which::Public].map(side).into();
+    let mut pages: Vec<MenuLink> = [
+        Which::Uptime,
+        Which::Trends,
+        Which::Capacity,
+        Which::Domains,
+        Which::Ports,
+        Which::Certificates,
+        Which::Dns,
+        Which::Public,
+    ]
+    .map(side)
+    .into();
     let overview = MenuLink {
         href: frame.url("/system"),
         word: lang.t("system_page.overview"),
@@ -257,15 +283,6 @@ pub fn menu(frame: &Frame, healths: &[Health<'_>], here: Option<Which>) -> Vec<M
         links: plan::PLACES.iter().filter(|place| place.group == group).map(module).collect(),
     };
     [MenuGroup { name: "", links: pages }].into_iter().chain(Group::ALL.map(group)).collect()
-}
-
-fn reaches(frame: &Frame, which: Which, here: Reach) -> Vec<ReachLink> {
-    let link = |reach: Reach| ReachLink {
-        href: frame.url(&format!("/system/{}?range={}", which.code(), reach.code())),
-        word: frame.lang().t_in("reach", reach.code()),
-        here: reach == here,
-    };
-    Reach::ALL.map(link).into()
 }
 
 fn answer(frame: &Frame, input: &Input<'_>, health: Option<&Health<'_>>) -> (String, String, Standing) {
@@ -326,7 +343,7 @@ fn module_answer(frame: &Frame, health: &Health<'_>, since: Option<Millis>) -> (
         grounds.extend(number.and_then(|number| words::passed(frame, value.metric, number)));
         grounds.extend(since.map(|at| lang.tf("system.since", &[("time", &frame.formats.sentence(at))])));
     } else if let Some(value) = worst.filter(|value| value.standing == Standing::Unknown) {
-        grounds.extend(words::reason(value).map(str::to_owned));
+        grounds.extend(words::reason(lang, value));
     }
     grounds.push(lang.t_in("module_about", health.module.code()).to_owned());
     (title, grounds.join(" "), health.standing)
@@ -361,7 +378,7 @@ fn value_row(frame: &Frame, input: &Input<'_>, value: &Value<'_>) -> ValueRow {
         since: value.latest.filter(|_| is_off).map(|latest| frame.formats.moment(latest.since)),
         chart: value.metric.kind.is_numeric().then(|| {
             let key: String = url::form_urlencoded::byte_serialize(value.metric.key.as_bytes()).collect();
-            frame.url(&format!("/system/{}?chart={key}&range={}", input.which.code(), input.reach.code()))
+            frame.url(&format!("/system/{}?chart={key}&{}", input.which.code(), input.window.query()))
         }),
     }
 }
@@ -373,7 +390,7 @@ fn whys(frame: &Frame, health: &Health<'_>) -> Vec<(String, String)> {
         health.values.iter().filter(|value| matches!(value.standing, Standing::Unknown | Standing::NotInUse));
     for value in without.filter(is_row) {
         let stale = || frame.t("system.stale").to_owned();
-        let reason = words::reason(value).map_or_else(stale, str::to_owned);
+        let reason = words::reason(frame.lang(), value).unwrap_or_else(stale);
         let name = words::series_name(frame.lang(), value);
         match whys.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, names)) => names.push(name),

@@ -301,7 +301,7 @@ fn row(frame: &Frame, item: &Item<'_>, metrics: &[&'static Metric]) -> Row {
         Cell {
             head,
             text: words::value(frame, value),
-            why: words::reason(value).map(str::to_owned),
+            why: words::reason(frame.lang(), value),
             meter: number.filter(|_| is_share).map(|number| (number.clamp(0.0, 100.0) as u64, tone)),
             end,
         }

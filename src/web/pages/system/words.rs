@@ -14,6 +14,8 @@ use crate::{
     },
 };
 
+pub use super::reasons::in_language;
+
 /// Longest text of a value, in characters.
 const LONGEST: usize = 160;
 
@@ -102,9 +104,9 @@ fn cut(text: &str) -> String {
 }
 
 /// Why a series has no value.
-pub fn reason<'a>(value: &Value<'a>) -> Option<&'a str> {
+pub fn reason(lang: Lang, value: &Value<'_>) -> Option<String> {
     match &value.latest?.state {
-        State::Unknown(reason) | State::NotInUse(reason) => Some(reason),
+        State::Unknown(reason) | State::NotInUse(reason) => Some(in_language(lang, reason)),
         _ => None,
     }
 }

@@ -6,8 +6,9 @@ use askama::Template;
 
 use crate::{
     metrics::{
+        facts,
         health::judge,
-        modules::{backup, clamav, disk, docker, host, mailboxes, postfix, sync_jobs},
+        modules::{backup, clamav, disk, docker, host, mailboxes, postfix, sync_jobs, tls},
         registry::{Metric, Module},
     },
     model::{
@@ -20,10 +21,11 @@ use crate::{
         frame::{Entry, Frame},
         samples,
         system::{
-            self, Filling, Which,
+            self, Filling, Which, certificates,
             chart::{self, Line, Reach},
-            overview, own, plan,
+            dns, grid, overview, own, plan, ports,
             table::{self, Listed, Query},
+            window,
         },
     },
 };
@@ -129,7 +131,8 @@ fn module(frame: &Frame, latest: &[Latest], which: Which, text: &str) -> String 
         which,
         healths: &healths,
         charts: vec![chart(frame, &["one"]), chart(frame, &["one", text])],
-        reach: Reach::Day,
+        window: window::Window::back(Reach::Day, samples::NOW),
+        apart: None,
         ranges: &ranges,
         table: which.listed().map(|listed| table::view(frame, listed, latest, Query::default())),
         runs: if is_collector { &runs } else { &[] },
@@ -143,6 +146,151 @@ fn overview(frame: &Frame, latest: &[Latest], runs: &[Run]) -> String {
     let healths = judge(latest);
     let input = overview::Input { healths: &healths, since: &[Some(samples::ago(4_000)), None], runs };
     overview::view(frame, input).render().unwrap()
+}
+
+/// The past of a port: open, slow, closed, unknown, open again.
+fn past(numbers: impl Fn(u64) -> Option<f64>) -> Range {
+    let point = |index: u64| {
+        let number = numbers(index);
+        Point {
+            at: samples::ago((24 * 60 - index) * 60),
+            extremes: number.map(|number| (number, number)),
+            total: number.unwrap_or_default() * 60.0,
+            seconds: number.map_or(0.0, |_| 60.0),
+            last: number,
+            told: true,
+        }
+    };
+    Range { width: 60_000, points: (0..24 * 60).map(point).collect() }
+}
+
+fn ports_page(frame: &Frame, all: &[(&str, State)]) -> String {
+    let (list, reach) = (Vec::new(), grid::Reach::Day);
+    let healths = judge(&list);
+    let bounds = reach.bounds(samples::NOW, &frame.formats.zone);
+    let series: Vec<Latest> = all
+        .iter()
+        .map(|(port, state)| latest(&tls::EACH_PORT_OPEN, Labels::one("port", port), state.clone()))
+        .collect();
+    let open = |index: u64| match index {
+        300..=330 => Some(0.0),
+        600..=700 => None,
+        _ => Some(1.0),
+    };
+    let port = |one: &'static str, latest| ports::Port {
+        number: one,
+        latest,
+        open: past(open),
+        seconds: Some(past(|index| Some(if index > 1300 { 2.5 } else { 0.1 }))),
+    };
+    let known = ["25", "443", "8443"];
+    let found = known.into_iter().zip(&series).map(|(one, latest)| port(one, latest)).collect();
+    let absent = State::NotInUse("Set MAIL_HOST to the host name of the mail server.".to_owned());
+    let input = ports::Input {
+        healths: &healths,
+        ports: found,
+        reach,
+        bounds: &bounds,
+        sort: ("closed", true),
+        absent: Some(&absent),
+    };
+    ports::view(frame, input).render().unwrap()
+}
+
+fn shown(text: &str, serial: &str, days: i64, faults: &[&str]) -> facts::Shown {
+    facts::Shown {
+        subject: text.to_owned(),
+        issuer: text.to_owned(),
+        names: vec![text.to_owned(), "autodiscover.alpha.test".to_owned()],
+        serial: serial.to_owned(),
+        from: samples::NOW.secs() - 50 * 86_400,
+        until: samples::NOW.secs() + days * 86_400,
+        faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
+        chain: vec![text.to_owned(), "R12".to_owned()],
+        version: "TLSv1.3".to_owned(),
+    }
+}
+
+fn certificates_page(frame: &Frame, found: &[(&str, Result<facts::Shown, String>)], by: &str) -> String {
+    let list = Vec::new();
+    let healths = judge(&list);
+    let ports = found.iter().map(|(number, shown)| certificates::Port { number, shown: shown.clone() });
+    let input = certificates::Input {
+        healths: &healths,
+        ports: ports.collect(),
+        told: Some(samples::ago(600)),
+        sort: (by, false),
+        absent: None,
+    };
+    certificates::view(frame, input).render().unwrap()
+}
+
+fn finding(check: &str, outcome: facts::Outcome, text: &str) -> facts::Finding {
+    let publish = facts::Publish { name: text.to_owned(), kind: "TXT".to_owned(), value: text.to_owned() };
+    facts::Finding {
+        check: check.to_owned(),
+        outcome,
+        why: if outcome == facts::Outcome::Good { String::new() } else { text.to_owned() },
+        found: vec![text.to_owned()],
+        publish: if outcome == facts::Outcome::Bad { vec![publish] } else { Vec::new() },
+    }
+}
+
+/// A domain with so many good records; the others are bad, or not known.
+fn domain(good: usize, rest: facts::Outcome, text: &str) -> facts::Records {
+    let checks = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI", "MX"];
+    let outcome = |at: usize| if at < good { facts::Outcome::Good } else { rest };
+    facts::Records {
+        findings: checks.iter().enumerate().map(|(at, check)| finding(check, outcome(at), text)).collect(),
+    }
+}
+
+fn dns_page(frame: &Frame, domains: &[(&str, facts::Records)], query: &str) -> String {
+    let list = Vec::new();
+    let healths = judge(&list);
+    let found = domains.iter().map(|(name, records)| dns::Domain { name, records: records.clone() });
+    let input = dns::Input {
+        healths: &healths,
+        domains: found.collect(),
+        told: Some(samples::ago(600)),
+        query: dns::Query::parse(query),
+        absent: None,
+    };
+    dns::view(frame, input).render().unwrap()
+}
+
+fn network_pages(frame: &Frame, pages: &mut BTreeMap<String, String>) {
+    let some =
+        [("25", State::Number(1.0)), ("443", State::Number(0.0)), ("8443", State::Unknown("x".to_owned()))];
+    pages.insert("system-ports".to_owned(), ports_page(frame, &some));
+    pages.insert("system-ports-fine".to_owned(), ports_page(frame, &some[..1]));
+    pages.insert("system-ports-unknown".to_owned(), ports_page(frame, &[some[2].clone()]));
+    pages.insert("system-ports-empty".to_owned(), ports_page(frame, &[]));
+    let name = "mail.alpha.test";
+    let certificates = [
+        ("25", Ok(shown(name, "A", 40, &[]))),
+        ("443", Ok(shown(name, "A", 40, &[]))),
+        ("993", Ok(shown(name, "B", 9, &[]))),
+        ("4190", Ok(shown(name, "C", -3, &["expired", "for another name"]))),
+        ("587", Err("port 587 of mail.alpha.test: no answer in time".to_owned())),
+    ];
+    pages.insert("system-certificates".to_owned(), certificates_page(frame, &certificates, ""));
+    pages.insert("system-certificates-fine".to_owned(), certificates_page(frame, &certificates[..1], "name"));
+    pages.insert("system-certificates-unknown".to_owned(), certificates_page(frame, &certificates[4..], ""));
+    pages.insert("system-certificates-empty".to_owned(), certificates_page(frame, &[], ""));
+    let many: Vec<String> = (0..60).map(|number| format!("d{number:02}.test")).collect();
+    let bad = facts::Outcome::Bad;
+    let many: Vec<(&str, facts::Records)> =
+        many.iter().enumerate().map(|(at, name)| (name.as_str(), domain(at % 8, bad, "no record"))).collect();
+    pages.insert("system-dns".to_owned(), dns_page(frame, &many[..2], ""));
+    pages.insert(
+        "system-dns-many".to_owned(),
+        dns_page(frame, &many, "only=trouble&sort=name&page=1&domain=d03.test"),
+    );
+    let unknown = [("alpha.test", domain(4, facts::Outcome::Unknown, "no answer in time"))];
+    pages.insert("system-dns-unknown".to_owned(), dns_page(frame, &unknown, ""));
+    pages.insert("system-dns-fine".to_owned(), dns_page(frame, &[("alpha.test", domain(8, bad, "x"))], ""));
+    pages.insert("system-dns-empty".to_owned(), dns_page(frame, &[], ""));
 }
 
 /// The pages for admins.
@@ -160,6 +308,7 @@ pub fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     for which in [Which::Trends, Which::Capacity, Which::Domains] {
         pages.insert(format!("system-{}", which.code()), module(frame, &some, which, "x"));
     }
+    network_pages(frame, pages);
     pages.insert("system-queues-fine".to_owned(), module(frame, &fine, Which::Module(Module::Queues), "x"));
     pages.insert("system-queues-empty".to_owned(), module(frame, &[], Which::Module(Module::Queues), "x"));
 }
@@ -202,6 +351,13 @@ pub fn hostile(frame: &Frame, payload: &str) -> Vec<String> {
         module(frame, &some, Which::Module(Module::SyncJobs), payload),
         module(frame, &some, Which::Module(Module::Collector), payload),
         overview(frame, &some, &[run(Some(payload))]),
+        certificates_page(
+            frame,
+            &[("25", Ok(shown(payload, "A", 5, &[payload]))), ("26", Err(payload.to_owned()))],
+            "",
+        ),
+        dns_page(frame, &[(payload, domain(3, facts::Outcome::Bad, payload))], ""),
+        ports_page(frame, &[("25", State::Unknown(payload.to_owned()))]),
     ]
 }
 
@@ -239,4 +395,67 @@ fn tables_are_sorted_searched_and_cut_into_pages() {
     assert_eq!(names(&format!("{sorted}&order=asc"))[0], "m000@alpha.test");
     assert_eq!(names("q=M07").len(), 10);
     assert_eq!(names("only=trouble&page=0").len(), 39, "those over 80 percent");
+}
+
+#[test]
+fn ports_tell_closed_slow_and_unknown_apart() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page = ports_page(&frame, &[("25", State::Number(1.0)), ("443", State::Number(0.0))]);
+    for words in
+        ["Web (HTTPS) has been closed since", "closed for 31 min", ": slow<", ": not known<", ": open<"]
+    {
+        assert!(page.contains(words), "{words:?} is missing");
+    }
+    assert!(page.contains("Nothing is known of 1 h 41 min"), "{page}");
+    // 31 minutes of the 1,339 that are known.
+    assert!(page.contains("97.7"), "the share is that of the known time");
+    let absent = ports_page(&frame, &[]);
+    assert!(absent.contains("Ports: not in use.") && absent.contains("Set MAIL_HOST"));
+}
+
+#[test]
+fn certificates_say_what_is_wrong_and_what_to_do() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page = |found: &[(&str, Result<facts::Shown, String>)]| certificates_page(&frame, found, "");
+    let name = "mail.alpha.test";
+    let fresh = ("443", Ok(shown(name, "A", 40, &[])));
+    let old =
+        page(&[fresh.clone(), ("993", Ok(shown(name, "B", 9, &[]))), ("143", Ok(shown(name, "B", 9, &[])))]);
+    for words in [
+        "at port 993, 143 ends in 9 days",
+        "The ports of mail.alpha.test show different certificates.",
+        "docker compose restart dovecot-mailcow",
+        "renewal was due",
+    ] {
+        assert!(old.contains(words), "{words:?} is missing");
+    }
+    assert!(page(std::slice::from_ref(&fresh)).contains("good for at least 40 more days"));
+    let late = page(&[("443", Ok(shown(name, "A", 20, &[])))]);
+    assert!(late.contains("renewal was due") && late.contains("acme-mailcow"), "not yet expiring, but late");
+    let expired = page(&[fresh, ("25", Ok(shown("other.test", "C", -3, &["expired"])))]);
+    assert!(expired.contains("other.test at port 25 ended 3 days ago"), "{expired}");
+    let strange = page(&[("443", Ok(shown(name, "A", 60, &["self-signed"])))]);
+    assert!(strange.contains("cannot be trusted: self-signed"));
+    let unseen = page(&[("443", Err("port 443 of a.test: no answer in time".to_owned()))]);
+    assert!(unseen.contains("No certificate could be seen."), "unknown is not fine");
+}
+
+#[test]
+fn domains_are_judged_by_what_is_known() {
+    use crate::metrics::health::Standing;
+    use facts::Outcome::{Bad, Unknown};
+    let judged = |good, rest| dns::standing(&domain(good, rest, "x"));
+    assert_eq!((judged(7, Bad), judged(5, Bad)), (Standing::Fine, Standing::Fine));
+    assert_eq!((judged(4, Bad), judged(2, Bad)), (Standing::Warning, Standing::Critical));
+    assert_eq!(judged(4, Unknown), Standing::Unknown, "they may be there, or not");
+    assert_eq!(judged(5, Unknown), Standing::Fine, "enough are there, whatever the others are");
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page = dns_page(&frame, &[("alpha.test", domain(4, Unknown, "x"))], "");
+    assert!(page.contains("at least 4 of 7"), "{page}");
+    let many = [("a.test", domain(7, Bad, "x")), ("b.test", domain(2, Bad, "no record"))];
+    let page = dns_page(&frame, &many, "");
+    assert!(page.find("b.test").unwrap() < page.find(">a.test").unwrap(), "the worst first");
+    assert!(page.contains("One domain lacks DNS records: b.test has 2 of 7 points."));
+    assert!(!dns_page(&frame, &many, "only=trouble").contains(">a.test"));
+    assert!(dns_page(&frame, &many, "domain=a.test").contains("<h2 class=\"any\">a.test"));
 }
