@@ -2,10 +2,10 @@
 
 use askama::Template;
 
-use super::{MenuGroup, Which, menu};
+use super::{Which, shell::Shell};
 use crate::{
     metrics::{
-        health::Health,
+        health::{Health, Standing},
         uptime::{DAYS, Line},
     },
     model::{time::Millis, uptime::Tally},
@@ -37,11 +37,7 @@ pub struct Input<'a> {
 pub struct UptimePage<'a> {
     frame: &'a Frame,
     title: String,
-    grounds: String,
-    tone: &'static str,
-    icon: &'static str,
-    menu: Vec<MenuGroup>,
-    here: &'static str,
+    shell: Shell,
     rows: Vec<Row>,
     first_day: String,
     outages: Vec<OutageRow>,
@@ -70,7 +66,7 @@ struct OutageRow {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: &Input<'_>) -> UptimePage<'a> {
     let lang = frame.lang();
-    let (title, tone, icon) = answer(frame, input.lines);
+    let (title, standing) = answer(frame, input.lines);
     let zone = frame.formats.zone_name();
     let mut outages: Vec<(Millis, OutageRow)> =
         input.lines.iter().flat_map(|line| outage_rows(frame, line)).collect();
@@ -79,11 +75,13 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'_>) -> UptimePage<'a> {
     UptimePage {
         frame,
         title,
-        grounds: lang.tf("uptime.grounds", &[("zone", &zone)]),
-        tone,
-        icon,
-        menu: menu(frame, input.healths, Some(Which::Uptime)),
-        here: lang.t_in("system_page", Which::Uptime.code()),
+        shell: Shell::new(
+            frame,
+            input.healths,
+            Which::Uptime,
+            standing,
+            lang.tf("uptime.grounds", &[("zone", &zone)]),
+        ),
         rows: input.lines.iter().enumerate().map(|(index, line)| row(frame, input, index, line)).collect(),
         first_day: input.bounds.first().map(|at| frame.formats.short_date(*at)).unwrap_or_default(),
         outages: outages.into_iter().take(MOST).map(|(_, row)| row).collect(),
@@ -110,21 +108,21 @@ pub fn name(frame: &Frame, line: &Line) -> String {
     format!("{} ({usual})", lang.tf_in("watched", line.kind, &[("label", port)]))
 }
 
-fn answer(frame: &Frame, lines: &[Line]) -> (String, &'static str, &'static str) {
+fn answer(frame: &Frame, lines: &[Line]) -> (String, Standing) {
     let lang = frame.lang();
     let down: Vec<&Line> = lines.iter().filter(|line| line.up == Some(false)).collect();
     let unknown = lines.iter().filter(|line| line.up.is_none()).count();
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     match (down.as_slice(), unknown) {
-        _ if lines.is_empty() => (lang.t("uptime.none").to_owned(), "info", "arrow-clockwise"),
-        ([], 0) => (lang.tn("uptime.all_up", count(lines.len()), &[]), "ok", "check-lg"),
-        ([], unknown) => (lang.tn("uptime.unknown_now", count(unknown), &[]), "idle", "question-circle"),
+        _ if lines.is_empty() => (lang.t("uptime.none").to_owned(), Standing::Waiting),
+        ([], 0) => (lang.tn("uptime.all_up", count(lines.len()), &[]), Standing::Fine),
+        ([], unknown) => (lang.tn("uptime.unknown_now", count(unknown), &[]), Standing::Unknown),
         ([one], _) => {
             let since = one.down_since().map(|at| frame.formats.sentence(at)).unwrap_or_default();
             let values = [("name", &*name(frame, one)), ("time", &*since)];
-            (lang.tf("uptime.one_down", &values), "bad", "x-octagon")
+            (lang.tf("uptime.one_down", &values), Standing::Critical)
         }
-        (many, _) => (lang.tn("uptime.many_down", count(many.len()), &[]), "bad", "x-octagon"),
+        (many, _) => (lang.tn("uptime.many_down", count(many.len()), &[]), Standing::Critical),
     }
 }
 
