@@ -37,6 +37,7 @@ use crate::{
     model::{
         mail::ServerId,
         sample::{Labels, State as SampleState},
+        scope::Scope,
         time::Millis,
     },
     remote::objects::Mailbox,
@@ -267,8 +268,14 @@ pub fn domains_page() -> MethodRouter<AppState> {
         let query = table::Query::parse(&desk.query);
         let listed = [Listed::Domains, Listed::Mailboxes, Listed::SyncJobs];
         let tables = listed.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
-        let mut cards = Vec::new();
-        for (domain, checks) in own::checked(&latest).into_iter().take(MOST_CARDS) {
+        let (mut checked, mut cards) = (own::checked(&latest), Vec::new());
+        if let Scope::Only(holdings) = desk.scope() {
+            // Domains without any series, as alias domains, have mails all the same.
+            for domain in &holdings.domains {
+                checked.entry(domain).or_default();
+            }
+        }
+        for (domain, checks) in checked.into_iter().take(MOST_CARDS) {
             let [to, from] = traffic::day_of(&desk, domain).await?;
             cards.push(own::card(&desk.frame, domain, &checks, &to, &from));
         }
