@@ -110,6 +110,7 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
         ("CLAMD", SocketAddr::new(portal.ip(), doors.clamd).to_string()),
         ("BLOCK_LISTS", doors::BLOCK_LIST.to_owned()),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
+        ("BRANDS", "beta.test=Beta Post#6a3fb5".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -178,7 +179,7 @@ fn welcome(portal: SocketAddr, args: &DemoArgs) {
     println!("  postmaster@alpha.test  domain admin of alpha.test");
     println!("  ann@alpha.test         a user, with two aliases");
     println!("  bob@alpha.test         a user");
-    println!("  carla@beta.test        a user of another domain");
+    println!("  carla@beta.test        a user of another domain, which has a name and a colour of its own");
     println!();
     println!(
         "{} mails of the last 14 days and the reports of {} days are being read; new ones keep coming. Ctrl-C ends it.",

@@ -32,10 +32,10 @@ async fn a_job_is_run_by_hand_and_that_is_written_down() {
         }
         assert_eq!(portal.jobs.runs.load(Ordering::SeqCst), 3);
         let written = portal.audit().await;
-        let runs = written.iter().filter(|entry| *entry == "job-run admin@alpha.test admin poll");
+        let runs = written.iter().filter(|entry| *entry == "run-now admin@alpha.test admin poll");
         assert_eq!(runs.count(), 3, "{written:?}");
         assert_eq!(admin.post("/ingestion/read", &[]).await.status, 303);
-        assert_eq!(portal.audit().await[0], "job-run admin@alpha.test admin poll");
+        assert_eq!(portal.audit().await[0], "run-now admin@alpha.test admin poll");
     }
 }
 
@@ -59,7 +59,7 @@ async fn nobody_else_runs_a_job() {
     ];
     assert_eq!(admin.post("/jobs/poll/run", &[]).await.status, 403);
     assert_eq!(portal.jobs.runs.load(Ordering::SeqCst), 0);
-    assert!(!portal.audit().await.iter().any(|entry| entry.starts_with("job-run")));
+    assert!(!portal.audit().await.iter().any(|entry| entry.starts_with("run-now")));
 }
 
 #[tokio::test]

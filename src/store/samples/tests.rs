@@ -364,6 +364,21 @@ async fn a_source_is_run_by_one_process_at_a_time() {
             ["queue", "dns"],
             "a killed run blocks nobody for long"
         );
+        // Somebody wishes to have it looked at again.
+        tell(&db, &mut Book::default(), minute(41), None, &[]).await;
+        assert!(claim(&db, SERVER, &wanted[..1], minute(41)).await.unwrap().is_empty(), "it has just run");
+        let mut tx = db.begin().await.unwrap();
+        for name in ["queue", "nobody"] {
+            wish(&mut tx, SERVER, name, minute(41)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(claim(&db, SERVER, &wanted[..1], minute(41)).await.unwrap(), ["queue"]);
+        let runs = sources(&db).await.unwrap();
+        let queue = runs.iter().find(|run| run.source == "queue").unwrap();
+        assert!(
+            queue.fresh_until().is_some_and(|until| until > minute(42)),
+            "what it told is still believed"
+        );
         db.close().await;
     }
 }

@@ -73,7 +73,7 @@ pub struct AboutPage<'a> {
 
 struct Kind {
     word: &'static str,
-    setting: Option<&'static str>,
+    setting: &'static str,
     keep: String,
     oldest: String,
 }
@@ -116,7 +116,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> AboutPage<'a> {
 
 fn kinds(frame: &Frame, input: Input<'_>) -> Vec<Kind> {
     let (lang, keep, oldest) = (frame.lang(), input.keep, input.oldest);
-    let kind = |word: &'static str, setting, keep: Duration, oldest: Option<Millis>| Kind {
+    let kind = |word: &'static str, setting: &'static str, keep: Duration, oldest: Option<Millis>| Kind {
         word: lang.t_in("about_kind", word),
         setting,
         keep: lang.tn("about.days", i64::try_from(keep.as_secs() / 86_400).unwrap_or(i64::MAX), &[]),
@@ -125,15 +125,15 @@ fn kinds(frame: &Frame, input: Input<'_>) -> Vec<Kind> {
     let [raw, minutes, hours] = keep.samples;
     let [raw_from, minutes_from, hours_from] = oldest.samples;
     vec![
-        kind("mails", Some("RETENTION"), keep.mails, oldest.mails),
-        kind("lines", Some("RETENTION_LINES"), keep.lines, oldest.lines),
-        kind("opens", Some("RETENTION"), keep.mails, oldest.opens),
-        kind("reports", Some("RETENTION_REPORTS"), keep.reports, oldest.reports),
-        kind("tls_reports", Some("RETENTION_REPORTS"), keep.reports, oldest.tls_reports),
-        kind("samples", Some("RETENTION_SAMPLES"), raw, raw_from),
-        kind("samples_5m", Some("RETENTION_SAMPLES_5M"), minutes, minutes_from),
-        kind("samples_hourly", Some("RETENTION_SAMPLES_HOURLY"), hours, hours_from),
-        kind("audit", None, keep.audit, oldest.audit),
+        kind("mails", "RETENTION", keep.mails, oldest.mails),
+        kind("lines", "RETENTION_LINES", keep.lines, oldest.lines),
+        kind("opens", "RETENTION", keep.mails, oldest.opens),
+        kind("reports", "RETENTION_REPORTS", keep.reports, oldest.reports),
+        kind("tls_reports", "RETENTION_REPORTS", keep.reports, oldest.tls_reports),
+        kind("samples", "RETENTION_SAMPLES", raw, raw_from),
+        kind("samples_5m", "RETENTION_SAMPLES_5M", minutes, minutes_from),
+        kind("samples_hourly", "RETENTION_SAMPLES_HOURLY", hours, hours_from),
+        kind("audit", "RETENTION_ACCESS", keep.audit, oldest.audit),
     ]
 }
 
