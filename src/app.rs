@@ -130,7 +130,7 @@ impl App {
     /// Serves until `stop`; then lets requests and jobs under way finish, for a while.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let state = self.state()?;
-        let health = Arc::new(Health::new(Millis::now));
+        let health = Arc::clone(self.worker.health());
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
         self.start_flushes(&state, &tasks, &stop, &health);
@@ -172,13 +172,13 @@ impl App {
         let inventory = Job::every("inventory", Duration::from_secs(300));
         tasks.spawn(run_every(inventory, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
-            async move { worker.inventory().await.map(|()| Next::Usual) }
+            async move { worker.inventory().await.map(|_| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let index = Job::every("search", Duration::from_secs(20));
         tasks.spawn(run_every(index, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
-            async move { worker.index().await.map(|()| Next::Usual) }
+            async move { worker.index().await.map(|_| Next::Usual) }
         }));
         self.start_report_workers(tasks, stop, health);
     }
@@ -201,7 +201,7 @@ impl App {
         let settle = Job::every("settle", Duration::from_secs(300));
         tasks.spawn(run_every(settle, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
-            async move { worker.settle_reports().await.map(|()| Next::Usual) }
+            async move { worker.settle_reports().await.map(|_| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let names = Job::every("names", NAMES_PAUSE);
@@ -209,7 +209,7 @@ impl App {
             let worker = Arc::clone(&worker);
             async move {
                 let more = worker.names().await?;
-                Ok(if more { Next::After(NAMES_BREATH) } else { Next::Usual })
+                Ok(if more == Some(true) { Next::After(NAMES_BREATH) } else { Next::Usual })
             }
         }));
         let worker = Arc::clone(&self.worker);
@@ -222,13 +222,13 @@ impl App {
         let roll = Job::every("roll-up", Duration::from_secs(300));
         tasks.spawn(run_every(roll, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
-            async move { worker.roll().await.map(|()| Next::Usual) }
+            async move { worker.roll().await.map(|_| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let traffic = Job::every("traffic", Duration::from_secs(60));
         tasks.spawn(run_every(traffic, stop.clone(), Arc::clone(health), move || {
             let worker = Arc::clone(&worker);
-            async move { worker.count_traffic().await.map(|()| Next::Usual) }
+            async move { worker.count_traffic().await.map(|_| Next::Usual) }
         }));
         let worker = Arc::clone(&self.worker);
         let prune = Job::every("prune", Duration::from_secs(6 * 3600));
@@ -299,9 +299,13 @@ impl App {
             logo_light: web.branding.logo_light.clone(),
             footer_company: web.branding.company.clone(),
             footer_company_url: web.branding.company_url.clone(),
+            brands: web.branding.brands.clone(),
             keep_mails: self.config.retention.mails,
             keep_lines: self.config.retention.lines,
             keep_access: self.config.retention.access,
+            keep_reports: self.config.retention.reports,
+            keep_samples: self.config.retention.samples,
+            declared: self.config.lines.clone(),
             report_mailbox: self.report_mailbox(),
             poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
         };

@@ -25,12 +25,15 @@ pub use self::{
 use self::{reader::Reader, settings as s};
 use crate::{
     model::{
+        brand::DomainBrand,
         open::TrackerKey,
+        setting::Line,
         user::{RoleRules, SessionLimits},
     },
     store::samples::Keep,
 };
 
+mod brands;
 mod database;
 pub(crate) mod dotenv;
 mod fault;
@@ -69,6 +72,8 @@ pub struct Config {
     pub probes: ProbeSettings,
     /// The log of this program.
     pub log: LogSettings,
+    /// Every setting as it is shown to admins.
+    pub lines: Vec<Line>,
 }
 
 /// How to reach Mailcow, and how much to ask for.
@@ -143,14 +148,14 @@ pub struct WebSettings {
     pub session: SessionLimits,
     /// `en` or `de`.
     pub default_lang: String,
-    /// Logo and footer.
+    /// Logo, footer, and what differs by domain.
     pub branding: Branding,
 }
 
-/// Logo and footer.
+/// Logo, footer, and what differs by domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Branding {
-    /// Logo on dark ground: http(s) address, path on the same host, or file.
+    /// Logo on dark ground: http(s) address, or path on the same host.
     pub logo_dark: Option<String>,
     /// Logo on light ground.
     pub logo_light: Option<String>,
@@ -158,6 +163,8 @@ pub struct Branding {
     pub company: Option<String>,
     /// Where that name leads to: http(s) only.
     pub company_url: Option<String>,
+    /// Names and colours by domain.
+    pub brands: Vec<DomainBrand>,
 }
 
 /// The log of this program.
@@ -250,6 +257,7 @@ impl Config {
             names: NameSettings { resolve: resolve?, servers },
             time_zone,
             log: LogSettings { level: level?, format: format? },
+            lines: reader.lines(),
         })
     }
 }
@@ -274,6 +282,16 @@ impl PortalSecrets {
             Self { api_token: reader.take(&s::API_TOKEN), collector_key: reader.take(&s::COLLECTOR_KEY) };
         reader.finish(Some(secrets))
     }
+}
+
+/// The level of a word, as `LOG_LEVEL` has it; the error is a whole sentence.
+pub fn log_level(word: &str) -> Result<tracing::Level, String> {
+    s::LOG_LEVEL.read_word(word)
+}
+
+/// The format of a word, as `LOG_FORMAT` has it; the error is a whole sentence.
+pub fn log_format(word: &str) -> Result<LogFormat, String> {
+    s::LOG_FORMAT.read_word(word)
 }
 
 /// The files that hold secrets: `.env` in the working directory, and those that settings name by `…_FILE`.
@@ -357,6 +375,7 @@ impl WebSettings {
             logo_light: reader.take(&s::LOGO_LIGHT),
             company: reader.take(&s::FOOTER_COMPANY),
             company_url: reader.take(&s::FOOTER_COMPANY_URL),
+            brands: reader.take(&s::BRANDS).unwrap_or_default(),
         };
         let PublicAddress { base_path, public_url } = public?;
         Some(Self {

@@ -4,7 +4,7 @@ use clap::Parser;
 use mailcow_status::commands::{Cli, run};
 
 fn main() -> std::process::ExitCode {
-    match run(Cli::parse().command) {
+    match run(Cli::parse()) {
         Ok(code) => code,
         // Somebody closed the pipe that we print to: nothing is wrong.
         Err(error) if broken_pipe(&error) => std::process::ExitCode::SUCCESS,

@@ -100,9 +100,11 @@ where
             }
             Err(error) => note_failure(&job, &health, &error),
         };
+        let pause = jittered(pause, random());
+        health.rests(job.name, pause);
         tokio::select! {
             () = cancel.cancelled() => {}
-            () = sleep(jittered(pause, random())) => {}
+            () = sleep(pause) => {}
         }
     }
 }
@@ -169,6 +171,10 @@ pub struct Health {
 pub struct JobHealth {
     /// When the newest run began.
     pub last_start: Option<Millis>,
+    /// How long the newest run took; `None` while it goes on.
+    pub took: Option<Duration>,
+    /// When the next run begins; `None` while one goes on.
+    pub next: Option<Millis>,
     /// When a run last ended well.
     pub last_success: Option<Millis>,
     /// What is wrong now; `None` once a run has gone well again.
@@ -216,7 +222,17 @@ impl Health {
         let mut jobs = self.lock();
         let job = jobs.entry(name).or_default();
         job.last_start = Some(now);
+        (job.took, job.next) = (None, None);
         job.runs += 1;
+    }
+
+    /// The newest run has ended; the next one begins after this pause.
+    fn rests(&self, name: &'static str, pause: Duration) {
+        let now = (self.clock)();
+        let mut jobs = self.lock();
+        let job = jobs.entry(name).or_default();
+        job.took = job.last_start.map(|start| now.since(start));
+        job.next = Some(now.plus(pause));
     }
 
     /// Returns how many failures in a row this ends.
@@ -302,6 +318,9 @@ mod tests {
         let job = health.job("poll").unwrap();
         assert_eq!((job.runs, job.failures, job.trouble), (calls.len() as u64, 0, None));
         assert_eq!((job.last_start, job.last_success), (Some(Millis(7)), Some(Millis(7))));
+        assert_eq!(job.took, Some(Duration::ZERO));
+        let next = job.next.unwrap().since(Millis(7)).as_secs_f64();
+        assert!(near(next, 60.0), "{next}");
     }
 
     #[tokio::test(start_paused = true)]

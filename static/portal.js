@@ -8,6 +8,14 @@
 
   root.classList.add("scripted");
 
+  // Beside Mailcow, its choice of light or dark counts until one is made here. Elsewhere its word is not to be seen.
+  safely("mailcow theme", () => {
+    const theme = localStorage.getItem("mailcow_theme");
+    if (root.dataset.bsTheme || !["light", "dark"].includes(theme)) return;
+    root.dataset.bsTheme = theme;
+    for (const source of all("picture source[media]")) source.media = theme === "dark" ? "all" : "not all";
+  });
+
   safely("copy", () => {
     for (const button of all("[data-copy]")) {
       button.addEventListener("click", async () => {
@@ -79,7 +87,7 @@
       };
       const hide = () => { cursor.setAttribute("height", 0); readout.textContent = ""; };
       // Zoom: the chosen stretch goes into the address, and the server draws it.
-      const hint = card.querySelector("[data-hint]"), chosen = svg.querySelector("[data-chosen]");
+      const hint = document.querySelector("[data-hint]"), chosen = svg.querySelector("[data-chosen]");
       const [from, to] = [Number(plot.dataset.from), Number(plot.dataset.to)];
       const look = (begin, end) => {
         const address = new URL(location.href);
@@ -139,7 +147,7 @@
       }
     };
     buttons();
-    setInterval(async () => {
+    const renew = async () => {
       if (paused || document.hidden) return;
       const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
       if (!answer || !answer.ok || answer.redirected) return;
@@ -151,6 +159,9 @@
       }
       buttons();
       plots();
-    }, 60000);
+    };
+    setInterval(renew, 60000);
+    // Who comes back to the page sees the present.
+    document.addEventListener("visibilitychange", renew);
   });
 })();

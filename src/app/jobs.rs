@@ -2,7 +2,11 @@
 //! processes (or a cron call and the schedule) never run one twice, and a killed run blocks nobody for long.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,10 +26,11 @@ use crate::{
     model::{time::Millis, user::SessionLimits},
     remote::dns::Dns,
     store::{
-        self, Db, audit, ingestion, lease, lines, mails, opens, reports, samples, search, sessions,
+        self, Db, audit, ingestion, job_runs, lease, lines, mails, opens, reports, samples, search, sessions,
         tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
+    work::{Health, JobHealth},
 };
 
 /// A lease ends this long after its last renewal: so long a killed run blocks the next.
@@ -50,6 +55,7 @@ pub struct Worker {
     dns: Option<Dns>,
     /// When the quarantine was last read, in milliseconds since the epoch.
     quarantine_at: AtomicI64,
+    health: Arc<Health>,
 }
 
 impl Worker {
@@ -66,7 +72,32 @@ impl Worker {
         let _ = getrandom::fill(&mut noise);
         let holder = format!("{}-{}-{:x}", std::process::id(), Millis::now().0, u64::from_le_bytes(noise));
         let quarantine_at = AtomicI64::new(0);
-        Self { poller, fetcher, collector, retention, sessions, holder, dns: None, quarantine_at }
+        let health = Arc::new(Health::new(Millis::now));
+        Self { poller, fetcher, collector, retention, sessions, holder, dns: None, quarantine_at, health }
+    }
+
+    /// How the jobs of this process's schedule are.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Runs `work` under the lease of this name, and notes how it went: it failed by an error, or by what `fault`
+    /// finds in its outcome. `None` when somebody else has the lease.
+    async fn leased<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = anyhow::Result<T>>,
+        fault: impl Fn(&T) -> Option<String>,
+    ) -> anyhow::Result<Option<T>> {
+        let Some(held) = Held::take(&self.poller.db, name, &self.holder).await? else { return Ok(None) };
+        let started = Millis::now();
+        let done = work.await;
+        let error = match &done {
+            Ok(done) => fault(done),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        held.release(started, error.as_deref()).await;
+        done.map(Some)
     }
 
     /// The same worker, which looks up names of addresses.
@@ -77,15 +108,15 @@ impl Worker {
 
     /// Polls once; `None` when somebody else does at present.
     pub async fn poll(&self) -> anyhow::Result<Option<Polled>> {
-        let Some(held) = Held::take(&self.poller.db, "poll", &self.holder).await? else { return Ok(None) };
-        let polled = self.poller.poll(Millis::now()).await;
-        if let Ok(Some(polled)) = &polled
-            && polled.new_mails > 0
-        {
-            self.look_into_quarantine(Millis::now()).await;
-        }
-        held.release().await;
-        Ok(polled?)
+        let polling = async {
+            let polled = self.poller.poll(Millis::now()).await?;
+            if polled.as_ref().is_some_and(|polled| polled.new_mails > 0) {
+                self.look_into_quarantine(Millis::now()).await;
+            }
+            Ok(polled)
+        };
+        let fault = |polled: &Option<Polled>| polled.as_ref().and_then(|polled| told(&polled.faults));
+        Ok(self.leased("poll", polling, fault).await?.flatten())
     }
 
     /// Marks mails that Mailcow keeps in quarantine, once a minute at most; the first look of a process takes all.
@@ -107,35 +138,34 @@ impl Worker {
         &self,
         watcher: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> anyhow::Result<Option<Fetched>> {
-        let Some(held) = Held::take(&self.poller.db, "reports", &self.holder).await? else { return Ok(None) };
-        let fetched = self.fetcher.run(watcher).await;
-        held.release().await;
-        Ok(Some(fetched?))
+        let fetching = async { Ok(self.fetcher.run(watcher).await?) };
+        self.leased("reports", fetching, |fetched| told(&fetched.faults)).await
     }
 
-    /// Takes in what another program, as dmarcts-report-parser, has written into the tables of reports.
-    pub async fn settle_reports(&self) -> anyhow::Result<()> {
-        let Some(held) = Held::take(&self.poller.db, "settle", &self.holder).await? else { return Ok(()) };
-        let settled = reports::settle(&self.poller.db).await;
-        held.release().await;
-        settled.map(drop).context("reports that another program wrote")
+    /// Takes in what another program, as dmarcts-report-parser, has written into the tables of reports; `None` when
+    /// somebody else does at present.
+    pub async fn settle_reports(&self) -> anyhow::Result<Option<()>> {
+        let settling = async {
+            let settled = reports::settle(&self.poller.db).await;
+            settled.map(drop).context("reports that another program wrote")
+        };
+        self.leased("settle", settling, |()| None).await
     }
 
-    /// Looks at Mailcow's mailboxes, aliases and domain admins.
-    pub async fn inventory(&self) -> anyhow::Result<()> {
-        let Some(held) = Held::take(&self.poller.db, "inventory", &self.holder).await? else { return Ok(()) };
-        let (db, mailcow, now) = (&self.poller.db, &self.poller.mailcow, Millis::now());
-        let found = inventory::refresh(db, mailcow, now).await;
-        held.release().await;
-        found.map(drop).context("the inventory of mailboxes and aliases")
+    /// Looks at Mailcow's mailboxes, aliases and domain admins; `None` when somebody else does at present.
+    pub async fn inventory(&self) -> anyhow::Result<Option<()>> {
+        let looking = async {
+            let (db, mailcow) = (&self.poller.db, &self.poller.mailcow);
+            let found = inventory::refresh(db, mailcow, Millis::now()).await;
+            found.map(drop).context("the inventory of mailboxes and aliases")
+        };
+        self.leased("inventory", looking, |()| None).await
     }
 
-    /// Brings the search index up to date.
-    pub async fn index(&self) -> anyhow::Result<()> {
-        let Some(held) = Held::take(&self.poller.db, "search", &self.holder).await? else { return Ok(()) };
-        let fed = self.feed_index().await;
-        held.release().await;
-        fed.context("the search index")
+    /// Brings the search index up to date; `None` when somebody else does at present.
+    pub async fn index(&self) -> anyhow::Result<Option<()>> {
+        let feeding = async { self.feed_index().await.context("the search index") };
+        self.leased("search", feeding, |()| None).await
     }
 
     async fn feed_index(&self) -> store::Result<()> {
@@ -153,43 +183,41 @@ impl Worker {
         self.collector.begin().await.map(drop).context("the collector")
     }
 
-    /// Rolls up what was measured.
-    pub async fn roll(&self) -> anyhow::Result<()> {
-        let Some(held) = Held::take(&self.poller.db, "roll-up", &self.holder).await? else { return Ok(()) };
-        let rolled = samples::roll(&self.poller.db, Millis::now()).await;
-        held.release().await;
-        rolled.context("the roll-ups of what was measured")
+    /// Rolls up what was measured; `None` when somebody else does at present.
+    pub async fn roll(&self) -> anyhow::Result<Option<()>> {
+        let rolling = async {
+            let rolled = samples::roll(&self.poller.db, Millis::now()).await;
+            rolled.context("the roll-ups of what was measured")
+        };
+        self.leased("roll-up", rolling, |()| None).await
     }
 
-    /// Counts the mail flow of hours whose mails have changed.
-    pub async fn count_traffic(&self) -> anyhow::Result<()> {
+    /// Counts the mail flow of hours whose mails have changed; `None` when somebody else does at present.
+    pub async fn count_traffic(&self) -> anyhow::Result<Option<()>> {
         let db = &self.poller.db;
         // Most runs find nothing; they need no lease for that.
         if traffic::due(db, 1).await.context("the mail flow")?.is_empty() {
-            return Ok(());
+            return Ok(Some(()));
         }
-        let Some(held) = Held::take(db, "traffic", &self.holder).await? else { return Ok(()) };
-        let counted = traffic::catch_up(db).await;
-        held.release().await;
-        counted.context("the mail flow")
+        let counting = async { traffic::catch_up(db).await.context("the mail flow").map(drop) };
+        self.leased("traffic", counting, |()| None).await
     }
 
-    /// Looks up names of sources, if that is wanted; true when more are waiting.
-    pub async fn names(&self) -> anyhow::Result<bool> {
-        let Some(dns) = &self.dns else { return Ok(false) };
-        let Some(held) = Held::take(&self.poller.db, "names", &self.holder).await? else { return Ok(false) };
-        let looked = names::refresh(&self.poller.db, dns, Millis::now()).await;
-        held.release().await;
-        Ok(looked.context("the names of sources")? == names::TURN)
+    /// Looks up names of sources, if that is wanted; true when more are waiting. `None` when somebody else does at
+    /// present.
+    pub async fn names(&self) -> anyhow::Result<Option<bool>> {
+        let Some(dns) = &self.dns else { return Ok(Some(false)) };
+        let looking = async {
+            let looked = names::refresh(&self.poller.db, dns, Millis::now()).await;
+            Ok(looked.context("the names of sources")? == names::TURN)
+        };
+        self.leased("names", looking, |_| None).await
     }
 
-    /// Removes what is past its retention; false when somebody else does at present.
-    pub async fn prune(&self) -> anyhow::Result<bool> {
-        let Some(held) = Held::take(&self.poller.db, "prune", &self.holder).await? else { return Ok(false) };
-        let pruned = self.prune_all(Millis::now()).await;
-        held.release().await;
-        pruned?;
-        Ok(true)
+    /// Removes what is past its retention; `None` when somebody else does at present.
+    pub async fn prune(&self) -> anyhow::Result<Option<()>> {
+        let pruning = async { Ok(self.prune_all(Millis::now()).await?) };
+        self.leased("prune", pruning, |()| None).await
     }
 
     async fn prune_all(&self, now: Millis) -> store::Result<()> {
@@ -226,40 +254,45 @@ impl Worker {
     }
 }
 
+/// Faults as one text, if there are any.
+fn told(faults: &[String]) -> Option<String> {
+    (!faults.is_empty()).then(|| faults.join("; "))
+}
+
+/// How a run ended that was asked for by hand. `fault` is as in [`Worker::leased`].
+fn end<T>(ran: anyhow::Result<Option<T>>, fault: impl Fn(&T) -> Option<String>) -> JobEnd {
+    match ran {
+        Ok(None) => JobEnd::Busy,
+        Ok(Some(done)) => fault(&done).map_or(JobEnd::Done, JobEnd::Failed),
+        Err(error) => JobEnd::Failed(format!("{error:#}")),
+    }
+}
+
 impl Jobs for Worker {
-    fn update(&self) -> BoxFuture<'_, JobEnd> {
-        async {
-            match self.poll().await {
-                Ok(None) => JobEnd::Busy,
-                Ok(Some(polled)) if polled.faults.is_empty() => JobEnd::Done,
-                Ok(Some(polled)) => JobEnd::Failed(polled.faults.join("; ")),
-                Err(error) => JobEnd::Failed(format!("{error:#}")),
+    fn by_hand(&self) -> &'static [&'static str] {
+        &["poll", "inventory", "search", "reports", "settle", "names", "measure", "roll-up", "prune"]
+    }
+
+    fn run<'a>(&'a self, name: &'a str) -> BoxFuture<'a, JobEnd> {
+        async move {
+            match name {
+                "poll" => end(self.poll().await, |polled| told(&polled.faults)),
+                "inventory" => end(self.inventory().await, |()| None),
+                "search" => end(self.index().await, |()| None),
+                "reports" => end(self.fetch_reports(&|_| ()).await, |fetched| told(&fetched.faults)),
+                "settle" => end(self.settle_reports().await, |()| None),
+                "names" => end(self.names().await, |_| None),
+                "measure" => end(self.measure().await.map(Some), |()| None),
+                "roll-up" => end(self.roll().await, |()| None),
+                "prune" => end(self.prune().await, |()| None),
+                _ => JobEnd::Failed(format!("there is no job {name:?}")),
             }
         }
         .boxed()
     }
 
-    fn reports(&self) -> BoxFuture<'_, JobEnd> {
-        async {
-            match self.fetch_reports(&|_| ()).await {
-                Ok(None) => JobEnd::Busy,
-                Ok(Some(fetched)) if fetched.faults.is_empty() => JobEnd::Done,
-                Ok(Some(fetched)) => JobEnd::Failed(fetched.faults.join("; ")),
-                Err(error) => JobEnd::Failed(format!("{error:#}")),
-            }
-        }
-        .boxed()
-    }
-
-    fn prune(&self) -> BoxFuture<'_, JobEnd> {
-        async {
-            match Self::prune(self).await {
-                Ok(true) => JobEnd::Done,
-                Ok(false) => JobEnd::Busy,
-                Err(error) => JobEnd::Failed(format!("{error:#}")),
-            }
-        }
-        .boxed()
+    fn health(&self) -> BTreeMap<&'static str, JobHealth> {
+        self.health.jobs()
     }
 
     fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>> {
@@ -310,9 +343,16 @@ impl Held {
         });
     }
 
-    async fn release(self) {
+    /// Gives the lease back and notes how the run went.
+    async fn release(self, started: Millis, error: Option<&str>) {
         self.renewing.cancel();
-        if let Err(error) = lease::release(&self.db, self.name, &self.holder).await {
+        let noted = async {
+            let mut tx = self.db.begin().await?;
+            lease::release(&mut tx, self.name, &self.holder).await?;
+            job_runs::record(&mut tx, self.name, started, Millis::now(), error).await?;
+            tx.commit().await
+        };
+        if let Err(error) = noted.await {
             tracing::warn!(lease = self.name, %error, "the lease could not be given back; it runs out by itself");
         }
     }

@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use file::{Frame, Frames, Head, Writer};
 pub use file::{Summary, TableSum};
 
-use super::serve::{runtime, start_log};
+use super::{log::LogArgs, serve::runtime};
 use crate::{
     app::open_database,
     config::Config,
@@ -53,9 +53,9 @@ pub struct RestoreArgs {
 }
 
 /// Writes a backup of the database of the settings.
-pub fn run(args: &BackupArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn run(args: &BackupArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     runtime()?.block_on(async {
         let db = open_database(&config.database).await?;
         let done = async {
@@ -76,13 +76,13 @@ pub fn run(args: &BackupArgs, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Puts a backup into the database of the settings.
-pub fn restore_run(args: &RestoreArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn restore_run(args: &RestoreArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     if args.check {
         let summary = check(&args.file)?;
         return Ok(writeln!(out, "{}", told("whole", &summary))?);
     }
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     let summary = runtime()?.block_on(async {
         let db = open_database(&config.database).await?;
         let done = restore(&db, &args.file, args.replace).await;

@@ -12,7 +12,10 @@ use anyhow::Context;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::{runtime, start_log, stop_on_signal};
+use super::{
+    log::LogArgs,
+    serve::{runtime, stop_on_signal},
+};
 use crate::{
     app::{self, App, SERVER},
     config::Config,
@@ -48,20 +51,20 @@ pub struct DemoArgs {
 }
 
 /// Serves until Ctrl-C.
-pub fn run(args: DemoArgs) -> anyhow::Result<()> {
+pub fn run(args: DemoArgs, log: LogArgs) -> anyhow::Result<()> {
     let (folder, temporary) = match &args.data {
         Some(folder) => (folder.clone(), false),
         None => (std::env::temp_dir().join(format!("mailcow-status-demo-{}", std::process::id())), true),
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let outcome = runtime()?.block_on(serve(&args, &folder));
+    let outcome = runtime()?.block_on(serve(&args, &folder, log));
     if temporary && let Err(error) = std::fs::remove_dir_all(&folder) {
         eprintln!("mailcow-status: {} could not be removed: {error}", folder.display());
     }
     outcome
 }
 
-async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
+async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let portal = listener.local_addr()?;
@@ -107,11 +110,12 @@ async fn serve(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
         ("CLAMD", SocketAddr::new(portal.ip(), doors.clamd).to_string()),
         ("BLOCK_LISTS", doors::BLOCK_LIST.to_owned()),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
+        ("BRANDS", "beta.test=Beta Post#6a3fb5".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(settings, None, |path| std::fs::read_to_string(path))?;
-    start_log(config.log);
+    log.start(config.log);
     let probes = demo_probes(&config, &doors);
     let app = App::build_with(config, probes).await?;
     if !kept {
@@ -175,7 +179,7 @@ fn welcome(portal: SocketAddr, args: &DemoArgs) {
     println!("  postmaster@alpha.test  domain admin of alpha.test");
     println!("  ann@alpha.test         a user, with two aliases");
     println!("  bob@alpha.test         a user");
-    println!("  carla@beta.test        a user of another domain");
+    println!("  carla@beta.test        a user of another domain, which has a name and a colour of its own");
     println!();
     println!(
         "{} mails of the last 14 days and the reports of {} days are being read; new ones keep coming. Ctrl-C ends it.",

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::serve::{runtime, start_log};
+use super::{log::LogArgs, serve::runtime};
 use crate::{
     app::App,
     config::{Config, secret_files},
@@ -29,7 +29,7 @@ pub struct DoctorArgs {
 }
 
 /// Looks, tells, and gives the exit code.
-pub fn run(args: &DoctorArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub fn run(args: &DoctorArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let config = match Config::from_environment() {
         Ok(config) => config,
         Err(faults) => {
@@ -45,7 +45,7 @@ pub fn run(args: &DoctorArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> 
             return Ok(ExitCode::from(2));
         }
     };
-    start_log(config.log);
+    log.start(config.log);
     let findings = runtime()?.block_on(async {
         let tracking = config.web.tracker.is_some();
         let app = App::build(config).await?;

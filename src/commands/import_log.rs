@@ -13,7 +13,7 @@ use anyhow::Context;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::serve::{runtime, start_log};
+use super::{log::LogArgs, serve::runtime};
 use crate::{
     app::{SERVER, open_database},
     config::Config,
@@ -85,9 +85,9 @@ pub fn dry_run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()>
 }
 
 /// Reads the files into the database of the settings.
-pub fn run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn run(args: &ImportLogArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     let now = Millis::now();
     let (lines, mails) = (now.minus(config.retention.lines), now.minus(config.retention.mails));
     let report = runtime()?.block_on(async {

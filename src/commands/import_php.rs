@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::serve::{runtime, start_log};
+use super::{log::LogArgs, serve::runtime};
 use crate::{
     app::{App, SERVER, connect_database},
     config::{Config, DatabaseSettings},
@@ -45,10 +45,10 @@ impl ImportPhpArgs {
 }
 
 /// Takes over everything and says what came in.
-pub fn run(args: &ImportPhpArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn run(args: &ImportPhpArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let source = args.source()?;
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     let keep = Millis::now().minus(config.retention.mails);
     let report = runtime()?.block_on(async {
         let app = App::build(config).await?;

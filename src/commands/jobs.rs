@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::serve::{runtime, start_log};
+use super::{log::LogArgs, serve::runtime};
 use crate::{
     app::App,
     config::Config,
@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Polls once. Prints `ok` or `busy`.
-pub fn update(out: &mut impl Write) -> anyhow::Result<()> {
+pub fn update(log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     let polled = runtime()?.block_on(async {
         let app = App::build(config).await?;
         let polled = app.worker.poll().await;
@@ -28,12 +28,12 @@ pub fn update(out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Looks into the mailboxes once and shows on standard error how far it is. Prints what came in, or `busy`.
-pub fn fetch_reports(out: &mut impl Write) -> anyhow::Result<()> {
+pub fn fetch_reports(log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
     if config.reports.mailboxes.is_empty() {
         anyhow::bail!("no mailbox is set: give IMAP_HOST, IMAP_USER and IMAP_PASS");
     }
-    start_log(config.log);
+    log.start(config.log);
     let fetched = runtime()?.block_on(async {
         let app = App::build(config).await?;
         let fetched = app.worker.fetch_reports(&show).await;
@@ -60,15 +60,15 @@ fn told(tally: Tally) -> String {
 }
 
 /// Removes what is past its retention. Prints `ok` or `busy`.
-pub fn prune(out: &mut impl Write) -> anyhow::Result<()> {
+pub fn prune(log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     let done = runtime()?.block_on(async {
         let app = App::build(config).await?;
         let done = app.worker.prune().await;
         app.db.close().await;
         done
     })?;
-    writeln!(out, "{}", if done { "ok" } else { "busy" })?;
+    writeln!(out, "{}", if done.is_some() { "ok" } else { "busy" })?;
     Ok(())
 }

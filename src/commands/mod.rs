@@ -14,6 +14,7 @@ pub mod import_log;
 pub mod import_php;
 pub mod import_reports;
 pub mod jobs;
+pub mod log;
 pub mod log_report;
 pub mod login_link;
 pub mod serve;
@@ -25,6 +26,9 @@ pub mod status;
 #[derive(Debug, Parser)]
 #[command(name = "mailcow-status", version, about)]
 pub struct Cli {
+    /// How this program logs
+    #[command(flatten)]
+    pub log: log::LogArgs,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -74,24 +78,24 @@ pub enum Command {
 }
 
 /// Runs a command to its end; the exit code, which differs from 0 without a fault for `doctor` and `status` only.
-pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+pub fn run(Cli { log, command }: Cli) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::BufWriter::new(std::io::stdout().lock());
     let done = match command {
-        Command::Doctor(args) => return doctor::run(&args, out),
-        Command::Serve => serve::run(),
-        Command::Demo(args) => demo::run(args),
-        Command::Update => jobs::update(out),
-        Command::FetchReports => jobs::fetch_reports(out),
-        Command::Prune => jobs::prune(out),
+        Command::Doctor(args) => return doctor::run(&args, log, out),
+        Command::Serve => serve::run(log),
+        Command::Demo(args) => demo::run(args, log),
+        Command::Update => jobs::update(log, out),
+        Command::FetchReports => jobs::fetch_reports(log, out),
+        Command::Prune => jobs::prune(log, out),
         Command::Collect(args) => collect::run(&args),
         Command::ImportLog(args) if args.dry_run => import_log::dry_run(&args, out),
-        Command::ImportLog(args) => import_log::run(&args, out),
-        Command::ImportPhp(args) => import_php::run(&args, out),
+        Command::ImportLog(args) => import_log::run(&args, log, out),
+        Command::ImportPhp(args) => import_php::run(&args, log, out),
         Command::LogReport(args) => log_report::run(&args, out),
         Command::ImportReports(args) if args.dry_run => import_reports::dry_run(&args, out),
-        Command::ImportReports(args) => import_reports::storing::run(&args, out),
-        Command::Backup(args) => backup::run(&args, out),
-        Command::Restore(args) => backup::restore_run(&args, out),
+        Command::ImportReports(args) => import_reports::storing::run(&args, log, out),
+        Command::Backup(args) => backup::run(&args, log, out),
+        Command::Restore(args) => backup::restore_run(&args, log, out),
         Command::Explain(args) => explain::run(args, std::io::stdin().lock(), out),
         Command::Status(args) => return status::run(&args, out),
         Command::LoginLink(args) => login_link::run(&args, out),

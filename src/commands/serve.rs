@@ -1,21 +1,16 @@
 //! `mailcow-status serve`: the portal beside a real Mailcow.
 
-use std::io::IsTerminal;
-
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
 
-use crate::{
-    app::App,
-    config::{Config, LogFormat, LogSettings},
-};
+use super::log::LogArgs;
+use crate::{app::App, config::Config};
 
 /// Serves until SIGTERM or Ctrl-C.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(log: LogArgs) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     runtime()?.block_on(async {
         let listen = config.web.listen;
         let address = config.web.public_url.clone();
@@ -39,21 +34,6 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the runtime cannot start")
-}
-
-/// Starts this program's own log, on standard error.
-pub fn start_log(settings: LogSettings) {
-    // Statements hold people's addresses: the database library keeps quiet whatever the level.
-    let filter = EnvFilter::new(format!("{},sqlx=warn,hyper=warn,rustls=warn,h2=warn", settings.level));
-    let log =
-        fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    let started = match settings.format {
-        LogFormat::Text => log.finish().try_init(),
-        LogFormat::Json => log.json().finish().try_init(),
-    };
-    if let Err(error) = started {
-        eprintln!("mailcow-status: the log was started before: {error}");
-    }
 }
 
 /// Cancels `stop` on SIGTERM or Ctrl-C.

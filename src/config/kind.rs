@@ -92,7 +92,7 @@ pub const TIME_ZONE: Kind<TimeZone> = open("a name from the IANA time zone datab
     TimeZone::get(text).map_err(|_| "is no known time zone".to_owned())
 });
 /// An image.
-pub const LOGO: Kind<String> = open("an https address, or a path", logo);
+pub const LOGO: Kind<String> = open("an https address, or a path on the same host", logo);
 /// A link that a visitor may follow.
 pub const LINK: Kind<String> = open("an address that starts with https:// or http://", link);
 /// How much is logged.

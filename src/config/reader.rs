@@ -9,12 +9,15 @@ use std::{
 use super::{
     dotenv,
     fault::{Fault, Faults},
-    settings::{Entry, Need, Setting},
+    settings::{Entry, Need, SECTIONS, Setting},
 };
+use crate::model::setting::{Line, Origin, Value, without_passwords};
 
 /// Values by name, from every place that settings may come from; and what was found wrong so far.
 pub struct Reader<'a> {
     values: BTreeMap<String, String>,
+    /// Names whose values stand in `.env`.
+    in_dotenv: BTreeSet<String>,
     read_file: &'a dyn Fn(&Path) -> io::Result<String>,
     faults: Vec<Fault>,
     taken: BTreeSet<&'static str>,
@@ -30,12 +33,16 @@ impl<'a> Reader<'a> {
         let mut values: BTreeMap<_, _> = environment.filter(|(_, value)| !value.trim().is_empty()).collect();
         let (file, faults) = dotenv::parse(dotenv.unwrap_or_default(), |name| values.get(name).cloned());
         // Within the file the last line wins, also when it empties the value.
+        let mut in_dotenv = BTreeSet::new();
         for (name, value) in
             BTreeMap::from_iter(file).into_iter().filter(|(_, value)| !value.trim().is_empty())
         {
-            values.entry(name).or_insert(value);
+            if !values.contains_key(&name) {
+                in_dotenv.insert(name.clone());
+                values.insert(name, value);
+            }
         }
-        Self { values, read_file, faults, taken: BTreeSet::new() }
+        Self { values, in_dotenv, read_file, faults, taken: BTreeSet::new() }
     }
 
     /// The value of a setting: as given, or its default. `None` when it is optional and not set, or faulty.
@@ -89,6 +96,54 @@ impl<'a> Reader<'a> {
     /// Adds a fault that only shows when several settings are seen together.
     pub fn fault(&mut self, name: &str, wrong: impl Into<String>, remedy: impl Into<String>) {
         self.faults.push(Fault::new(name, wrong, remedy));
+    }
+
+    /// Every setting as it is shown: those of the first mailbox in any case, those of others where they are given.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for section in SECTIONS {
+            for &entry in section.entries {
+                let names: Vec<String> = entry.names().map(str::to_owned).collect();
+                lines.push(self.line(section.title, entry, &names));
+            }
+            for number in 2..=9 {
+                let numbered = section.entries.iter().filter(|entry| entry.name.starts_with("IMAP_"));
+                for entry in numbered.filter(|entry| self.is_set(&entry.nth_name(number))) {
+                    lines.push(self.line(section.title, entry, &[entry.nth_name(number)]));
+                }
+            }
+        }
+        lines
+    }
+
+    fn line(&self, section: &'static str, entry: &Entry, names: &[String]) -> Line {
+        let found = names.iter().find_map(|name| {
+            let file = format!("{name}_FILE");
+            let given = [name, &file].into_iter().find(|given| self.values.contains_key(given.as_str()))?;
+            let text = self.values.get(given.as_str())?;
+            Some((name.clone(), given.clone(), (*given == file).then(|| text.clone()), text.clone()))
+        });
+        let (name, value, origin, file) = match found {
+            Some((name, given, file, text)) => {
+                let origin =
+                    if self.in_dotenv.contains(&given) { Origin::DotEnv } else { Origin::Environment };
+                let text = match &file {
+                    _ if entry.secret => None,
+                    Some(path) => (self.read_file)(Path::new(path)).ok(),
+                    None => Some(text),
+                };
+                let open = |text: String| Value::Open(without_passwords(text.trim()));
+                (name, text.map_or(Value::Hidden, open), origin, file)
+            }
+            None => {
+                let (value, origin) = match entry.need {
+                    Need::Default(value) => (Value::Open(value.to_owned()), Origin::Default),
+                    Need::Optional(_) | Need::Required(_) => (Value::Unset, Origin::Nowhere),
+                };
+                (names.first().cloned().unwrap_or_default(), value, origin, None)
+            }
+        };
+        Line { section, name, declared: entry.name, value, origin, file, help: entry.help }
     }
 
     /// The end: what was built, if nothing was wrong.

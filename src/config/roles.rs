@@ -93,7 +93,8 @@ fn local_part(text: &str) -> Result<String, String> {
     sound.then(|| text.to_lowercase()).ok_or_else(|| "is no plain part before an @".to_owned())
 }
 
-fn domain(text: &str) -> Result<String, String> {
+/// A domain, lower case.
+pub fn domain(text: &str) -> Result<String, String> {
     let label = |label: &str| {
         !label.is_empty()
             && label.chars().all(|c| c.is_alphanumeric() || c == '-')

@@ -8,13 +8,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    LogFormat,
+    LogFormat, brands,
     database::{self, DatabaseSettings, MysqlAddress},
     kind::{self, Kind},
     mailboxes,
     roles::{self, DomainAdmin},
 };
-use crate::{ingest::fetch::After, remote::imap::Security};
+use crate::{ingest::fetch::After, model::brand::DomainBrand, remote::imap::Security};
 
 /// What is declared about a setting, whatever its type.
 pub struct Entry {
@@ -49,6 +49,13 @@ pub struct Setting<T: 'static> {
     pub entry: Entry,
     /// Reads the value; the error continues a sentence that starts with the name or the value.
     pub parse: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Setting<T> {
+    /// The value of a word on the command line; the error is a whole sentence.
+    pub fn read_word(&self, word: &str) -> Result<T, String> {
+        (self.parse)(word).map_err(|wrong| format!("It {wrong}. Give {}.", self.entry.form))
+    }
 }
 
 /// Settings that belong together.
@@ -337,10 +344,10 @@ settings! {
         /// Time zone of dates, where the visitor has not chosen one. Not set, that of this machine.
         TIME_ZONE: TimeZone = kind::TIME_ZONE, Optional "Europe/Berlin";
 
-        /// Logo on dark ground: an address, a path on the same host, or the path of an image file.
+        /// Logo on dark ground: an address, or a path on the same host, as `/img/cow_mailcow.svg`, Mailcow's own, beside it.
         LOGO_DARK: String = kind::LOGO, Optional "/img/logo-dark.svg";
 
-        /// Logo on light ground.
+        /// Logo on light ground, in the same way. Not set, the portal has a mark of its own in the colour of Mailcow's buttons.
         LOGO_LIGHT: String = kind::LOGO, Optional "/img/logo-light.svg";
 
         /// Name at the foot of each page.
@@ -348,13 +355,20 @@ settings! {
 
         /// Where that name leads to.
         FOOTER_COMPANY_URL: String = kind::LINK, Optional "https://example.org";
+
+        /// Name and colour of the portal for those who sign in with an address of a domain: `a.test=Alpha Mail#0a6699`, only
+        /// the name, or only the colour. Several domains before the `=` are separated by commas, entries by `;`. Links and
+        /// buttons take the colour, made darker or brighter where it could not be read (WCAG AA). Nobody sees the look of
+        /// another domain.
+        BRANDS: Vec<DomainBrand> = brands::BRANDS, Optional "a.test=Alpha Mail#0a6699; b.test,c.test=Beta";
     }
 
     "Log of this program" {
-        /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.
+        /// How much this program logs: `error`, `warn`, `info`, `debug` or `trace`; `--log-level` on the command line wins.
+        /// No level tells addresses, subjects, keys or sessions.
         LOG_LEVEL: tracing::Level = kind::LOG_LEVEL, Default "info";
 
-        /// `text` for people, `json` for machines: one object a line.
+        /// `text` for people, `json` for machines: one object a line; `--log-format` on the command line wins.
         LOG_FORMAT: LogFormat = kind::LOG_FORMAT, Default "text";
     }
 }

@@ -336,3 +336,63 @@ fn open_tracking_needs_a_key_that_nobody_guesses() {
         assert!(!faults.to_string().contains("hush"), "{faults}");
     }
 }
+
+#[test]
+fn settings_are_shown_with_their_origin_and_without_secrets() {
+    use crate::model::setting::{Origin, Value};
+    let environment = [
+        ("POSTFIX_COUNT", "2000"),
+        ("DATABASE_URL", "mysql://status:hush3@db/x"),
+        ("LOGO_DARK", "https://u:hush4@example.org/logo.svg"),
+        ("CRON_KEY_FILE", "/run/secrets/cron"),
+        ("FOOTER_COMPANY_FILE", "/run/company"),
+        ("IMAP_2_HOST", "imap.b.test"),
+        ("IMAP_2_USER", "dmarc@b.test"),
+        ("IMAP_2_PASS", "hush5"),
+    ];
+    let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let files = |path: &Path| Ok(if path.ends_with("cron") { "hush6" } else { "Example Ltd\n" }.to_owned());
+    let dotenv = format!("{LEAST}POSTFIX_COUNT=3\nRSPAMD_COUNT=7\nDB_NAME=old");
+    let config = Config::load(environment, Some(&dotenv), files);
+    // DB_NAME alone is a fault only where DATABASE_URL is not set.
+    let lines = config.unwrap().lines;
+    let find = |name: &str| {
+        let line = lines.iter().find(|line| line.name == name).unwrap_or_else(|| panic!("{name}"));
+        (line.value.clone(), line.origin, line.file.clone())
+    };
+    let open = |text: &str| Value::Open(text.to_owned());
+    assert_eq!(find("POSTFIX_COUNT"), (open("2000"), Origin::Environment, None));
+    assert_eq!(find("RSPAMD_COUNT"), (open("7"), Origin::DotEnv, None));
+    assert_eq!(find("POLL_INTERVAL"), (open("60s"), Origin::Default, None));
+    assert_eq!(find("ADMIN"), (Value::Unset, Origin::Nowhere, None));
+    assert_eq!(find("MAILCOW_API_KEY"), (Value::Hidden, Origin::DotEnv, None));
+    assert_eq!(find("DATABASE_URL"), (Value::Hidden, Origin::Environment, None));
+    assert_eq!(find("DB_NAME").0, open("old"), "under the name by which it was given");
+    assert_eq!(find("LOGO_DARK").0, open("https://u:•••@example.org/logo.svg"));
+    let path = Some("/run/secrets/cron".to_owned());
+    assert_eq!(find("CRON_KEY"), (Value::Hidden, Origin::Environment, path));
+    assert_eq!(find("FOOTER_COMPANY").0, open("Example Ltd"));
+    assert_eq!(find("IMAP_2_HOST").0, open("imap.b.test"));
+    assert_eq!(find("IMAP_2_PASS").0, Value::Hidden);
+    assert!(!lines.iter().any(|line| line.name == "IMAP_3_HOST"));
+    assert!(!format!("{lines:?}").contains("hush"), "a secret is shown");
+    let declared: usize = SECTIONS.iter().map(|section| section.entries.len()).sum();
+    assert_eq!(lines.len(), declared + 3, "every setting, and the three of the second mailbox");
+}
+
+#[test]
+fn every_setting_is_explained_in_german_too() {
+    let file = include_str!("../../locales/settings.de.txt");
+    let known: std::collections::BTreeSet<&str> = file
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once(" = ").unwrap().0)
+        .collect();
+    let sections = SECTIONS.iter().map(|section| format!("section.{}", section.title));
+    let helps =
+        SECTIONS.iter().flat_map(|section| section.entries).map(|entry| format!("help.{}", entry.name));
+    let declared: std::collections::BTreeSet<String> = sections.chain(helps).collect();
+    let missing: Vec<_> = declared.iter().filter(|key| !known.contains(key.as_str())).collect();
+    let extra: Vec<_> = known.iter().filter(|key| !declared.contains(**key)).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "missing {missing:?}, extra {extra:?}");
+}

@@ -2,6 +2,7 @@
 
 pub mod advice;
 pub mod announcement;
+pub mod brand;
 pub mod event;
 pub mod explain;
 pub mod figures;
@@ -17,6 +18,7 @@ pub mod report;
 pub mod sample;
 pub mod scan;
 pub mod scope;
+pub mod setting;
 pub mod time;
 pub mod token;
 pub mod traffic;

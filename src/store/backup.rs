@@ -1,7 +1,7 @@
 //! All our tables in a form that both engines share: read at one moment, and written back as a whole.
 //!
 //! Which tables there are, an empty database in memory tells, so that nothing has to be listed twice. What stands for
-//! people at work (sessions, login links) or for jobs at work (leases) is left out: what was signed out since must not
+//! people at work (sessions, login links) or for jobs at work (leases, runs) is left out: what was signed out since must not
 //! come back, and no job may wait for one of the past.
 
 use futures_util::TryStreamExt;
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, MySql, Row, pool::PoolConnection, sqlite::SqlitePoolOp
 use super::db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql};
 
 /// Tables that are not copied.
-const PASSING: [&str; 4] = ["lease", "login_link", "session", "sign_in"];
+const PASSING: [&str; 5] = ["job_run", "lease", "login_link", "session", "sign_in"];
 /// Moments that are TIMESTAMP on MariaDB and Unix seconds on SQLite.
 const MOMENTS: [(&str, &str); 2] = [("report", "mindate"), ("report", "maxdate")];
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::db::{Db, Result, sql};
+use super::db::{Db, Result, Tx, sql};
 use crate::model::time::Millis;
 
 /// Takes the lease `name` for `holder` until `now + length`, or renews it. False when somebody else has it.
@@ -31,9 +31,15 @@ pub async fn take(db: &Db, name: &str, holder: &str, now: Millis, length: Durati
 }
 
 /// Gives the lease back, if `holder` still has it.
-pub async fn release(db: &Db, name: &str, holder: &str) -> Result<()> {
-    let mut tx = db.begin().await?;
+pub async fn release(tx: &mut Tx, name: &str, holder: &str) -> Result<()> {
     tx.execute(sql("UPDATE lease SET expires_at = 0 WHERE name = ? AND holder = ?").bind(name).bind(holder))
-        .await?;
-    tx.commit().await
+        .await
+        .map(drop)
+}
+
+/// The names of the leases that somebody has at present.
+pub async fn taken(db: &Db, now: Millis) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> =
+        db.fetch(sql("SELECT name FROM lease WHERE expires_at > ? ORDER BY name").bind(now)).await?;
+    Ok(rows.into_iter().map(|(name,)| name).collect())
 }

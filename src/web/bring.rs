@@ -66,7 +66,7 @@ async fn receive(desk: &Desk, mut form: Multipart) -> Result<(Vec<Sent>, i64), W
         let taken = take(desk.db(), &arrival, bytes.to_vec()).await?;
         sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
     }
-    tracing::info!(by = desk.visitor.address, documents = sent.len(), left_out, "reports were uploaded");
+    tracing::info!(documents = sent.len(), left_out, "reports were uploaded");
     desk.did(Action::ReportsUploaded, &sent.len().to_string());
     Ok((sent, left_out))
 }

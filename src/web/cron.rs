@@ -19,35 +19,28 @@ use super::{
 
 /// `GET` and `POST` `/cron/update`.
 pub fn update() -> MethodRouter<AppState> {
-    job(|state| async move { state.jobs.update().await })
+    job("poll")
 }
 
 /// `GET` and `POST` `/cron/dmarc`.
 pub fn dmarc() -> MethodRouter<AppState> {
-    job(|state| async move { state.jobs.reports().await })
+    job("reports")
 }
 
 /// `GET` and `POST` `/cron/prune`.
 pub fn prune() -> MethodRouter<AppState> {
-    job(|state| async move { state.jobs.prune().await })
+    job("prune")
 }
 
 /// A job behind the key.
-fn job<R, F>(run: R) -> MethodRouter<AppState>
-where
-    R: Fn(AppState) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = JobEnd> + Send,
-{
-    let answer = move |State(state): State<AppState>, guest: Guest, request: Request| {
-        let run = run.clone();
-        async move {
-            match refusal(&state, &guest, &request) {
-                None => told(run(state).await),
-                Some(refused) => refused,
-            }
+fn job(name: &'static str) -> MethodRouter<AppState> {
+    let answer = move |State(state): State<AppState>, guest: Guest, request: Request| async move {
+        match refusal(&state, &guest, &request) {
+            None => told(state.jobs.run(name).await),
+            Some(refused) => refused,
         }
     };
-    get(answer.clone()).post(answer)
+    get(answer).post(answer)
 }
 
 fn told(end: JobEnd) -> Response {

@@ -13,6 +13,7 @@ use futures_util::stream;
 
 use super::{
     errors::WebError,
+    operation::run_by_hand,
     pages::{
         csv,
         find::{self, Asked, Question},
@@ -23,7 +24,7 @@ use super::{
         query::Query,
         reports, start,
     },
-    state::{AppState, JobEnd},
+    state::AppState,
     visit::{Desk, render},
 };
 use crate::{
@@ -363,12 +364,7 @@ pub fn ingestion_page() -> MethodRouter<AppState> {
 /// `/ingestion/read`: read the log now.
 pub fn read_now() -> MethodRouter<AppState> {
     post(async |desk: Desk| {
-        tracing::info!(by = desk.visitor.address, "reading the log was asked for");
-        desk.did(Action::RunNow, "update");
-        desk.state.mailcow.retry();
-        if let JobEnd::Failed(words) = desk.state.jobs.update().await {
-            tracing::warn!(words, "reading the log failed");
-        }
-        Redirect::to(&desk.frame.url("/ingestion"))
+        run_by_hand(&desk, "poll").await?;
+        Ok::<_, WebError>(Redirect::to(&desk.frame.url("/ingestion")))
     })
 }

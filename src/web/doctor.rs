@@ -71,7 +71,6 @@ pub fn page() -> MethodRouter<AppState> {
         render(&doctor::view(&desk.frame, last.as_ref()))
     })
     .post(async |desk: Desk| {
-        tracing::info!(by = desk.visitor.address, "a check-up was asked for");
         desk.did(Action::RunNow, "check-up");
         let looking = tokio::spawn(look(desk.state.clone()));
         let _ = tokio::time::timeout(PATIENCE, looking).await;

@@ -4,6 +4,7 @@
 
 mod access;
 pub mod assets;
+mod brand;
 mod bring;
 pub mod collector;
 pub mod cron;
@@ -17,6 +18,7 @@ pub mod limits;
 pub mod login;
 pub mod looks;
 mod network;
+mod operation;
 pub mod pages;
 pub mod preferences;
 pub mod public;

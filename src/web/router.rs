@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
-    access, assets, bring, collector, cron, desk, doctor,
+    access, assets, brand, bring, collector, cron, desk, doctor,
     errors::WebError,
-    exports, health, login, network,
+    exports, health, login, network, operation,
     pages::upload::MOST_BYTES,
     preferences, public, replies, reports, security,
     state::AppState,
@@ -106,11 +106,16 @@ pub const PAGES: &[Page] = &[
     page("/chart/{key}", Access::SignedIn, system::chart_data),
     page("/ingestion", Access::AtLeast(Role::Admin), desk::ingestion_page),
     page("/ingestion/read", Access::AtLeast(Role::Admin), desk::read_now),
+    page("/jobs", Access::AtLeast(Role::Admin), operation::jobs_page),
+    page("/jobs/{name}/run", Access::AtLeast(Role::Admin), operation::run_job),
+    page("/settings", Access::AtLeast(Role::Admin), operation::settings_page),
     page("/doctor", Access::AtLeast(Role::Admin), doctor::page),
     page("/access", Access::AtLeast(Role::Admin), access::page),
     page("/access.csv", Access::AtLeast(Role::Admin), access::csv),
     page("/roles", Access::AtLeast(Role::Admin), access::roles_page),
+    page("/about", Access::AtLeast(Role::Admin), operation::about_page),
     page("/replies", Access::AtLeast(Role::Admin), replies::page),
+    page("/brand/{file}", Access::SignedIn, brand::file),
     page(assets::ROUTE, Access::Public, || get(assets::serve)),
     page("/mailbox/tracking", Access::SignedIn, tracking::page),
     page("/mailbox/access", Access::SignedIn, access::own_page),

@@ -1,6 +1,6 @@
 //! What every handler may use. Built once by `app`, shared by all requests.
 
-use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -21,8 +21,10 @@ use super::{
 use crate::{
     ingest::opens::Opens,
     model::{
+        brand::DomainBrand,
         mail::ServerId,
         open::TrackerKey,
+        setting::Line,
         time::{Clock, Millis},
         user::{RoleRules, SessionLimits},
     },
@@ -30,7 +32,9 @@ use crate::{
     store::{
         audit::{Action, Entry},
         db::Db,
+        samples::Keep,
     },
+    work::JobHealth,
 };
 
 /// How the pages are served, as the settings say.
@@ -70,12 +74,20 @@ pub struct WebSettings {
     pub footer_company: Option<String>,
     /// Where that name leads to.
     pub footer_company_url: Option<String>,
+    /// Names and colours by domain.
+    pub brands: Vec<DomainBrand>,
     /// How long mails and their stories are kept.
     pub keep_mails: Duration,
     /// How long raw log lines are kept.
     pub keep_lines: Duration,
     /// How long the access log is kept.
     pub keep_access: Duration,
+    /// How long reports are kept.
+    pub keep_reports: Duration,
+    /// How long what was measured is kept.
+    pub keep_samples: Keep,
+    /// Every setting as admins see it.
+    pub declared: Vec<Line>,
     /// Address of the mailbox that reports come to, when one is set up.
     pub report_mailbox: Option<String>,
     /// `/readyz` fails when the last successful poll is older than this.
@@ -114,14 +126,14 @@ pub enum JobEnd {
     Failed(String),
 }
 
-/// The jobs behind `/cron/…`, and how they are; `app` provides them.
+/// The jobs, and how they are; `app` provides them.
 pub trait Jobs: Send + Sync {
-    /// Polls the logs once.
-    fn update(&self) -> BoxFuture<'_, JobEnd>;
-    /// Looks for reports in the mailboxes once.
-    fn reports(&self) -> BoxFuture<'_, JobEnd>;
-    /// Removes what is past its retention.
-    fn prune(&self) -> BoxFuture<'_, JobEnd>;
+    /// Those that can be run by hand, the most important one first.
+    fn by_hand(&self) -> &'static [&'static str];
+    /// Runs a job once, unless somebody does already.
+    fn run<'a>(&'a self, name: &'a str) -> BoxFuture<'a, JobEnd>;
+    /// How the jobs of this process's schedule are.
+    fn health(&self) -> BTreeMap<&'static str, JobHealth>;
     /// When a poll last succeeded; an error when the database cannot be asked.
     fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>>;
 }

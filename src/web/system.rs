@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use futures_util::future::try_join_all;
 
 use super::{
     errors::WebError,
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     metrics::{
-        health::{Health, Value, judge, passed_since},
+        health::{Health, Value, judge, mailbox_limits, passed_since},
         modules::{self, mailboxes},
         registry::{Metric, Module},
     },
@@ -43,10 +44,9 @@ use crate::{
     store::samples::{self, Latest, Range, Which as Series},
 };
 
-/// How far back the begin of a trouble is looked for.
-const LOOK_BACK: Duration = Duration::from_secs(86_400);
-/// A day in steps of five minutes.
-const FIVE_MINUTES: u32 = 288;
+/// How far back the begin of a trouble is looked for, in so many steps: a day by five minutes, then 60 days by hours.
+const LOOKS_BACK: [(Duration, u32); 2] =
+    [(Duration::from_secs(86_400), 288), (Duration::from_secs(60 * 86_400), 1440)];
 /// What fills up is looked at so far back.
 const GROWTH: Duration = Duration::from_secs(30 * 86_400);
 /// The page of domains tells so many of them with their mail flow.
@@ -85,13 +85,16 @@ pub(super) async fn range_between(
 pub fn overview_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         desk.frame.entry = Some(Entry::System);
-        let latest = latest(&desk, Series::All).await?;
+        let limits = mailbox_limits();
+        let latest = latest(&desk, Series::Notable(&limits)).await?;
         let runs = samples::sources(desk.db()).await?;
         let healths = judge(&latest);
-        let mut since = Vec::new();
-        for value in overview::troubles(&healths).into_iter().take(overview::TROUBLES) {
-            since.push(begin_of(&desk, value).await?);
-        }
+        let wrong = overview::troubles(&healths);
+        let begins = wrong.iter().take(overview::TROUBLES).map(async |trouble| match trouble.first() {
+            Some(value) => begin_of(&desk, value).await,
+            None => Ok(None),
+        });
+        let since = try_join_all(begins).await?;
         let input = overview::Input { healths: &healths, since: &since, runs: &runs };
         render(&overview::view(&desk.frame, input))
     })
@@ -100,10 +103,17 @@ pub fn overview_page() -> MethodRouter<AppState> {
 /// Since when a value has been beyond its limit.
 async fn begin_of(desk: &Desk, value: &Value<'_>) -> Result<Option<Millis>, WebError> {
     let Some(latest) = value.latest else { return Ok(None) };
-    let range = range(desk, value.metric, &latest.labels, LOOK_BACK, FIVE_MINUTES).await?;
-    let since = range.and_then(|range| passed_since(value.metric, &range.points));
-    // Within one number nothing is rounded to buckets.
-    Ok(since.map_or(Some(latest.since), |since| Some(since.min(latest.since))))
+    for (back, points) in LOOKS_BACK {
+        let range = range(desk, value.metric, &latest.labels, back, points).await?;
+        let first = range.as_ref().and_then(|range| range.points.first()).map(|point| point.at);
+        let since = range.and_then(|range| passed_since(value.metric, &range.points));
+        // What reaches as far back as we look began before.
+        if since.is_none() || since != first {
+            // Within one number nothing is rounded to buckets.
+            return Ok(Some(since.map_or(latest.since, |since| since.min(latest.since))));
+        }
+    }
+    Ok(None)
 }
 
 /// `/system/{page}`: a module, trends, capacity, domains.
@@ -261,7 +271,9 @@ pub fn domains_page() -> MethodRouter<AppState> {
         let (mut checked, mut cards) = (own::checked(&latest), Vec::new());
         if let Scope::Only(holdings) = desk.scope() {
             // Domains without any series, as alias domains, have mails all the same.
-            holdings.domains.iter().for_each(|domain| drop(checked.entry(domain).or_default()));
+            for domain in &holdings.domains {
+                checked.entry(domain).or_default();
+            }
         }
         for (domain, checks) in checked.into_iter().take(MOST_CARDS) {
             let [to, from] = traffic::day_of(&desk, domain).await?;
@@ -289,13 +301,8 @@ pub fn mailbox_page() -> MethodRouter<AppState> {
             (used, quota.map(|quota| words::number(&desk.frame, metric, quota)))
         });
         let used_over_time = [&mailboxes::EACH_MAILBOX_USED_MB];
-        let charts = drawn(
-            &desk,
-            &latest,
-            ("", &used_over_time),
-            Window::parse(&desk.frame, &desk.query, Reach::Month),
-        )
-        .await?;
+        let charts =
+            drawn(&desk, &latest, ("", &used_over_time), Window::back(Reach::Month, desk.now())).await?;
         let query = table::Query::default();
         let tables = [Listed::Mailboxes, Listed::SyncJobs];
         let tables = tables.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{ImportReportsArgs, inputs::Inputs};
 use crate::{
     app::open_database,
-    commands::serve::{runtime, start_log},
+    commands::{log::LogArgs, serve::runtime},
     config::Config,
     ingest::{
         reports::{self, Fate, Reading, Taken},
@@ -44,9 +44,9 @@ pub struct Tally {
 ///
 /// # Errors
 /// When something was refused, or the database cannot be used.
-pub fn run(args: &ImportReportsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn run(args: &ImportReportsArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
-    start_log(config.log);
+    log.start(config.log);
     let tally = runtime()?.block_on(async {
         let db = open_database(&config.database).await?;
         let tally = import(args, &db, Millis::now()).await;

@@ -9,7 +9,7 @@ use crate::{
         user::{Theme, Visitor},
     },
     store::ingestion::{Gap, Source},
-    web::{assets, format::Formats, state::AppState, text::Lang, visitor::Guest},
+    web::{assets, brand, format::Formats, state::AppState, text::Lang, visitor::Guest},
 };
 
 /// An entry of the navigation.
@@ -74,6 +74,10 @@ pub struct Brand {
     pub footer_company: String,
     /// Where that name leads.
     pub footer_company_url: Option<String>,
+    /// Address of the stylesheet of the visitor's domain, where that has a colour.
+    pub style: Option<String>,
+    /// Address of the mark in that colour.
+    pub mark: Option<String>,
 }
 
 /// How fresh and how complete the data of the page are.
@@ -164,13 +168,22 @@ impl Frame {
     pub fn around(state: &AppState, guest: &Guest, visitor: Option<&Visitor>, here: &str) -> Self {
         let settings = &state.settings;
         let formats = Formats { lang: guest.lang, zone: guest.zone.clone(), now: guest.now };
+        let domain = visitor.and_then(|visitor| brand::of(settings, &visitor.address));
+        let colour = domain.and_then(|domain| domain.colour);
+        let [style, mark] = match colour.map(|colour| brand::hrefs(&settings.base_path, colour)) {
+            Some(hrefs) => hrefs.map(Some),
+            None => [None, None],
+        };
+        let name = domain.and_then(|domain| domain.name.clone());
         let brand = Brand {
-            name: guest.lang.t("brand.name").to_owned(),
+            name: name.unwrap_or_else(|| guest.lang.t("brand.name").to_owned()),
             host: settings.mailcow_url.host_str().unwrap_or_default().to_owned(),
             logo_light: settings.logo_light.clone(),
             logo_dark: settings.logo_dark.clone(),
             footer_company: settings.footer_company.clone().unwrap_or_default(),
             footer_company_url: settings.footer_company_url.clone(),
+            style,
+            mark,
         };
         Self {
             here: settings.at(here),
@@ -204,6 +217,11 @@ impl Frame {
     /// The address of a static file.
     pub fn asset(&self, name: &str) -> String {
         assets::href(&self.base_path, name)
+    }
+
+    /// The address of the portal's mark, in the colour of the visitor's domain where it has one.
+    pub fn mark(&self) -> String {
+        self.brand.mark.clone().unwrap_or_else(|| self.asset("mark.svg"))
     }
 
     /// Where the portal's cookies belong.

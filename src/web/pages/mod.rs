@@ -1,6 +1,7 @@
 //! The pages: view structs with everything that is printed, the templates that print them, and the pure steps
 //! from the model to the view.
 
+pub mod about;
 pub mod access;
 pub mod bars;
 pub mod cause;
@@ -11,9 +12,11 @@ pub mod entrance;
 pub mod find;
 pub mod frame;
 pub mod ingestion;
+pub mod jobs;
 pub mod look;
 pub mod mail;
 pub mod mails;
+mod operation;
 pub mod own_access;
 pub mod paste;
 pub mod plain;
@@ -23,6 +26,7 @@ pub mod query;
 pub mod report;
 pub mod reports;
 pub mod roles;
+pub mod settings;
 pub mod source;
 pub mod sources;
 pub mod start;

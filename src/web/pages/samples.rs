@@ -12,6 +12,7 @@ use crate::{
         open::{Open, Reader},
         scan::Symbol,
         scope::{Holdings, Role, Scope},
+        setting::{Line, Origin, Value},
         time::Millis,
     },
     store::{
@@ -540,4 +541,28 @@ pub fn opens(mail: &Mail) -> Vec<Open> {
         verified,
     };
     vec![open(300, Reader::Person, true), open(4000, Reader::Person, true), open(500, Reader::Relay, false)]
+}
+
+/// A few settings: one given, one by default, one not set, one secret by a file.
+pub fn settings() -> Vec<Line> {
+    let line = |section, name: &'static str, value, origin, help| Line {
+        section,
+        name: name.to_owned(),
+        declared: name,
+        value,
+        origin,
+        file: None,
+        help,
+    };
+    let open = |text: &str| Value::Open(text.to_owned());
+    let key = "API key of Mailcow. The read-only key is enough.\n";
+    vec![
+        Line {
+            file: Some("/run/secrets/key".to_owned()),
+            ..line("Mailcow", "MAILCOW_API_KEY", Value::Hidden, Origin::Environment, key)
+        },
+        line("Mailcow", "POSTFIX_COUNT", open("2000"), Origin::DotEnv, "How many `lines`.\n"),
+        line("Mailcow", "POLL_INTERVAL", open("60s"), Origin::Default, "The pause.\n"),
+        line("Look", "LOGO_DARK", Value::Unset, Origin::Nowhere, "Logo on dark ground.\n"),
+    ]
 }

@@ -1,6 +1,7 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
 mod access;
+mod operation;
 mod public;
 mod reports;
 mod system;
@@ -175,6 +176,7 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
     }
     if role == Role::Admin {
         ingestions(&mut frame, &mut pages);
+        operation::pages(&mut frame, &mut pages);
         system::pages(&mut frame, &mut pages);
         access::pages(&mut frame, &mut pages);
         public::pages(&mut frame, &mut pages);

@@ -15,6 +15,7 @@ use mailcow_status::{
     demo,
     ingest::inventory,
     model::{
+        brand::DomainBrand,
         open::TrackerKey,
         scope::{Role, Scope},
         time::{Clock, Millis},
@@ -24,12 +25,14 @@ use mailcow_status::{
     store::{
         audit,
         db::{Db, Place},
+        samples::Keep,
     },
     web::{
         router::{self, Access, PAGES, Page},
         state::{AppState, JobEnd, Jobs, WebSettings},
         text::Lang,
     },
+    work::JobHealth,
 };
 use reqwest::{Method, Response, StatusCode, Url, header};
 use tokio::net::TcpListener;
@@ -73,6 +76,8 @@ pub struct Wishes {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Whether opens are counted.
     pub tracking: bool,
+    /// Names and colours by domain.
+    pub brands: Vec<DomainBrand>,
     /// Scheme and host that visitors type, when not the listener's own.
     pub public_url: Option<&'static str>,
 }
@@ -90,6 +95,7 @@ impl Default for Wishes {
             timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
             tracking: true,
+            brands: Vec::new(),
             public_url: None,
         }
     }
@@ -106,25 +112,19 @@ pub struct CountingJobs {
     pub last: Mutex<Option<Millis>>,
 }
 
-impl CountingJobs {
-    fn run(&self) -> BoxFuture<'_, JobEnd> {
+impl Jobs for CountingJobs {
+    fn by_hand(&self) -> &'static [&'static str] {
+        &["poll", "reports", "prune"]
+    }
+
+    fn run<'a>(&'a self, _: &'a str) -> BoxFuture<'a, JobEnd> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let end = self.end.lock().unwrap().clone().unwrap_or(JobEnd::Done);
         async move { end }.boxed()
     }
-}
 
-impl Jobs for CountingJobs {
-    fn update(&self) -> BoxFuture<'_, JobEnd> {
-        self.run()
-    }
-
-    fn reports(&self) -> BoxFuture<'_, JobEnd> {
-        self.run()
-    }
-
-    fn prune(&self) -> BoxFuture<'_, JobEnd> {
-        self.run()
+    fn health(&self) -> BTreeMap<&'static str, JobHealth> {
+        BTreeMap::new()
     }
 
     fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>> {
@@ -221,9 +221,18 @@ impl Portal {
             logo_light: None,
             footer_company: None,
             footer_company_url: None,
+            brands: wishes.brands.clone(),
             keep_mails: Duration::from_secs(120 * 86_400),
             keep_lines: Duration::from_secs(14 * 86_400),
             keep_access: Duration::from_secs(180 * 86_400),
+            keep_reports: Duration::from_secs(400 * 86_400),
+            keep_samples: Keep {
+                raw: Duration::from_secs(2 * 86_400),
+                minutes: Duration::from_secs(30 * 86_400),
+                hours: Duration::from_secs(730 * 86_400),
+                mailboxes: Duration::from_secs(60 * 86_400),
+            },
+            declared: Vec::new(),
             report_mailbox: None,
             poll_patience: Duration::from_secs(900),
         };
@@ -273,7 +282,7 @@ impl Portal {
 
     /// A browser that has never been here.
     pub fn browser(&self) -> Surfer {
-        Surfer { url: self.url.clone(), jar: HashMap::new(), client: client(), headers: Vec::new() }
+        Surfer::at(&self.url)
     }
 
     /// A browser that has signed in.
@@ -334,6 +343,16 @@ pub struct Answer {
 }
 
 impl Surfer {
+    /// A browser that has never been at the portal of this address.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), jar: HashMap::new(), client: client(), headers: Vec::new() }
+    }
+
+    /// The status of a path, if anybody answers.
+    pub async fn try_get(url: &str, path: &str) -> Option<u16> {
+        client().get(format!("{url}{path}")).send().await.ok().map(|answer| answer.status().as_u16())
+    }
+
     /// Asks for a path of the portal, or a complete address.
     pub async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, &[]).await

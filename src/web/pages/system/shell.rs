@@ -28,12 +28,12 @@ impl Shell {
         standing: Standing,
         grounds: String,
     ) -> Self {
-        Self {
-            look: words::look(frame.lang(), standing),
-            grounds,
-            menu: menu(frame, healths, Some(which)),
-            here: here_word(frame, which),
-        }
+        Self::looking(frame, healths, which, words::look(frame.lang(), standing), grounds)
+    }
+
+    /// The shell of a page with a look of its own.
+    pub fn looking(frame: &Frame, healths: &[Health<'_>], which: Which, look: Look, grounds: String) -> Self {
+        Self { look, grounds, menu: menu(frame, healths, Some(which)), here: here_word(frame, which) }
     }
 }
 
