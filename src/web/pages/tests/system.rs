@@ -396,7 +396,10 @@ fn trouble_is_told_once_and_by_its_name() {
     let healths = judge(&list);
     let told: Vec<(&str, usize)> =
         overview::troubles(&healths).iter().map(|all| (all[0].metric.key, all.len())).collect();
-    let times = |metric: &Metric| told.iter().filter(|(key, _)| *key == metric.key).map(|(_, count)| *count);
+    let times = |metric: &Metric| {
+        let own = metric.key;
+        told.iter().filter(move |(key, _)| *key == own).map(|(_, count)| *count)
+    };
     assert_eq!(times(&tls::EACH_PORT_OPEN).collect::<Vec<_>>(), [2], "{told:?}");
     assert_eq!(times(&tls::EACH_CERT_DAYS).collect::<Vec<_>>(), [2, 1], "one for each standing");
     assert_eq!(times(&tls::IMAPS_CHECK).count() + times(&tls::CERT_DAYS_993).count(), 0, "told by port");
