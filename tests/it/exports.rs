@@ -139,7 +139,7 @@ fn promtool_has_nothing_to_complain_about() {
     let text = prometheus::text(&list, Wanted::WithMailboxes);
     let (complaints, sound) = check(&promtool, &text);
     assert!(sound && complaints.is_empty(), "{complaints}");
-    let (complaints, sound) = check(&promtool, &text.replace("# TYPE mailcow_queue_deferred gauge\n", ""));
+    let (complaints, sound) = check(&promtool, &format!("{text}noHelpAtAll 1\n"));
     assert!(!sound || !complaints.is_empty(), "the tool sees what is wrong");
 }
 
