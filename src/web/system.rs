@@ -44,9 +44,10 @@ use crate::{
     store::samples::{self, Latest, Range, Which as Series},
 };
 
-/// How far back the begin of a trouble is looked for, in so many steps: a day by five minutes, then 60 days by hours.
-const LOOKS_BACK: [(Duration, u32); 2] =
-    [(Duration::from_secs(86_400), 288), (Duration::from_secs(60 * 86_400), 1440)];
+const DAY: Duration = Duration::from_secs(86_400);
+/// The begin of a trouble is looked for within a day in steps of five minutes, then within so many days in steps of one.
+const BY_FIVE_MINUTES: u32 = 288;
+const BY_DAYS: u32 = 60;
 /// What fills up is looked at so far back.
 const GROWTH: Duration = Duration::from_secs(30 * 86_400);
 /// The page of domains tells so many of them with their mail flow.
@@ -103,14 +104,24 @@ pub fn overview_page() -> MethodRouter<AppState> {
 /// Since when a value has been beyond its limit.
 async fn begin_of(desk: &Desk, value: &Value<'_>) -> Result<Option<Millis>, WebError> {
     let Some(latest) = value.latest else { return Ok(None) };
-    for (back, points) in LOOKS_BACK {
-        let range = range(desk, value.metric, &latest.labels, back, points).await?;
+    let now = desk.now();
+    // What reaches as far back as we look began before: then by days, and the day that is found once more exactly.
+    let mut span = (now.minus(DAY), now);
+    let mut points = BY_FIVE_MINUTES;
+    for _ in 0..3 {
+        let range = range_between(desk, value.metric, &latest.labels, span, points).await?;
         let first = range.as_ref().and_then(|range| range.points.first()).map(|point| point.at);
         let since = range.and_then(|range| passed_since(value.metric, &range.points));
-        // What reaches as far back as we look began before.
-        if since.is_none() || since != first {
+        match since {
+            Some(since) if points == BY_DAYS && Some(since) != first => {
+                (span, points) = ((since.minus(DAY), since.plus(DAY)), 2 * BY_FIVE_MINUTES);
+            }
+            Some(since) if Some(since) == first && latest.since >= since && points == BY_FIVE_MINUTES => {
+                (span, points) = ((now.minus(DAY * BY_DAYS), now), BY_DAYS);
+            }
+            Some(since) if Some(since) == first && latest.since >= since => return Ok(None),
             // Within one number nothing is rounded to buckets.
-            return Ok(Some(since.map_or(latest.since, |since| since.min(latest.since))));
+            since => return Ok(Some(since.map_or(latest.since, |since| since.min(latest.since)))),
         }
     }
     Ok(None)

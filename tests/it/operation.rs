@@ -52,7 +52,7 @@ async fn nobody_else_runs_a_job() {
     }
     assert_eq!(portal.browser().post("/jobs/poll/run", &[]).await.status, 401);
     // A link, and a form on another site.
-    assert_eq!(admin.get("/jobs/poll/run").await.status, 404);
+    assert_eq!(admin.get("/jobs/poll/run").await.status, 405);
     admin.headers = vec![
         ("origin".to_owned(), "https://evil.example".to_owned()),
         ("sec-fetch-site".to_owned(), "cross-site".to_owned()),
