@@ -249,6 +249,7 @@ impl Vitals {
             let watched = source.origins.iter().any(|it| matches!(it, Origin::Containers | Origin::Ports));
             let past = if watched { LONG_PAST } else { PAST };
             let (mut at, end) = (self.today.minus(DAY * past), self.today.minus(source.tier.period()));
+            let mut before = Duration::ZERO;
             while at <= end {
                 let mut out = Samples::new(at);
                 self.tell(source.origins, at, &mut out);
@@ -270,9 +271,12 @@ impl Vitals {
                 if !silent {
                     let samples = if error.is_some() { &[] } else { out.list() };
                     let took = Duration::from_millis(12);
-                    let batch = Batch { server, source: source.name, at, took, period: step, error, samples };
+                    // Where steps become shorter, nobody was silent.
+                    let period = step.max(before);
+                    let batch = Batch { server, source: source.name, at, took, period, error, samples };
                     book.append(db, batch).await?;
                 }
+                before = step;
                 // The last one is as new as if the source had just run.
                 let next = uptime::next_change(self.today, at).filter(|_| watched && at < end);
                 let usual = if at < end { at.plus(step).min(end) } else { at.plus(step) };

@@ -83,7 +83,8 @@ struct Form {
 }
 
 struct Choice {
-    code: String,
+    /// Several are parted by blanks.
+    codes: String,
     name: String,
     chosen: bool,
 }
@@ -123,9 +124,7 @@ impl Draft {
                 "until" => draft.until = value.into_owned(),
                 "text" => draft.text = tidy_lines(&value, TEXT),
                 "excuses" => draft.excuses = true,
-                "service" => {
-                    draft.services.insert(value.into_owned());
-                }
+                "service" => draft.services.extend(value.split_whitespace().map(str::to_owned)),
                 _ => {}
             }
         }
@@ -250,7 +249,7 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
         shell: Shell::new(frame, input.healths, Which::Public, standing, grounds.to_owned()),
         on: input.on,
         address: input.address,
-        rows: input.lines.iter().map(|line| row(frame, line, input.shown)).collect(),
+        rows: rows(frame, input),
         faults: input
             .draft
             .map(|draft| draft.faults.iter().map(|fault| lang.t_in("announce_fault", fault)).collect())
@@ -260,11 +259,19 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
     }
 }
 
-fn row(frame: &Frame, line: &Line, shown: &[Shown]) -> Row {
-    let place = shown.iter().position(|one| one.code == line.code);
+/// What is watched, and what was chosen though it is not told at present.
+fn rows(frame: &Frame, input: &Input<'_>) -> Vec<Row> {
+    let known = input.lines.iter().map(|line| (&line.code, name(frame, line)));
+    let is_told = |one: &&Shown| input.lines.iter().any(|line| line.code == one.code);
+    let silent = input.shown.iter().filter(|one| !is_told(one)).map(|one| (&one.code, one.code.clone()));
+    known.chain(silent).map(|(code, name)| row(code, name, input.shown)).collect()
+}
+
+fn row(code: &str, name: String, shown: &[Shown]) -> Row {
+    let place = shown.iter().position(|one| one.code == code);
     Row {
-        code: line.code.clone(),
-        name: name(frame, line),
+        code: code.to_owned(),
+        name,
         public: place.and_then(|place| shown.get(place)).map(|one| one.name.clone()).unwrap_or_default(),
         place: place.unwrap_or(shown.len()) + 1,
     }
@@ -281,12 +288,19 @@ fn note(frame: &Frame, input: &Input<'_>, note: &Announcement) -> Note {
 }
 
 fn form(input: &Input<'_>, id: String, draft: Draft) -> Form {
-    let choice = |one: &Shown| Choice {
-        chosen: draft.services.contains(&one.code),
-        code: one.code.clone(),
-        name: one.name.clone(),
-    };
-    Form { id, services: input.shown.iter().map(choice).collect(), draft }
+    let mut services: Vec<Choice> = Vec::new();
+    for one in input.shown {
+        let chosen = draft.services.contains(&one.code);
+        match services.iter_mut().find(|known| known.name == one.name) {
+            // What has one name is one service for strangers.
+            Some(known) => {
+                known.codes = format!("{} {}", known.codes, one.code);
+                known.chosen |= chosen;
+            }
+            None => services.push(Choice { codes: one.code.clone(), name: one.name.clone(), chosen }),
+        }
+    }
+    Form { id, services, draft }
 }
 
 #[cfg(test)]
@@ -305,12 +319,12 @@ mod tests {
     fn a_form_becomes_an_announcement_in_the_admins_zone() {
         let frame = samples::frame(Role::Admin, Lang::En);
         let body = "kind=maintenance&title=+Update%0A&from=2026-11-29T06:00&until=2026-11-29T07:00\
-            &text=One%0D%0A%07two&excuses=1&service=web&service=nonsense";
+            &text=One%0D%0A%07two&excuses=1&service=web+port-587&service=nonsense";
         let note = Draft::parse(None, body).announcement(&frame, &known(), None).unwrap();
         assert_eq!((note.title.as_str(), note.id, note.excuses), ("Update", frame.formats.now.0, true));
         assert_eq!(frame.formats.iso(note.from), "2026-11-29T06:00:00+01:00");
         assert_eq!(note.updates[0].text, "One\ntwo");
-        assert_eq!(note.services.into_iter().collect::<Vec<_>>(), ["web"]);
+        assert_eq!(note.services.into_iter().collect::<Vec<_>>(), ["port-587", "web"]);
         // Without a begin it begins now; only planned work needs an end, and only it excuses.
         let body = "kind=incident&title=x&text=y&excuses=1";
         let note = Draft::parse(None, body).announcement(&frame, &known(), None).unwrap();
