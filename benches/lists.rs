@@ -23,11 +23,13 @@ use mailcow_status::{
         scan::Scan,
         scope::{Holding, Holdings, Scope},
         time::Millis,
+        traffic::Side,
     },
     store::{
         Db,
         db::{Place, sql},
         mails, search,
+        traffic::{self, Whose},
     },
 };
 
@@ -309,6 +311,38 @@ async fn measure(db: &Db) {
     }
 }
 
+/// Counts the mail flow of all hours, and asks for it as the page does.
+async fn measure_flow(db: &Db) {
+    let ours: BTreeSet<String> = (0..200).map(|n| format!("domain{n}.example")).collect();
+    let (began, mut counted) = (Instant::now(), 0);
+    loop {
+        let due = traffic::due(db, 1000).await.expect("hours");
+        if due.is_empty() {
+            break;
+        }
+        for hour in due {
+            traffic::count(db, hour, &ours).await.expect("an hour");
+            counted += 1;
+        }
+    }
+    println!("mail flow of {counted} hours counted in {:.0} s", began.elapsed().as_secs_f64());
+    let domains = BTreeSet::from(["domain7.example".to_owned()]);
+    let admin = Scope::Only(Holdings { domains, addresses: BTreeMap::new() });
+    let now = Millis::from_secs(BEGIN + SPAN);
+    println!("| question | median ms | p95 ms | hours |\n|---|---|---|---|");
+    for (days, name) in [(1, "a day"), (7, "a week"), (30, "30 days")] {
+        let span = (now.minus(Duration::from_secs(days * 86_400)), now);
+        for (who, scope) in [("admin", &Scope::All), ("domain admin", &admin)] {
+            ask(
+                &format!("mail flow of {name}, {who}"),
+                |_| async { traffic::hours(db, scope, &Whose::All(Side::In), span).await.expect("figures") },
+                |hours| hours.len().to_string(),
+            )
+            .await;
+        }
+    }
+}
+
 async fn sizes(db: &Db, mails: i64) {
     let text = match db {
         Db::Sqlite { .. } => {
@@ -357,6 +391,7 @@ fn main() {
         while search::feed(&db).await.expect("a step") {}
         println!("search index fed in {:.0} s", began.elapsed().as_secs_f64());
         measure(&db).await;
+        measure_flow(&db).await;
         let known: Vec<(i64,)> = db.fetch(sql("SELECT COUNT(*) FROM mail_story")).await.expect("a count");
         sizes(&db, known.first().map_or(0, |(count,)| *count)).await;
     });

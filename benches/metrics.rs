@@ -166,6 +166,7 @@ fn probes(portal: &Portal, names: std::net::SocketAddr) -> Probes {
     let web = Http::new(&http::Settings::default());
     Probes {
         host: Some("127.0.0.1".to_owned()),
+        via: None,
         ports: [25, 110, 143, 465, 587, 993, 995, 4190].map(Port::usual).to_vec(),
         relay: true,
         block_lists: Vec::new(),

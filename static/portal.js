@@ -87,7 +87,7 @@
       };
       const hide = () => { cursor.setAttribute("height", 0); readout.textContent = ""; };
       // Zoom: the chosen stretch goes into the address, and the server draws it.
-      const hint = card.querySelector("[data-hint]"), chosen = svg.querySelector("[data-chosen]");
+      const hint = document.querySelector("[data-hint]"), chosen = svg.querySelector("[data-chosen]");
       const [from, to] = [Number(plot.dataset.from), Number(plot.dataset.to)];
       const look = (begin, end) => {
         const address = new URL(location.href);
@@ -147,7 +147,7 @@
       }
     };
     buttons();
-    setInterval(async () => {
+    const renew = async () => {
       if (paused || document.hidden) return;
       const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
       if (!answer || !answer.ok || answer.redirected) return;
@@ -159,6 +159,9 @@
       }
       buttons();
       plots();
-    }, 60000);
+    };
+    setInterval(renew, 60000);
+    // Who comes back to the page sees the present.
+    document.addEventListener("visibilitychange", renew);
   });
 })();

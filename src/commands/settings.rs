@@ -17,7 +17,7 @@ pub struct SettingsArgs {
     /// The reference of all metrics, as Markdown
     #[arg(long)]
     pub metrics: bool,
-    /// A template for Zabbix 7.0, as JSON
+    /// A template for Zabbix 6.0 and newer, as JSON
     #[arg(long)]
     pub zabbix: bool,
     /// A dashboard for Grafana, as JSON

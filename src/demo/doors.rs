@@ -278,7 +278,6 @@ const STATS: &str = "STAT uptime 3412207\r\nSTAT curr_items 1841\r\nSTAT bytes 3
 pub fn zone(names: NameServer, doors: &Doors, ip: IpAddr) -> NameServer {
     let key = "v=DKIM1;k=rsa;t=s;s=email;p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A";
     names
-        .host(IpAddr::from([203, 0, 113, 5]), HOST)
         .tlsa(HOST, [3, 1, 1], &doors.key)
         .exchange("alpha.test", 10, HOST)
         .text("alpha.test", "v=spf1 mx -all")

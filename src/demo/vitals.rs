@@ -252,11 +252,14 @@ impl Vitals {
             while at <= end {
                 let mut out = Samples::new(at);
                 self.tell(source.origins, at, &mut out);
-                outside::tell(source.origins, self.today.since(at), &mut out);
+                let left = self.today.since(at);
+                // What the probes found in the last week; before, only what was up is told.
+                if left <= DAY * PAST {
+                    outside::tell(source.origins, left, &mut out);
+                }
                 if out.list().is_empty() {
                     break;
                 }
-                let left = self.today.since(at);
                 let step = match left {
                     _ if left > DAY * PAST => DAY,
                     _ if left > DAY => Duration::from_secs(3600),

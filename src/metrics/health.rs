@@ -5,8 +5,12 @@ use super::{
     registry::{Limits, Metric, Module, Severity},
 };
 use crate::{
-    model::{history::Point, sample::State, time::Millis},
-    store::samples::Latest,
+    model::{
+        history::Point,
+        sample::{MAILBOX, State},
+        time::Millis,
+    },
+    store::samples::{Latest, Limit, Passed},
 };
 
 /// How something is, from best to worst.
@@ -86,6 +90,22 @@ impl<'a> Health<'a> {
     pub fn value(&self, metric: &Metric) -> Option<&Value<'a>> {
         self.values.iter().find(|value| value.metric.key == metric.key)
     }
+}
+
+/// All limits of what is measured of each single mailbox: what has passed none of them is fine, or not known.
+pub fn mailbox_limits() -> Vec<Limit> {
+    let limits = modules::all().filter(|metric| metric.labels.contains(&MAILBOX));
+    let of = |metric: &Metric| {
+        let passed = metric.limits.steps().iter().map(move |(_, limit)| match metric.limits {
+            Limits::Above(_) => Some(Passed::Above(*limit)),
+            Limits::Below(_) => Some(Passed::Below(*limit)),
+            Limits::Is(_) => Some(Passed::At(*limit)),
+            Limits::None | Limits::Grows(_) => None,
+        });
+        let metric = metric.key;
+        passed.flatten().map(move |passed| Limit { metric, passed }).collect::<Vec<_>>()
+    };
+    limits.flat_map(of).collect()
 }
 
 /// Judges all modules, in the order of [`Module::ALL`].
@@ -228,6 +248,24 @@ mod tests {
             told: true,
         };
         (0..).zip(numbers).map(point).collect()
+    }
+
+    #[test]
+    fn whatever_is_trouble_of_a_mailbox_passes_one_of_its_limits() {
+        let limits = mailbox_limits();
+        for metric in modules::all().filter(|metric| metric.labels.contains(&MAILBOX)) {
+            for number in [-1.0, 0.0, 0.5, 1.0, 47.0, 49.0, 81.0, 96.0, 1e6] {
+                let trouble = metric.severity(&State::Number(number)).is_some();
+                let mut own = limits.iter().filter(|limit| limit.metric == metric.key);
+                let passed = own.any(|limit| match limit.passed {
+                    Passed::Above(limit) => number > limit,
+                    Passed::Below(limit) => number < limit,
+                    Passed::At(limit) => number == limit,
+                });
+                assert_eq!(passed, trouble, "{} {number}", metric.key);
+            }
+        }
+        assert!(limits.len() >= 3, "{limits:?}");
     }
 
     #[test]

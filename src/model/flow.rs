@@ -181,6 +181,9 @@ enum Outcome {
     Bounced,
 }
 
+/// Texts, and what belongs to each.
+pub type Texts<T> = HashMap<String, T, foldhash::fast::RandomState>;
+
 /// What happened in some time.
 #[derive(Debug, Default)]
 pub struct Flow {
@@ -208,7 +211,7 @@ pub struct Flow {
     /// Failures by enhanced status code.
     pub bounces: Names<u64>,
     /// Reasons, by what happened and where, each with how often.
-    pub reasons: HashMap<Reason, HashMap<String, HashMap<String, u64>>>,
+    pub reasons: HashMap<Reason, Texts<Texts<u64>>>,
     /// The counts of [`HOURLY`], by hours since 1970 (UTC).
     pub hours: BTreeMap<i64, [u64; HOURLY.len()]>,
 }
@@ -315,7 +318,7 @@ impl Flow {
 }
 
 /// What stands under a name, or under [`OTHERS`] where there are too many names.
-fn within<'a, T: Default>(map: &'a mut HashMap<String, T>, name: &str, most: usize) -> Option<&'a mut T> {
+fn within<'a, T: Default>(map: &'a mut Texts<T>, name: &str, most: usize) -> Option<&'a mut T> {
     let name = if map.len() < most || map.contains_key(name) { name } else { OTHERS };
     if !map.contains_key(name) {
         map.insert(name.to_owned(), T::default());

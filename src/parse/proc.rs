@@ -54,6 +54,15 @@ pub fn process(text: &str) -> Option<Process<'_>> {
     Some(Process { name, state, ticks: number(14) + number(15), pages: number(24) })
 }
 
+/// Bytes of a page of memory (`/proc/self/auxv`: pairs of words, the one of kind 6 among them; getauxval(3)).
+pub fn page_size(auxv: &[u8]) -> Option<usize> {
+    const KIND: usize = 6;
+    let word = |bytes: &[u8]| bytes.try_into().ok().map(usize::from_ne_bytes);
+    let (words, _) = auxv.as_chunks::<{ size_of::<usize>() }>();
+    let pair = words.chunks_exact(2).find(|pair| pair.first().and_then(|it| word(it)) == Some(KIND))?;
+    word(pair.get(1)?)
+}
+
 /// Received and sent bytes of each interface but the loopback (`/proc/net/dev`).
 pub fn interfaces(text: &str) -> Vec<(String, [u64; 2])> {
     let interface = |line: &str| {
@@ -154,6 +163,9 @@ mod tests {
         assert_eq!(process(stat), Some(expected));
         assert_eq!(process("7 (x) S 1").map(|it| (it.state, it.ticks)), Some(('S', 0)));
         assert_eq!((process("7 x S 1"), process("7 (x)")), (None, None));
+        let auxv: Vec<u8> = [33_usize, 1, 6, 4096, 0, 0].into_iter().flat_map(usize::to_ne_bytes).collect();
+        assert_eq!(page_size(&auxv), Some(4096));
+        assert_eq!((page_size(&auxv[..17]), page_size(&auxv[16..24]), page_size(b"")), (None, None, None));
         let net = "Inter-|   Receive |  Transmit\n face |bytes packets\n    lo: 5 0 0 0 0 0 0 0 5 0\n  eth0: 1000 9 0 0 0 0 0 0 2000 8 0 0 0 0 0 0\n";
         assert_eq!(interfaces(net), [("eth0".to_owned(), [1000, 2000])]);
         let mounts_text = "proc /proc proc rw 0 0\n/dev/vda1 / ext4 rw 0 0\n/dev/vda1 /var/lib/docker ext4 rw 0 0\n/dev/loop0 /snap squashfs ro 0 0\n/dev/vdb1 /my\\040disk xfs rw 0 0\n";

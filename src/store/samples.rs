@@ -16,7 +16,7 @@ mod read;
 mod roll;
 mod runs;
 
-pub use read::{Latest, Range, Track, Which, latest, range, tracks};
+pub use read::{Latest, Limit, Passed, Range, Track, Which, latest, range, tracks};
 pub use roll::{Keep, STEPS, prune, roll};
 pub use runs::{Run, claim, sources, wish};
 

@@ -31,7 +31,7 @@ pub enum Class {
     Cron,
     /// `/metrics`, `/api/metrics` and `/api/collector`.
     Api,
-    /// Files: mails as CSV, XML of reports, the access log.
+    /// Lists as files: mails, the access log.
     Export,
     /// The public page.
     Public,

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use futures_util::future::try_join_all;
 
 use super::{
     errors::WebError,
@@ -29,23 +30,24 @@ use super::{
 };
 use crate::{
     metrics::{
-        health::{Health, Value, judge, passed_since},
+        health::{Health, Value, judge, mailbox_limits, passed_since},
         modules::{self, mailboxes},
         registry::{Metric, Module},
     },
     model::{
         mail::ServerId,
         sample::{Labels, State as SampleState},
+        scope::Scope,
         time::Millis,
     },
     remote::objects::Mailbox,
     store::samples::{self, Latest, Range, Which as Series},
 };
 
-/// How far back the begin of a trouble is looked for.
-const LOOK_BACK: Duration = Duration::from_secs(86_400);
-/// A day in steps of five minutes.
-const FIVE_MINUTES: u32 = 288;
+const DAY: Duration = Duration::from_secs(86_400);
+/// The begin of a trouble is looked for within a day in steps of five minutes, then within so many days in steps of one.
+const BY_FIVE_MINUTES: u32 = 288;
+const BY_DAYS: u32 = 60;
 /// What fills up is looked at so far back.
 const GROWTH: Duration = Duration::from_secs(30 * 86_400);
 /// The page of domains tells so many of them with their mail flow.
@@ -84,13 +86,16 @@ pub(super) async fn range_between(
 pub fn overview_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         desk.frame.entry = Some(Entry::System);
-        let latest = latest(&desk, Series::All).await?;
+        let limits = mailbox_limits();
+        let latest = latest(&desk, Series::Notable(&limits)).await?;
         let runs = samples::sources(desk.db()).await?;
         let healths = judge(&latest);
-        let mut since = Vec::new();
-        for value in overview::troubles(&healths).into_iter().take(overview::TROUBLES) {
-            since.push(begin_of(&desk, value).await?);
-        }
+        let wrong = overview::troubles(&healths);
+        let begins = wrong.iter().take(overview::TROUBLES).map(async |trouble| match trouble.first() {
+            Some(value) => begin_of(&desk, value).await,
+            None => Ok(None),
+        });
+        let since = try_join_all(begins).await?;
         let input = overview::Input { healths: &healths, since: &since, runs: &runs };
         render(&overview::view(&desk.frame, input))
     })
@@ -99,10 +104,27 @@ pub fn overview_page() -> MethodRouter<AppState> {
 /// Since when a value has been beyond its limit.
 async fn begin_of(desk: &Desk, value: &Value<'_>) -> Result<Option<Millis>, WebError> {
     let Some(latest) = value.latest else { return Ok(None) };
-    let range = range(desk, value.metric, &latest.labels, LOOK_BACK, FIVE_MINUTES).await?;
-    let since = range.and_then(|range| passed_since(value.metric, &range.points));
-    // Within one number nothing is rounded to buckets.
-    Ok(since.map_or(Some(latest.since), |since| Some(since.min(latest.since))))
+    let now = desk.now();
+    // What reaches as far back as we look began before: then by days, and the day that is found once more exactly.
+    let mut span = (now.minus(DAY), now);
+    let mut points = BY_FIVE_MINUTES;
+    for _ in 0..3 {
+        let range = range_between(desk, value.metric, &latest.labels, span, points).await?;
+        let first = range.as_ref().and_then(|range| range.points.first()).map(|point| point.at);
+        let since = range.and_then(|range| passed_since(value.metric, &range.points));
+        match since {
+            Some(since) if points == BY_DAYS && Some(since) != first => {
+                (span, points) = ((since.minus(DAY), since.plus(DAY)), 2 * BY_FIVE_MINUTES);
+            }
+            Some(since) if Some(since) == first && latest.since >= since && points == BY_FIVE_MINUTES => {
+                (span, points) = ((now.minus(DAY * BY_DAYS), now), BY_DAYS);
+            }
+            Some(since) if Some(since) == first && latest.since >= since => return Ok(None),
+            // Within one number nothing is rounded to buckets.
+            since => return Ok(Some(since.map_or(latest.since, |since| since.min(latest.since)))),
+        }
+    }
+    Ok(None)
 }
 
 /// `/system/{page}`: a module, trends, capacity, domains.
@@ -257,8 +279,14 @@ pub fn domains_page() -> MethodRouter<AppState> {
         let query = table::Query::parse(&desk.query);
         let listed = [Listed::Domains, Listed::Mailboxes, Listed::SyncJobs];
         let tables = listed.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
-        let mut cards = Vec::new();
-        for (domain, checks) in own::checked(&latest).into_iter().take(MOST_CARDS) {
+        let (mut checked, mut cards) = (own::checked(&latest), Vec::new());
+        if let Scope::Only(holdings) = desk.scope() {
+            // Domains without any series, as alias domains, have mails all the same.
+            for domain in &holdings.domains {
+                checked.entry(domain).or_default();
+            }
+        }
+        for (domain, checks) in checked.into_iter().take(MOST_CARDS) {
             let [to, from] = traffic::day_of(&desk, domain).await?;
             cards.push(own::card(&desk.frame, domain, &checks, &to, &from));
         }
@@ -284,13 +312,8 @@ pub fn mailbox_page() -> MethodRouter<AppState> {
             (used, quota.map(|quota| words::number(&desk.frame, metric, quota)))
         });
         let used_over_time = [&mailboxes::EACH_MAILBOX_USED_MB];
-        let charts = drawn(
-            &desk,
-            &latest,
-            ("", &used_over_time),
-            Window::parse(&desk.frame, &desk.query, Reach::Month),
-        )
-        .await?;
+        let charts =
+            drawn(&desk, &latest, ("", &used_over_time), Window::back(Reach::Month, desk.now())).await?;
         let query = table::Query::default();
         let tables = [Listed::Mailboxes, Listed::SyncJobs];
         let tables = tables.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));

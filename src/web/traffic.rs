@@ -47,8 +47,8 @@ pub fn page() -> MethodRouter<AppState> {
         };
         let hours = shelf::hours(desk.db(), desk.scope(), &whose, (from, to)).await?;
         let domains: Vec<String> = match desk.scope() {
-            Scope::All => shelf::ours(desk.db()).await?.into_iter().collect(),
             Scope::Only(holdings) => holdings.domains.iter().cloned().collect(),
+            _ => shelf::ours(desk.db()).await?.into_iter().collect(),
         };
         let input = traffic::Input {
             reach,
@@ -63,10 +63,7 @@ pub fn page() -> MethodRouter<AppState> {
 }
 
 fn may_see(scope: &Scope, domain: &str) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Only(holdings) => holdings.domains.contains(domain),
-    }
+    !matches!(scope, Scope::Only(holdings) if !holdings.domains.contains(domain))
 }
 
 /// The last 24 hours of each domain of the visitor, for an overview of domains.

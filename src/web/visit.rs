@@ -182,7 +182,7 @@ impl Desk {
         owners
     }
 
-    /// Counts a file that is saved.
+    /// Counts a list that is saved as a file.
     pub fn admit_export(&self) -> Result<(), WebError> {
         self.state.admit(Class::Export, self.client)
     }

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use mailcow_status::{
-    metrics::modules::{docker, mailboxes},
-    model::sample::{Labels, MAILBOX, Sample},
-    store::samples::{Batch, Book},
+    metrics::{
+        exports::prometheus::{self, Wanted},
+        modules::{self, docker, mailboxes},
+        registry::Metric,
+    },
+    model::{
+        sample::{Labels, MAILBOX, Sample, State},
+        time::Millis,
+    },
+    store::samples::{Batch, Book, Latest},
 };
 
 use super::support::portal::{API_TOKEN, Answer, Portal, Surfer, Wishes};
@@ -105,4 +112,48 @@ async fn they_say_what_is_known_and_stop_when_its_source_is_silent() {
         serde_json::from_str(&with(&portal, API_TOKEN, "/api/metrics").await.body).unwrap();
     assert_eq!(object["values"], serde_json::json!({}));
     assert_eq!(object["unknown"]["mailcow.docker.running"]["why"], "its source is silent");
+}
+
+/// What Prometheus' own tool says of each metric that there is, with hostile labels; `tests/run` provides it.
+#[test]
+fn promtool_has_nothing_to_complain_about() {
+    let Some(promtool) = std::env::var_os("MAILCOW_STATUS_TEST_PROMTOOL") else {
+        eprintln!("left out: MAILCOW_STATUS_TEST_PROMTOOL is not set");
+        return;
+    };
+    let series = |metric: &'static Metric, n: usize| Latest {
+        metric: metric.key.to_owned(),
+        labels: metric
+            .labels
+            .iter()
+            .fold(Labels::NONE, |labels, name| labels.with(name, &format!("a\"}} {n}\\ ä"))),
+        state: State::Number(n as f64 / 3.0),
+        since: Millis(0),
+        source: "test".to_owned(),
+        told: Millis(0),
+        fresh: true,
+    };
+    let list: Vec<Latest> = modules::all()
+        .flat_map(|metric| (0..if metric.labels.is_empty() { 1 } else { 3 }).map(move |n| series(metric, n)))
+        .collect();
+    let text = prometheus::text(&list, Wanted::WithMailboxes);
+    let (complaints, sound) = check(&promtool, &text);
+    assert!(sound && complaints.is_empty(), "{complaints}");
+    let (complaints, sound) = check(&promtool, &format!("{text}noHelpAtAll 1\n"));
+    assert!(!sound || !complaints.is_empty(), "the tool sees what is wrong");
+}
+
+fn check(promtool: &std::ffi::OsStr, text: &str) -> (String, bool) {
+    use std::{io::Write, process::Stdio};
+    let mut child = std::process::Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let words = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&words).into_owned(), output.status.success())
 }

@@ -4,7 +4,7 @@ use mailcow_status::{
     demo::Vitals,
     metrics::modules::{mailboxes, sync_jobs},
     model::sample::{Labels, MAILBOX, Sample, State},
-    store::samples::{Batch, Book},
+    store::samples::{Batch, Book, sources},
 };
 use serde_json::json;
 
@@ -94,6 +94,12 @@ async fn every_page_of_the_system_answers() {
     for wrong in ["/var/lib/docker", "newest backup"] {
         assert!(overview.body.contains(wrong), "{wrong} is not said");
     }
+    // Certificates have been old for all of the week that is known: a first look reaches back a day only.
+    let old = overview.body.split("certificate at a port expires").nth(1);
+    let old = old.and_then(|tail| tail.split("</li>").next()).unwrap();
+    let begin = portal.now().minus(std::time::Duration::from_secs(7 * 86_400));
+    let day = begin.in_zone(&jiff::tz::TimeZone::UTC).strftime("Since %-d %b, ").to_string();
+    assert!(old.contains(&day), "{day}: {old}");
     let links: Vec<&str> = overview.body.split("href=\"/status/system/").skip(1).collect();
     let links: std::collections::BTreeSet<&str> =
         links.iter().filter_map(|tail| tail.split('"').next()).collect();
@@ -104,8 +110,35 @@ async fn every_page_of_the_system_answers() {
             assert_eq!(answer.status, 200, "{link}{query}");
         }
     }
+    for (path, query, said) in [
+        ("ports", "?range=7d&sort=share&order=turned", "POP3 has been closed since"),
+        ("ports", "?range=30d&sort=x", "Nothing is known of"),
+        ("dns", "?only=trouble&q=%25&page=9&sort=name&domain=x", "DNS health"),
+        ("certificates", "?sort=name&order=turned", "Certificates"),
+        ("host", "?from=1&to=2", "Host"),
+        ("host", "?from=2026-11-19T10:00&to=2026-11-19T18:30", "Earlier"),
+    ] {
+        let answer = admin.get(&format!("/system/{path}{query}")).await;
+        assert_eq!(answer.status, 200, "{path}{query}");
+        assert!(answer.body.contains(said), "{path}{query} does not say {said:?}");
+    }
     let capacity = admin.get("/system/capacity").await.body;
     assert!(capacity.contains("is full in about"), "{capacity}");
+}
+
+#[tokio::test]
+async fn a_probe_runs_again_when_an_admin_wishes() {
+    let portal = portal().await;
+    let mut admin = portal.signed_in("admin@alpha.test").await;
+    let asked = admin.post("/system/check", &[("page", "ports")]).await;
+    assert_eq!(asked.status, 303);
+    assert!(admin.get("/system/ports?asked=1").await.body.contains("looked at within a minute"));
+    assert_eq!(admin.post("/system/check", &[("page", "mailboxes")]).await.status, 404, "only probes");
+    let runs = sources(&portal.state.db).await.unwrap();
+    let ports = runs.iter().find(|run| run.source == "ports").unwrap();
+    assert!(ports.ended_at.is_some_and(|at| portal.now().since(at).as_secs() >= 30), "it is due");
+    let mut postmaster = portal.signed_in("postmaster@alpha.test").await;
+    assert_eq!(postmaster.post("/system/check", &[("page", "ports")]).await.status, 403);
 }
 
 #[tokio::test]
@@ -126,15 +159,65 @@ async fn an_admin_reads_the_overview_a_chart_and_a_table() {
     let readout = browser.run(key, json!([])).await;
     assert!(readout.as_str().is_some_and(|text| text.contains('%')), "{readout}");
 
+    // Dragging over a chart looks closer, by an address that can be sent; 0 leads back.
+    let drag = "const svg = document.querySelector('[data-plot] svg'), box = svg.getBoundingClientRect(); \
+        svg.setPointerCapture = () => {}; \
+        const at = (kind, part) => svg.dispatchEvent(new PointerEvent(kind, { bubbles: true, button: 0, pointerId: 1, \
+            clientX: box.left + box.width * part, clientY: box.top + 5 })); \
+        at('pointerdown', .5); at('pointermove', .7); at('pointerup', .75); return 1";
+    browser.run(drag, json!([])).await;
+    browser.wait_for(".zoom b").await;
+    let closer = browser.run("return location.search", json!([])).await;
+    assert!(closer.as_str().is_some_and(|it| it.contains("from=") && it.contains("to=")), "{closer}");
+    let reset = "const svg = document.querySelector('[data-plot] svg'); svg.focus(); \
+        svg.dispatchEvent(new KeyboardEvent('keydown', { key: '0', bubbles: true })); return 1";
+    browser.run(reset, json!([])).await;
+    browser.wait_for(".reach [aria-current]").await;
+
+    // What renews itself leaves alone what is open or has the focus.
+    browser.goto(&format!("{}/system/queues", portal.url)).await;
+    let before = "document.querySelector('#live-answer h1').textContent = 'old'; \
+        const values = document.querySelector('#live-values tbody'); values.dataset.old = 1; \
+        document.querySelector('#live-values a').focus(); \
+        const chart = document.querySelector('[id^=live-chart]'); chart.dataset.old = 1; \
+        chart.querySelector('details').open = true; chart.querySelector('h2').textContent = 'old'; \
+        document.dispatchEvent(new Event('visibilitychange')); return 1";
+    browser.run(before, json!([])).await;
+    let after = "return [document.querySelector('#live-answer h1').textContent !== 'old', \
+        document.querySelector('#live-values tbody').dataset.old === '1' \
+            && document.activeElement === document.querySelector('#live-values a'), \
+        document.querySelector('[id^=live-chart] details').open]";
+    let mut seen = json!(null);
+    for _ in 0..100 {
+        seen = browser.run(after, json!([])).await;
+        if seen[0] == json!(true) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(seen, json!([true, true, true]), "renewed; kept what has the focus; kept what is open");
+
+    browser.goto(&format!("{}/system/ports", portal.url)).await;
+    let grid = "return [document.querySelectorAll('.heat .bars').length, \
+        document.querySelectorAll('.heat .bars:first-of-type .tip').length]";
+    let grid = browser.run(grid, json!([])).await;
+    assert_eq!(grid[0], json!(9), "a row for each port: {grid}");
+
     browser.goto(&format!("{}/system/mailboxes?sort=name", portal.url)).await;
     let first = browser.find(".found-table tbody th").await.text().await;
     assert_eq!(first, "ann@alpha.test");
     for (width, lang) in [(390, "de"), (390, "en"), (1280, "de")] {
         browser.resize(width, 844).await;
         browser.run("document.cookie = 'lang=' + arguments[0] + '; path=/status'", json!([lang])).await;
-        for path in
-            ["/system", "/system/host", "/system/mailboxes", "/system/capacity", "/mailbox", "/domains"]
-        {
+        for path in [
+            "/system",
+            "/system/host",
+            "/system/mailboxes",
+            "/system/capacity",
+            "/system/ports",
+            "/mailbox",
+            "/domains",
+        ] {
             browser.goto(&format!("{}{path}", portal.url)).await;
             let widths = "return document.documentElement.scrollWidth <= window.innerWidth";
             assert_eq!(

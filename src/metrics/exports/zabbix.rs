@@ -1,4 +1,4 @@
-//! A template for Zabbix 7.0: one HTTP agent item reads `/api/metrics`, everything else depends on it. Keys are those
+//! A template for Zabbix 6.0 and newer, which take over older exports: one HTTP agent item reads `/api/metrics`, everything else depends on it. Keys are those
 //! of the registry, so that history and dashboards of the other package's template keep their names.
 
 use serde_json::{Value, json};
@@ -33,8 +33,8 @@ pub fn template() -> String {
     let rules: Vec<Value> = discoveries().iter().map(|(name, metrics)| rule(name, metrics)).collect();
     let export = json!({
         "zabbix_export": {
-            "version": "7.0",
-            "template_groups": [{ "uuid": GROUP_UUID, "name": GROUP }],
+            "version": "6.0",
+            "groups": [{ "uuid": GROUP_UUID, "name": GROUP }],
             "templates": [{
                 "uuid": uuid("template"),
                 "template": TEMPLATE,

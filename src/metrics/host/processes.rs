@@ -58,10 +58,13 @@ impl Processes {
         let before = |id| before.all.as_ref().and_then(|all| all.get(id)).map_or(0, |own| own.ticks);
         let used = all.iter().map(|(id, own)| (own, own.ticks.saturating_sub(before(id)) as f64));
         top(look, &m::TOP_CPU, used, Some(core));
-        let page = rustix::param::page_size() as f64;
-        let held = all.values().map(|own| (own, own.pages as f64 * page));
         let memory = look.places.text("/proc/meminfo").ok();
-        top(look, &m::TOP_MEMORY, held, memory.and_then(|text| proc::memory(&text, "MemTotal")));
+        let memory = memory.and_then(|text| proc::memory(&text, "MemTotal"));
+        // Our own /proc: the kernel is the host's, also in a container.
+        let page = fs::read("/proc/self/auxv").ok().and_then(|auxv| proc::page_size(&auxv));
+        let page = page.map(|page| page as f64);
+        let held = all.values().map(|own| (own, own.pages as f64 * page.unwrap_or_default()));
+        top(look, &m::TOP_MEMORY, held, memory.filter(|_| page.is_some()));
     }
 }
 

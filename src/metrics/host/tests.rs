@@ -41,7 +41,7 @@ fn host_at(root: &Path, now: Millis) {
         "  eth0: 1000 9 0 0 0 0 0 0 2000 8 0 0 0 0 0 0\n veth1: 1 0 0 0 0 0 0 0 1 0\n",
     );
     put(root, "proc/1/mounts", "/dev/vda1 / ext4 rw 0 0\n");
-    let pages = (10 << 20) / rustix::param::page_size();
+    let pages = (10 << 20) / proc::page_size(&fs::read("/proc/self/auxv").unwrap()).unwrap();
     put(root, "proc/1/stat", format!("1 (init) S{} {pages} 0\n", " 0".repeat(20)));
     put(root, "proc/7/stat", "7 (x) y) Z 1\n");
     put(root, "proc/8/stat", format!("8 (a,b:c) S{} {pages} 0\n", " 0".repeat(20)));

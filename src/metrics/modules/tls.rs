@@ -24,7 +24,7 @@ metrics! {
         /// End of validity.
         CERT_VALID_UNTIL = Metric::moment("mailcow.acme.cert.valid.until").from(Origin::Certificates);
 
-        /// Days until expiry, below 0 after it.
+        /// Days until expiry; below 0 after it.
         CERT_DAYS_LEFT = Metric::gauge("mailcow.acme.cert.days.left", Unit::Days).from(Origin::Certificates)
             .below(&[(Warning, 14.0), (High, 7.0), (Disaster, 3.0)]);
 
@@ -33,17 +33,17 @@ metrics! {
     }
 
     Tls {
-        /// Days until the certificate on port 443 expires, below 0 after it; unknown while it cannot be
+        /// Days until the certificate on port 443 expires; below 0 after it, unknown while it cannot be
         /// seen.
         CERT_DAYS_443 = Metric::gauge("mailcow.tls.cert.days.443", Unit::Days).from(Origin::Certificates)
             .below(&[(Warning, 30.0), (High, 14.0), (Disaster, 3.0)]);
 
-        /// Days until the certificate on port 587 expires, below 0 after it; unknown while it cannot be
+        /// Days until the certificate on port 587 expires; below 0 after it, unknown while it cannot be
         /// seen.
         CERT_DAYS_587 = Metric::gauge("mailcow.tls.cert.days.587", Unit::Days).from(Origin::Certificates)
             .below(&[(Warning, 30.0), (High, 14.0), (Disaster, 3.0)]);
 
-        /// Days until the certificate on port 993 expires, below 0 after it; unknown while it cannot be
+        /// Days until the certificate on port 993 expires; below 0 after it, unknown while it cannot be
         /// seen.
         CERT_DAYS_993 = Metric::gauge("mailcow.tls.cert.days.993", Unit::Days).from(Origin::Certificates)
             .below(&[(Warning, 30.0), (High, 14.0), (Disaster, 3.0)]);
@@ -82,7 +82,7 @@ metrics! {
         EACH_PORT_SECONDS = Metric::gauge("portal.port.seconds[{#PORT}]", Unit::Seconds).from(Origin::Ports)
             .per(&["port"]).above(&[(Warning, 2.0)]);
 
-        /// Days until the certificate at a port expires, below 0 after it.
+        /// Days until the certificate at a port expires; below 0 after it.
         EACH_CERT_DAYS = Metric::gauge("portal.cert.days[{#PORT}]", Unit::Days).from(Origin::Certificates)
             .per(&["port"]).below(&[(Warning, 30.0), (High, 14.0), (Disaster, 3.0)]);
 

@@ -32,11 +32,15 @@ pub(super) fn collect_machine<'a>(reach: &'a Reach, out: &'a mut Samples) -> Out
 
 pub(super) fn collect_version<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
     async {
-        let version = Some(reach.mailcow.version().await?).filter(|version| !version.is_empty());
-        out.set_or(&updates::VERSION_CURRENT, version, LACKING);
+        tell_version(reach.mailcow.version().await?, out);
         Ok(())
     }
     .boxed()
+}
+
+pub(super) fn tell_version(version: String, out: &mut Samples) {
+    let version = Some(version).filter(|version| !version.is_empty());
+    out.set_or(&updates::VERSION_CURRENT, version, LACKING);
 }
 
 pub(super) fn tell_vmail(vmail: &Vmail, out: &mut Samples) {

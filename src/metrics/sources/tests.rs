@@ -46,6 +46,36 @@ fn every_metric_has_one_source_or_is_somebody_elses() {
     assert_eq!(owners.len(), count, "an origin has two sources");
 }
 
+/// A new source needs its reply here, or a test beside it: what it sets is what it declares.
+#[test]
+fn the_keys_of_every_source_are_checked() {
+    let here = include_str!("tests.rs");
+    // The log and the host have tests of their own, and DNS one with a real name server.
+    let elsewhere = [Origin::PostfixLog, Origin::Docker, Origin::HostFiles, Origin::Host, Origin::Dns];
+    for origin in SOURCES.iter().flat_map(|source| source.origins) {
+        let checked = here.contains(&format!("complete(&[Origin::{origin:?}]"));
+        assert_ne!(checked, elsewhere.contains(origin), "{origin:?}");
+    }
+}
+
+#[test]
+fn the_version() {
+    use modules::updates as m;
+    let out = samples(|out| super::status::tell_version("2026-08".to_owned(), out));
+    complete(&[Origin::Version], &out, &[]);
+    assert_eq!(is(&out, &m::VERSION_CURRENT), State::from("2026-08"));
+    let silent = samples(|out| super::status::tell_version(String::new(), out));
+    assert!(matches!(is(&silent, &m::VERSION_CURRENT), State::Unknown(_)), "nothing is no version");
+}
+
+#[test]
+fn the_log_of_dovecot() {
+    let mut memory = super::dovecot_log::Memory::default();
+    let unread = samples(|out| memory.tell(NOW, out));
+    complete(&[Origin::DovecotLog], &unread, &[]);
+    assert!(unread.list().iter().all(|sample| matches!(sample.state, State::Unknown(_))), "nothing was read");
+}
+
 #[test]
 fn containers() {
     let reply = json(

@@ -1,10 +1,8 @@
 //! Queue ids that are only told apart.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher, RandomState},
-    sync::OnceLock,
-};
+use std::{collections::HashSet, hash::BuildHasher, sync::OnceLock};
+
+use foldhash::fast::RandomState;
 
 /// More are not told apart.
 const MOST: usize = 1_000_000;
@@ -12,15 +10,16 @@ const MOST: usize = 1_000_000;
 /// A set of queue ids: eight bytes of each, enough to tell millions apart.
 #[derive(Debug, Clone, Default)]
 pub struct Ids {
-    prints: HashSet<u64, foldhash::fast::RandomState>,
+    prints: HashSet<u64, RandomState>,
     more: bool,
 }
 
 impl Ids {
     /// Adds one.
     pub fn insert(&mut self, id: &str) {
+        // One key for all sets, so that they can be merged.
         static KEY: OnceLock<RandomState> = OnceLock::new();
-        self.insert_print(KEY.get_or_init(RandomState::new).hash_one(id));
+        self.insert_print(KEY.get_or_init(RandomState::default).hash_one(id));
     }
 
     /// Adds those of another set.

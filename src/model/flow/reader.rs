@@ -1,6 +1,8 @@
 //! Reads the lines of a log in their order.
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock, time::Duration};
+
+use memchr::memmem::Finder;
 
 use super::{Count, Flow, Outcome, Reason, provider};
 use crate::model::{
@@ -12,6 +14,15 @@ use crate::model::{
 const MOST_LIVES: usize = 200_000;
 /// Postfix gives up earlier (postconf(5), `maximal_queue_lifetime`: five days).
 const LONGEST_LIFE: Duration = Duration::from_secs(8 * 86_400);
+
+/// Words that are looked for in many lines.
+type Word = LazyLock<Finder<'static>>;
+
+static FORWARDED: Word = Word::new(|| Finder::new("forwarded as "));
+static BY_LIST: Word = Word::new(|| Finder::new("blocked using "));
+static NO_USER: Word = Word::new(|| Finder::new("User unknown in "));
+static NO_RELAY: Word = Word::new(|| Finder::new("Relay access denied"));
+static NO_DOMAIN: Word = Word::new(|| Finder::new("Domain not found"));
 
 /// What is remembered of a queue id while it lives.
 #[derive(Debug, Default)]
@@ -126,7 +137,9 @@ impl Reader {
             None => (0, ""),
         };
         let outcome = match attempt.status {
-            "sent" if attempt.reply.contains("forwarded as ") => return flow.add(Count::Forwarded),
+            "sent" if FORWARDED.find(attempt.reply.as_bytes()).is_some() => {
+                return flow.add(Count::Forwarded);
+            }
             "sent" => Outcome::Delivered,
             "deferred" => Outcome::Deferred,
             "bounced" => Outcome::Bounced,
@@ -220,13 +233,14 @@ fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
     let reply = refusal.reply;
     flow.reason(Reason::Rejected, refusal.stage, reply.split(';').next().unwrap_or(reply));
     let milter = refusal.verb == "milter-reject";
-    if reply.contains("blocked using ") {
+    let says = |word: &Word| word.find(reply.as_bytes()).is_some();
+    if says(&BY_LIST) {
         flow.add(Count::RejectedByList);
-    } else if reply.contains("User unknown in ") {
+    } else if says(&NO_USER) {
         flow.add(Count::RejectedUser);
-    } else if reply.contains("Relay access denied") {
+    } else if says(&NO_RELAY) {
         flow.add(Count::RejectedRelay);
-    } else if reply.contains("Domain not found") {
+    } else if says(&NO_DOMAIN) {
         flow.add(Count::RejectedDomain);
     } else if milter && refusal.stage == "END-OF-MESSAGE" {
         flow.add(Count::RejectedContent);

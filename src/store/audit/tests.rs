@@ -209,10 +209,9 @@ struct MysqlStep {
     table: Option<String>,
     #[sqlx(rename = "type")]
     kind: Option<String>,
-    rows: Option<i64>,
 }
 
-/// The steps of a plan that read a whole table or index; with `few`, also those that look at many rows.
+/// The steps of a plan that read a whole table or index.
 async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
     let statement = statement.explained(db);
     if let Db::Sqlite { .. } = db {
@@ -228,7 +227,7 @@ async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
         let table = step.table.as_deref().unwrap_or("<>");
         !table.starts_with('<') && matches!(step.kind.as_deref(), Some("ALL" | "index"))
     };
-    let shown = |step: MysqlStep| format!("{:?} {:?} {:?}", step.table, step.kind, step.rows);
+    let shown = |step: MysqlStep| format!("{:?} {:?}", step.table, step.kind);
     steps.into_iter().filter(whole).map(shown).collect()
 }
 

@@ -26,9 +26,8 @@ async fn fill(db: &Db, mails: i64, story: usize) {
     let id = |n: i64| MailId((1_790_000_000 + n * 60) << MailId::HASH_BITS);
     let rows = (0..mails).map(|n| [id(n).into(), 1.into(), (n % 3).into(), vec![7_u8; story].into()]);
     tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &[], rows.collect()).await.unwrap();
-    let keys = (0..mails * 2).map(|n| {
-        [(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed())).into(), id(n / 2).into(), 1.into()]
-    });
+    let keys = (0..mails * 2)
+        .map(|n| [(n.wrapping_mul(0x9E37_79B9) % 0x7FFF_FFFF).into(), id(n / 2).into(), 1.into()]);
     tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &[], keys.collect()).await.unwrap();
     tx.commit().await.unwrap();
     if let Db::Mysql(_) = db {

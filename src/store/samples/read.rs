@@ -28,6 +28,44 @@ pub enum Which<'a> {
     Metrics(&'a [&'a str]),
     /// Those that a source tells.
     Source(&'a str),
+    /// All, but of single mailboxes only those that have passed one of these limits: they are many, and mostly fine.
+    Notable(&'a [Limit]),
+}
+
+/// A limit of a metric of single mailboxes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// The metric's key.
+    pub metric: &'static str,
+    /// How a number passes it.
+    pub passed: Passed,
+}
+
+/// How a number passes a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Passed {
+    /// By being greater.
+    Above(f64),
+    /// By being less.
+    Below(f64),
+    /// By being just that.
+    At(f64),
+}
+
+impl Passed {
+    const fn sign(self) -> &'static str {
+        match self {
+            Self::Above(_) => ">",
+            Self::Below(_) => "<",
+            Self::At(_) => "=",
+        }
+    }
+
+    const fn number(self) -> f64 {
+        match self {
+            Self::Above(number) | Self::Below(number) | Self::At(number) => number,
+        }
+    }
 }
 
 /// What a series is at present.
@@ -77,6 +115,10 @@ pub async fn latest(
         Which::Metrics([]) => return Ok(Vec::new()),
         Which::Metrics(metrics) => format!(" AND s.metric IN ({})", places(metrics.len())),
         Which::Source(_) => " AND s.source = ?".to_owned(),
+        Which::Notable(limits) => {
+            let passed = |limit: &Limit| format!(" OR (s.metric = ? AND t.number {} ?)", limit.passed.sign());
+            format!(" AND (s.address IS NULL{})", limits.iter().map(passed).collect::<String>())
+        }
     };
     let mut statement = sql(format!(
         "SELECT s.metric, s.labels, t.kind, t.number, t.text, t.since_at, s.source, r.ended_at, r.period_ms \
@@ -90,6 +132,9 @@ pub async fn latest(
         Which::All => statement,
         Which::Metrics(metrics) => statement.bind_all(metrics.iter().copied()),
         Which::Source(source) => statement.bind(source),
+        Which::Notable(limits) => {
+            limits.iter().fold(statement, |statement, it| statement.bind(it.metric).bind(it.passed.number()))
+        }
     };
     let rows: Vec<LatestRow> = db.fetch(visible.bind(statement)).await?;
     rows.into_iter().filter_map(|row| row.latest(now).transpose()).collect()

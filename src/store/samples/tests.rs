@@ -165,6 +165,20 @@ async fn people_see_their_own_series_only() {
             latest(&db, &Scope::All, SERVER, Which::Metrics(&["host", "job"]), minute(9)).await.unwrap();
         assert_eq!(some.len(), 2);
         assert_eq!(latest(&db, &Scope::All, SERVER, Which::Source("x"), minute(9)).await.unwrap(), []);
+        let limit = |metric, passed| Limit { metric, passed };
+        for (limits, expected) in [
+            (&[][..], vec![1.0, 2.0, 3.0]),
+            (&[limit("box", Passed::Above(4.0)), limit("job", Passed::Below(6.0))], vec![1.0, 2.0, 3.0, 5.0]),
+            (&[limit("box", Passed::At(4.0)), limit("job", Passed::At(6.0))], vec![1.0, 2.0, 3.0, 4.0, 6.0]),
+        ] {
+            let which = Which::Notable(limits);
+            let found = latest(&db, &Scope::All, SERVER, which, minute(9)).await.unwrap();
+            let mut found: Vec<f64> = found.iter().filter_map(|it| it.state.number()).collect();
+            found.sort_by(f64::total_cmp);
+            assert_eq!(found, expected, "{limits:?}");
+            let theirs = latest(&db, &user, SERVER, which, minute(9)).await.unwrap();
+            assert!(theirs.iter().all(|it| it.labels.mailbox().as_deref() == Some("ann@alpha.test")));
+        }
         db.close().await;
     }
 }
@@ -349,6 +363,21 @@ async fn a_source_is_run_by_one_process_at_a_time() {
             claim(&db, SERVER, &wanted, minute(40)).await.unwrap(),
             ["queue", "dns"],
             "a killed run blocks nobody for long"
+        );
+        // Somebody wishes to have it looked at again.
+        tell(&db, &mut Book::default(), minute(41), None, &[]).await;
+        assert!(claim(&db, SERVER, &wanted[..1], minute(41)).await.unwrap().is_empty(), "it has just run");
+        let mut tx = db.begin().await.unwrap();
+        for name in ["queue", "nobody"] {
+            wish(&mut tx, SERVER, name, minute(41)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(claim(&db, SERVER, &wanted[..1], minute(41)).await.unwrap(), ["queue"]);
+        let runs = sources(&db).await.unwrap();
+        let queue = runs.iter().find(|run| run.source == "queue").unwrap();
+        assert!(
+            queue.fresh_until().is_some_and(|until| until > minute(42)),
+            "what it told is still believed"
         );
         db.close().await;
     }

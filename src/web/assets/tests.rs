@@ -73,7 +73,7 @@ fn browsers_without_light_dark_get_the_light_colours() {
 #[test]
 fn own_style_and_script_stay_small() {
     use std::io::Write;
-    for (name, most) in [("portal.css", 9_000), ("portal.js", 3_000), ("icons.svg", 9_000)] {
+    for (name, most) in [("portal.css", 10_000), ("portal.js", 3_000), ("icons.svg", 9_000)] {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packer.write_all(&read(name).unwrap()).unwrap();
         let bytes = packer.finish().unwrap().len();

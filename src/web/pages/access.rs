@@ -363,7 +363,10 @@ pub fn mail_of(entry: &Entry) -> Option<MailId> {
 
 fn limit(frame: &Frame, class: Class, limits: &Limits) -> (&'static str, String, String) {
     let quota = class.quota();
-    let pause = frame.formats.duration(quota.pause);
+    let pause = match quota.pause.subsec_millis() {
+        0 => format!("{} s", quota.pause.as_secs()),
+        _ => frame.formats.duration(quota.pause),
+    };
     let burst = frame.formats.number(i64::from(quota.burst));
     let allowed = frame.lang().tf("access.limit", &[("burst", &burst), ("pause", &pause)]);
     let refused = frame.formats.number(i64::try_from(limits.refused(class)).unwrap_or(i64::MAX));

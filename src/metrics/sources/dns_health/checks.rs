@@ -265,7 +265,11 @@ impl Checker<'_> {
         let (mut verdicts, mut found, mut publish) = (Vec::new(), Vec::new(), Vec::new());
         for exchange in exchanges {
             let look = self.dane(exchange).await;
-            verdicts.push(look.verdict);
+            // Of several, it matters which.
+            verdicts.push(match look.verdict {
+                Verdict::Bad(wrong) if exchanges.len() > 1 => Verdict::Bad(format!("{exchange}: {wrong}")),
+                verdict => verdict,
+            });
             found.extend(look.found);
             publish.extend(look.publish);
         }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use jiff::civil::DateTime;
 
-use super::{super::look::Look, Which, shell::Shell, uptime::name};
+use super::{Which, shell::Shell, uptime::name};
 use crate::{
     metrics::{
-        health::Health,
+        health::{Health, Standing},
         uptime::{Board, Line},
     },
     model::{
@@ -236,9 +236,9 @@ pub fn chosen(body: &str, known: &BTreeSet<String>) -> Vec<Shown> {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
     let lang = frame.lang();
-    let (tone, icon, title, grounds) = match input.on {
-        true => ("ok", "eye", lang.t("announce.on"), lang.t("announce.on.how")),
-        false => ("idle", "dash-circle", lang.t("announce.off"), lang.t("announce.off.how")),
+    let (standing, title, grounds) = match input.on {
+        true => (Standing::Fine, lang.t("announce.on"), lang.t("announce.on.how")),
+        false => (Standing::NotInUse, lang.t("announce.off"), lang.t("announce.off.how")),
     };
     let fresh = match input.draft.filter(|draft| draft.id.is_none()) {
         Some(draft) => draft.clone(),
@@ -247,13 +247,7 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> AnnouncePage<'a> {
     AnnouncePage {
         frame,
         title,
-        shell: Shell::looking(
-            frame,
-            input.healths,
-            Which::Public,
-            Look { tone, icon, word: "" },
-            grounds.to_owned(),
-        ),
+        shell: Shell::new(frame, input.healths, Which::Public, standing, grounds.to_owned()),
         on: input.on,
         address: input.address,
         rows: input.lines.iter().map(|line| row(frame, line, input.shown)).collect(),

@@ -25,6 +25,7 @@ pub mod certificates;
 pub mod chart;
 pub mod dns;
 pub mod grid;
+pub mod now;
 pub mod overview;
 pub mod own;
 pub mod plan;
@@ -140,6 +141,7 @@ pub struct ModulePage<'a> {
     shell: Shell,
     reaches: Vec<Choice>,
     zoom: Option<Zoom>,
+    now: Vec<now::Group>,
     charts: Vec<Chart>,
     values: Vec<ValueRow>,
     table: Option<Table>,
@@ -219,6 +221,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> ModulePage<'a> {
                 choices(frame, input.which, &Reach::ALL.map(Reach::code), here)
             }
         },
+        now: now::groups(frame, health),
         zoom: (!input.charts.is_empty()).then(|| window::zoom(frame, input.which, input.window, input.apart)),
         values,
         whys: health.map(|health| whys(frame, health)).unwrap_or_default(),

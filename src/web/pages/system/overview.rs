@@ -5,19 +5,22 @@ use askama::Template;
 use super::{
     fill,
     plan::{self, Group},
+    ports::service,
     words, worst,
 };
 use crate::{
     metrics::{
         health::{Health, Standing, Value},
-        modules::{disk, docker, host},
-        registry::{Kind, Metric},
+        modules::{disk, docker, host, tls},
+        registry::{Kind, Metric, Unit},
     },
     model::time::Millis,
     store::samples::Run,
     web::pages::{frame::Frame, look::Look},
 };
 
+/// Series of one metric that are named in one trouble.
+const NAMED: usize = 4;
 /// Troubles shown at most.
 pub const TROUBLES: usize = 12;
 
@@ -68,22 +71,59 @@ struct Tile {
     href: String,
 }
 
-struct Meter {
-    name: &'static str,
-    value: String,
-    share: u64,
-    tone: &'static str,
+/// A share of a hundred.
+pub struct Meter {
+    /// Of what.
+    pub name: String,
+    /// In words.
+    pub value: String,
+    /// In whole hundredths, 100 at most.
+    pub share: u64,
+    /// `info`, `wait` or `bad`.
+    pub tone: &'static str,
 }
 
-/// All values beyond their limits, worst first; within one standing in the order of the modules.
-pub fn troubles<'a, 'b>(healths: &'b [Health<'a>]) -> Vec<&'b Value<'a>> {
-    let mut values: Vec<&Value<'a>> = healths
-        .iter()
-        .flat_map(|health| &health.values)
-        .filter(|value| value.standing.is_trouble())
-        .collect();
-    values.sort_by_key(|value| std::cmp::Reverse(value.standing));
-    values
+impl Meter {
+    /// A meter; its tone follows from how the value is.
+    pub fn new(name: String, value: String, number: f64, standing: Standing) -> Self {
+        let tone = match standing {
+            Standing::Warning => "wait",
+            Standing::Critical => "bad",
+            _ => "info",
+        };
+        Self { name, value, share: number.clamp(0.0, 100.0) as u64, tone }
+    }
+}
+
+/// All values beyond their limits, worst first; within one standing in the order of the modules. Series of one metric that
+/// are equally bad are one trouble, and what is told twice counts once.
+pub fn troubles<'a, 'b>(healths: &'b [Health<'a>]) -> Vec<Vec<&'b Value<'a>>> {
+    let bad = || healths.iter().flat_map(|health| &health.values).filter(|value| value.standing.is_trouble());
+    let number = |value: &Value<'_>| value.latest.and_then(|latest| latest.state.number());
+    let told_better = |value: &&Value<'a>| {
+        plan::TWINS.iter().filter(|(twin, _)| twin.key == value.metric.key).any(|(_, each)| {
+            let labels = |value: &Value<'_>| value.latest.map(|latest| latest.labels.clone());
+            let same = |other: &Value<'_>| match value.metric.labels.is_empty() {
+                true => number(other) == number(value) || each.unit == Unit::Count,
+                false => labels(other) == labels(value),
+            };
+            bad().any(|other| other.metric.key == each.key && other.standing >= value.standing && same(other))
+        })
+    };
+    let mut troubles: Vec<Vec<&Value<'a>>> = Vec::new();
+    for value in bad().filter(|value| !told_better(value)) {
+        let alike = |trouble: &&mut Vec<&Value<'a>>| {
+            trouble
+                .first()
+                .is_some_and(|first| first.metric.key == value.metric.key && first.standing == value.standing)
+        };
+        match troubles.iter_mut().find(alike) {
+            Some(trouble) => trouble.push(value),
+            None => troubles.push(vec![value]),
+        }
+    }
+    troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.first().map(|value| value.standing)));
+    troubles
 }
 
 /// The view.
@@ -106,7 +146,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OverviewPage<'a> {
         title,
         grounds: grounds(frame, input),
         look: words::look(lang, standing),
-        troubles: shown.map(|(value, since)| trouble(frame, value, since)).collect(),
+        troubles: shown.filter_map(|(values, since)| trouble(frame, values, since)).collect(),
         more: all
             .len()
             .checked_sub(TROUBLES)
@@ -145,18 +185,50 @@ fn grounds(frame: &Frame, input: Input<'_>) -> String {
     format!("{}. {}", parts.join(", "), checked.unwrap_or_default())
 }
 
-fn trouble(frame: &Frame, value: &Value<'_>, since: Option<Millis>) -> Trouble {
+fn trouble(frame: &Frame, values: &[&Value<'_>], since: Option<Millis>) -> Option<Trouble> {
     let lang = frame.lang();
+    let value = *values.first()?;
     let number = value.latest.and_then(|latest| latest.state.number());
     let limit = number.and_then(|number| words::passed(frame, value.metric, number));
     let since = since.map(|at| lang.tf("system.since", &[("time", &frame.formats.sentence(at))]));
-    Trouble {
+    let page = plan::page_of(value.metric);
+    Some(Trouble {
         look: words::look(lang, value.standing),
-        what: format!("{}: {}", words::series_name(lang, value), words::value(frame, value)),
+        what: match values {
+            ports if value.metric.key == tls::EACH_PORT_OPEN.key => closed(frame, ports),
+            [_] => format!("{}: {}", words::series_name(lang, value), words::value(frame, value)),
+            many => several(frame, many),
+        },
         text: limit.into_iter().chain(since).collect::<Vec<_>>().join(" "),
-        module: words::module_name(lang, value.metric.module),
-        href: frame.url(&format!("/system/{}", value.metric.module.code())),
-    }
+        module: match page == value.metric.module.code() {
+            true => words::module_name(lang, value.metric.module),
+            false => lang.t_in("system_page", page),
+        },
+        href: frame.url(&format!("/system/{page}")),
+    })
+}
+
+/// "2 ports are closed: POP3, IMAP."
+fn closed(frame: &Frame, values: &[&Value<'_>]) -> String {
+    let number = |value: &&Value<'_>| value.latest?.labels.value("port").map(|port| service(frame, port));
+    let names: Vec<String> = values.iter().filter_map(number).collect();
+    let count = i64::try_from(values.len()).unwrap_or(i64::MAX);
+    frame.lang().tn("ports.title_many", count, &[("names", &names.join(", "))])
+}
+
+/// "Days until the certificate at a port expires: 143: 8 days, 993: 8 days, and 2 more."
+fn several(frame: &Frame, values: &[&Value<'_>]) -> String {
+    let lang = frame.lang();
+    let one = |value: &&Value<'_>| {
+        let labels = value.latest.iter().flat_map(|latest| latest.labels.iter().map(|(_, label)| label));
+        let labels: Vec<&str> = labels.collect();
+        format!("{} ({})", labels.join(", "), words::value(frame, value))
+    };
+    let named: Vec<String> = values.iter().take(NAMED).map(one).collect();
+    let more = values.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| lang.tn("system.and_more", i64::try_from(more).unwrap_or(i64::MAX), &[]));
+    let name = values.first().map(|value| words::name(lang, value.metric)).unwrap_or_default();
+    format!("{name}: {}", named.into_iter().chain(more).collect::<Vec<_>>().join(", "))
 }
 
 fn tiles(frame: &Frame, group: Group, healths: &[Health<'_>]) -> TileGroup {
@@ -220,19 +292,12 @@ fn meters(frame: &Frame, healths: &[Health<'_>]) -> Vec<Meter> {
         let value = healths.iter().find(|health| health.module == metric.module)?.value(metric)?;
         let number = value.latest.filter(|latest| latest.fresh).and_then(|latest| latest.state.number());
         debug_assert!(metric.kind == Kind::Gauge);
-        Some(Meter {
-            name: frame.lang().t_in("host_meter", key),
-            value: match value.standing {
-                Standing::Unknown => frame.t("standing.unknown").to_owned(),
-                _ => words::value(frame, value),
-            },
-            share: number.map_or(0, |number| number.clamp(0.0, 100.0) as u64),
-            tone: match value.standing {
-                Standing::Warning => "wait",
-                Standing::Critical => "bad",
-                _ => "info",
-            },
-        })
+        let text = match value.standing {
+            Standing::Unknown => frame.t("standing.unknown").to_owned(),
+            _ => words::value(frame, value),
+        };
+        let name = frame.lang().t_in("host_meter", key).to_owned();
+        Some(Meter::new(name, text, number.unwrap_or(0.0), value.standing))
     };
     named.into_iter().filter_map(meter).collect()
 }

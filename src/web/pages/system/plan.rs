@@ -6,7 +6,7 @@ use crate::metrics::{
         backup, clamav, collector, disk, docker, dovecot, host, mailboxes, mailflow, memcached, postfix,
         quarantine, rspamd, security, sync_jobs, tls, updates, watchdog,
     },
-    registry::{Metric, Module},
+    registry::{Metric, Module, Origin},
 };
 
 /// A group of modules.
@@ -52,295 +52,175 @@ pub struct Place {
     pub charts: &'static [Plan],
 }
 
-const fn place(module: Module, group: Group, main: &'static Metric, charts: &'static [Plan]) -> Place {
-    Place { module, group, main, charts }
+/// A chart of each `[…]`; one with several metrics has the word of its title before it.
+macro_rules! charts {
+    ($($($title:literal)? [$($metric:path),+ $(,)?])*) => {
+        &[$((concat!("", $($title)?), &[$(&$metric),+])),*]
+    };
 }
 
-/// All modules, in the order of the tiles.
-pub static PLACES: &[Place] = &[
-    place(
-        Module::Postfix,
-        Group::Mail,
-        &postfix::PFMAILQ,
-        &[("", &[&postfix::CONNECTIONS]), ("", &[&postfix::PFMAILQ])],
-    ),
-    place(
-        Module::PostfixLogs,
-        Group::Mail,
-        &postfix::LOG_ERRORS,
-        &[
-            ("postfix-lines", &[&postfix::LOG_ERRORS, &postfix::LOG_WARNINGS]),
-            (
-                "postfix-refusals",
-                &[
-                    &postfix::LOG_RBL_REJECT,
-                    &postfix::LOG_RELAY_DENIED,
-                    &postfix::LOG_SASL_AUTH_FAILED,
-                    &postfix::LOG_SPAM_REJECTED,
-                    &postfix::LOG_USER_UNKNOWN,
-                ],
-            ),
-        ],
-    ),
-    place(
-        Module::Postscreen,
-        Group::Mail,
-        &postfix::POSTSCREEN_PASS_NEW,
-        &[
-            (
-                "postscreen-in",
-                &[&postfix::POSTSCREEN_CONNECT, &postfix::POSTSCREEN_PASS_NEW, &postfix::POSTSCREEN_PASS_OLD],
-            ),
-            (
-                "postscreen-out",
-                &[
-                    &postfix::POSTSCREEN_REJECT,
-                    &postfix::POSTSCREEN_DNSBL,
-                    &postfix::POSTSCREEN_PREGREET,
-                    &postfix::POSTSCREEN_HANGUP,
-                ],
-            ),
-        ],
-    ),
-    place(
-        Module::Mailflow,
-        Group::Mail,
-        &mailflow::RECEIVED,
-        &[
-            (
-                "mailflow",
-                &[
-                    &mailflow::RECEIVED,
-                    &mailflow::DELIVERED,
-                    &mailflow::DEFERRED,
-                    &mailflow::BOUNCED,
-                    &mailflow::REJECTED,
-                ],
-            ),
-            ("", &[&host::DELIVERY_TIME]),
-            ("", &[&mailflow::REJECT_RATE]),
-        ],
-    ),
-    place(
-        Module::Queues,
-        Group::Mail,
-        &postfix::QUEUE_DEFERRED,
-        &[
-            ("", &[&postfix::QUEUE_DEFERRED]),
-            ("queues", &[&postfix::QUEUE_ACTIVE, &postfix::QUEUE_HOLD]),
-            ("", &[&postfix::QUEUE_AGE_OLDEST_HOURS]),
-        ],
-    ),
-    place(
-        Module::Dovecot,
-        Group::Mail,
-        &dovecot::CONNECTIONS,
-        &[
-            ("", &[&dovecot::CONNECTIONS]),
-            ("dovecot", &[&dovecot::IMAP_LOGIN_FAILED, &dovecot::POP3_LOGIN_FAILED, &dovecot::IMAP_ERRORS]),
-        ],
-    ),
-    place(
-        Module::SyncJobs,
-        Group::Mail,
-        &sync_jobs::FAILED,
-        &[
-            ("sync-jobs", &[&sync_jobs::ACTIVE, &sync_jobs::FAILED, &sync_jobs::STUCK]),
-            ("", &[&sync_jobs::OLDEST_RUN]),
-        ],
-    ),
-    place(
-        Module::Memcached,
-        Group::Mail,
-        &memcached::HIT_RATE,
-        &[
-            ("", &[&memcached::HIT_RATE]),
-            ("memcached", &[&memcached::HITS, &memcached::MISSES, &memcached::EVICTIONS]),
-            ("", &[&memcached::BYTES]),
-        ],
-    ),
-    place(
-        Module::Rspamd,
-        Group::Protection,
-        &rspamd::SPAM_RATE,
-        &[
-            ("", &[&rspamd::SPAM_RATE]),
-            (
-                "rspamd",
-                &[
-                    &rspamd::HAM,
-                    &rspamd::REJECT_TOTAL,
-                    &rspamd::ADD_HEADER,
-                    &rspamd::GREYLIST,
-                    &rspamd::SOFT_REJECT,
-                ],
-            ),
-        ],
-    ),
-    place(
-        Module::Bayes,
-        Group::Protection,
-        &rspamd::BAYES_TOTAL_LEARNED,
-        &[
-            ("bayes", &[&rspamd::BAYES_HAM_LEARNED, &rspamd::BAYES_SPAM_LEARNED]),
-            ("", &[&rspamd::BAYES_RATIO]),
-        ],
-    ),
-    place(
-        Module::Clamav,
-        Group::Protection,
-        &clamav::DAILY_AGE,
-        &[("", &[&clamav::DAILY_AGE]), ("", &[&clamav::SIGNATURES])],
-    ),
-    place(
-        Module::Quarantine,
-        Group::Protection,
-        &quarantine::TOTAL,
-        &[
-            ("quarantine", &[&quarantine::TOTAL, &quarantine::SPAM, &quarantine::VIRUS]),
-            ("", &[&quarantine::AGE_OLDEST_HOURS]),
-        ],
-    ),
-    place(
-        Module::Security,
-        Group::Protection,
-        &security::FAIL2BAN_BANNED,
-        &[
-            (
-                "bans",
-                &[
-                    &security::FAIL2BAN_BANNED,
-                    &security::FAIL2BAN_POSTFIX,
-                    &security::FAIL2BAN_DOVECOT,
-                    &security::FAIL2BAN_SOGO,
-                ],
-            ),
-            ("", &[&security::RBL_LISTED]),
-        ],
-    ),
-    place(Module::Audit, Group::Protection, &security::AUDIT_SCORE, &[("", &[&security::AUDIT_SCORE])]),
-    place(
-        Module::Disk,
-        Group::Data,
-        &disk::VMAIL_USED,
-        &[
-            ("disk", &[&disk::ROOT_USED, &disk::DOCKER_USED, &disk::VMAIL_USED, &disk::LOG_USED]),
-            ("", &[&disk::VMAIL_MAILDIR_SIZE]),
-        ],
-    ),
-    place(
-        Module::Mailboxes,
-        Group::Data,
-        &mailboxes::MAILBOX_ACTIVE,
-        &[
-            ("", &[&mailboxes::MAILBOX_QUOTA_USED_TOTAL]),
-            ("mailboxes", &[&mailboxes::EACH_MAILBOX_USAGE_PCT]),
-        ],
-    ),
-    place(
-        Module::Aliases,
-        Group::Data,
-        &mailboxes::ALIAS_TOTAL,
-        &[("aliases", &[&mailboxes::ALIAS_TOTAL, &mailboxes::ALIAS_ACTIVE, &mailboxes::ALIAS_FORWARDING])],
-    ),
-    place(
-        Module::Backup,
-        Group::Data,
-        &backup::AGE,
-        &[("", &[&backup::AGE]), ("", &[&backup::SIZE]), ("", &[&backup::DISK_FREE])],
-    ),
-    place(
-        Module::Tls,
-        Group::Platform,
-        &tls::CERT_DAYS_443,
-        &[
-            ("certificates", &[&tls::CERT_DAYS_443, &tls::CERT_DAYS_587, &tls::CERT_DAYS_993]),
-            ("ports", &[&tls::HTTPS_CHECK, &tls::IMAPS_CHECK, &tls::SUBMISSION_CHECK, &tls::UI_CHECK]),
-        ],
-    ),
-    place(Module::Acme, Group::Platform, &tls::CERT_DAYS_LEFT, &[("", &[&tls::CERT_DAYS_LEFT])]),
-    place(
-        Module::Docker,
-        Group::Platform,
-        &docker::RUNNING,
-        &[
-            ("container-cpu", &[&docker::EACH_CPU]),
-            ("container-memory", &[&docker::EACH_MEM_MB]),
-            ("containers", &[&docker::TOTAL, &docker::RUNNING]),
-        ],
-    ),
-    place(
-        Module::Watchdog,
-        Group::Platform,
-        &watchdog::OVERALL,
-        &[
-            (
-                "watchdog",
-                &[
-                    &watchdog::OVERALL,
-                    &watchdog::POSTFIX,
-                    &watchdog::DOVECOT,
-                    &watchdog::RSPAMD,
-                    &watchdog::MYSQL,
-                ],
-            ),
-            ("watchdog-more", &[&watchdog::NGINX, &watchdog::SOGO, &watchdog::REDIS, &watchdog::UNBOUND]),
-        ],
-    ),
-    place(
-        Module::Updates,
-        Group::Platform,
-        &updates::VERSION_CURRENT,
-        &[("", &[&updates::UPDATES_COMMITS_BEHIND])],
-    ),
-    place(Module::Discovery, Group::Platform, &mailboxes::DOMAIN_TOTAL, &[]),
-    place(
-        Module::Collector,
-        Group::Platform,
-        &collector::LAST_RUN,
-        &[("", &[&collector::DURATION]), ("", &[&collector::ERRORS])],
-    ),
-    place(
-        Module::Agent,
-        Group::Platform,
-        &collector::AGENT_UPTIME,
-        &[("agent", &[&collector::AGENT_LOG_ERRORS, &collector::AGENT_LOG_WARNINGS])],
-    ),
-    place(
-        Module::Host,
-        Group::Platform,
-        &host::CPU,
-        &[
-            ("host-use", &[&host::CPU, &host::MEMORY, &host::SWAP]),
-            ("load", &[&host::LOAD_1, &host::LOAD_5, &host::LOAD_15]),
-            ("cores", &[&host::EACH_CORE]),
-            ("disks", &[&host::EACH_DISK_USED]),
-            ("network", &[&host::EACH_NET_IN, &host::EACH_NET_OUT]),
-            ("temperatures", &[&host::EACH_TEMPERATURE]),
-        ],
-    ),
-];
+macro_rules! places {
+    ($($group:ident { $($module:ident by $main:path => $($($title:literal)? [$($metric:path),+ $(,)?])*;)+ })+) => {
+        &[$($(Place {
+            module: Module::$module,
+            group: Group::$group,
+            main: &$main,
+            charts: charts![$($($title)? [$($metric),+])*],
+        }),+),+]
+    };
+}
+
+/// All modules, in the order of the tiles: the value on the tile, and the charts of the page.
+pub static PLACES: &[Place] = places! {
+    Mail {
+        Postfix by postfix::PFMAILQ =>
+            [postfix::CONNECTIONS]
+            [postfix::PFMAILQ];
+        PostfixLogs by postfix::LOG_ERRORS =>
+            "postfix-lines" [postfix::LOG_ERRORS, postfix::LOG_WARNINGS]
+            "postfix-refusals" [
+                postfix::LOG_RBL_REJECT, postfix::LOG_RELAY_DENIED, postfix::LOG_SASL_AUTH_FAILED,
+                postfix::LOG_SPAM_REJECTED, postfix::LOG_USER_UNKNOWN
+            ];
+        Postscreen by postfix::POSTSCREEN_PASS_NEW =>
+            "postscreen-in" [
+                postfix::POSTSCREEN_CONNECT, postfix::POSTSCREEN_PASS_NEW, postfix::POSTSCREEN_PASS_OLD
+            ]
+            "postscreen-out" [
+                postfix::POSTSCREEN_REJECT, postfix::POSTSCREEN_DNSBL, postfix::POSTSCREEN_PREGREET,
+                postfix::POSTSCREEN_HANGUP
+            ];
+        Mailflow by mailflow::RECEIVED =>
+            "mailflow" [
+                mailflow::RECEIVED, mailflow::DELIVERED, mailflow::DEFERRED, mailflow::BOUNCED,
+                mailflow::REJECTED
+            ]
+            [host::DELIVERY_TIME]
+            [mailflow::REJECT_RATE];
+        Queues by postfix::QUEUE_DEFERRED =>
+            [postfix::QUEUE_DEFERRED]
+            "queues" [postfix::QUEUE_ACTIVE, postfix::QUEUE_HOLD]
+            [postfix::QUEUE_AGE_OLDEST_HOURS];
+        Dovecot by dovecot::CONNECTIONS =>
+            [dovecot::CONNECTIONS]
+            "dovecot" [dovecot::IMAP_LOGIN_FAILED, dovecot::POP3_LOGIN_FAILED, dovecot::IMAP_ERRORS];
+        SyncJobs by sync_jobs::FAILED =>
+            "sync-jobs" [sync_jobs::ACTIVE, sync_jobs::FAILED, sync_jobs::STUCK]
+            [sync_jobs::OLDEST_RUN];
+        Memcached by memcached::HIT_RATE =>
+            [memcached::HIT_RATE]
+            "memcached" [memcached::HITS, memcached::MISSES, memcached::EVICTIONS]
+            [memcached::BYTES];
+    }
+    Protection {
+        Rspamd by rspamd::SPAM_RATE =>
+            [rspamd::SPAM_RATE]
+            "rspamd" [
+                rspamd::HAM, rspamd::REJECT_TOTAL, rspamd::ADD_HEADER, rspamd::GREYLIST, rspamd::SOFT_REJECT
+            ];
+        Bayes by rspamd::BAYES_TOTAL_LEARNED =>
+            "bayes" [rspamd::BAYES_HAM_LEARNED, rspamd::BAYES_SPAM_LEARNED]
+            [rspamd::BAYES_RATIO];
+        Clamav by clamav::DAILY_AGE =>
+            [clamav::DAILY_AGE]
+            [clamav::SIGNATURES];
+        Quarantine by quarantine::TOTAL =>
+            "quarantine" [quarantine::TOTAL, quarantine::SPAM, quarantine::VIRUS]
+            [quarantine::AGE_OLDEST_HOURS];
+        Security by security::FAIL2BAN_BANNED =>
+            "bans" [
+                security::FAIL2BAN_BANNED, security::FAIL2BAN_POSTFIX, security::FAIL2BAN_DOVECOT,
+                security::FAIL2BAN_SOGO
+            ]
+            [security::RBL_LISTED];
+        Audit by security::AUDIT_SCORE => [security::AUDIT_SCORE];
+    }
+    Data {
+        Disk by disk::VMAIL_USED =>
+            "disk" [disk::ROOT_USED, disk::DOCKER_USED, disk::VMAIL_USED, disk::LOG_USED]
+            [disk::VMAIL_MAILDIR_SIZE];
+        Mailboxes by mailboxes::MAILBOX_ACTIVE =>
+            [mailboxes::MAILBOX_QUOTA_USED_TOTAL]
+            "mailboxes" [mailboxes::EACH_MAILBOX_USAGE_PCT];
+        Aliases by mailboxes::ALIAS_TOTAL =>
+            "aliases" [mailboxes::ALIAS_TOTAL, mailboxes::ALIAS_ACTIVE, mailboxes::ALIAS_FORWARDING];
+        Backup by backup::AGE =>
+            [backup::AGE]
+            [backup::SIZE]
+            [backup::DISK_FREE];
+    }
+    Platform {
+        Tls by tls::CERT_DAYS_443 =>
+            "certificates" [tls::CERT_DAYS_443, tls::CERT_DAYS_587, tls::CERT_DAYS_993]
+            "ports" [tls::HTTPS_CHECK, tls::IMAPS_CHECK, tls::SUBMISSION_CHECK, tls::UI_CHECK];
+        Acme by tls::CERT_DAYS_LEFT => [tls::CERT_DAYS_LEFT];
+        Docker by docker::RUNNING =>
+            "container-cpu" [docker::EACH_CPU]
+            "container-memory" [docker::EACH_MEM_MB]
+            "containers" [docker::TOTAL, docker::RUNNING];
+        Watchdog by watchdog::OVERALL =>
+            "watchdog" [
+                watchdog::OVERALL, watchdog::POSTFIX, watchdog::DOVECOT, watchdog::RSPAMD, watchdog::MYSQL
+            ]
+            "watchdog-more" [watchdog::NGINX, watchdog::SOGO, watchdog::REDIS, watchdog::UNBOUND];
+        Updates by updates::VERSION_CURRENT => [updates::UPDATES_COMMITS_BEHIND];
+        Discovery by mailboxes::DOMAIN_TOTAL =>;
+        Collector by collector::LAST_RUN =>
+            [collector::DURATION]
+            [collector::ERRORS];
+        Agent by collector::AGENT_UPTIME =>
+            "agent" [collector::AGENT_LOG_ERRORS, collector::AGENT_LOG_WARNINGS];
+        Host by host::CPU =>
+            "host-use" [host::CPU, host::MEMORY, host::SWAP]
+            "load" [host::LOAD_1, host::LOAD_5, host::LOAD_15]
+            "cores" [host::EACH_CORE]
+            "disks" [host::EACH_DISK_USED]
+            "network" [host::EACH_NET_IN, host::EACH_NET_OUT]
+            "temperatures" [host::EACH_TEMPERATURE];
+    }
+};
 
 /// Trends: eight charts on one time axis.
-pub static TRENDS: &[Plan] = &[
-    (
-        "mailflow",
-        &[
-            &mailflow::RECEIVED,
-            &mailflow::DELIVERED,
-            &mailflow::DEFERRED,
-            &mailflow::BOUNCED,
-            &mailflow::REJECTED,
-        ],
-    ),
-    ("shares", &[&rspamd::SPAM_RATE, &mailflow::REJECT_RATE]),
-    ("disk", &[&disk::ROOT_USED, &disk::DOCKER_USED, &disk::VMAIL_USED, &disk::LOG_USED]),
-    ("", &[&postfix::QUEUE_DEFERRED]),
-    ("", &[&mailboxes::MAILBOX_QUOTA_USED_TOTAL]),
-    ("", &[&security::FAIL2BAN_BANNED]),
-    ("host-use", &[&host::CPU, &host::MEMORY]),
-    ("certificates", &[&tls::CERT_DAYS_443, &tls::CERT_DAYS_587, &tls::CERT_DAYS_993]),
+pub static TRENDS: &[Plan] = charts! [
+    "mailflow" [
+        mailflow::RECEIVED, mailflow::DELIVERED, mailflow::DEFERRED, mailflow::BOUNCED, mailflow::REJECTED
+    ]
+    "shares" [rspamd::SPAM_RATE, mailflow::REJECT_RATE]
+    "disk" [disk::ROOT_USED, disk::DOCKER_USED, disk::VMAIL_USED, disk::LOG_USED]
+    [postfix::QUEUE_DEFERRED]
+    [mailboxes::MAILBOX_QUOTA_USED_TOTAL]
+    [security::FAIL2BAN_BANNED]
+    "host-use" [host::CPU, host::MEMORY]
+    "certificates" [tls::CERT_DAYS_443, tls::CERT_DAYS_587, tls::CERT_DAYS_993]
 ];
+
+/// Metrics that say again what the second one says better, of each by its name: such trouble is told once.
+pub static TWINS: &[(&Metric, &Metric)] = &[
+    (&tls::HTTPS_CHECK, &tls::EACH_PORT_OPEN),
+    (&tls::IMAPS_CHECK, &tls::EACH_PORT_OPEN),
+    (&tls::SUBMISSION_CHECK, &tls::EACH_PORT_OPEN),
+    (&tls::CERT_DAYS_443, &tls::EACH_CERT_DAYS),
+    (&tls::CERT_DAYS_587, &tls::EACH_CERT_DAYS),
+    (&tls::CERT_DAYS_993, &tls::EACH_CERT_DAYS),
+    (&tls::CERT_DAYS_LEFT, &tls::EACH_CERT_DAYS),
+    (&tls::EACH_CERT_TRUSTED, &tls::EACH_CERT_DAYS),
+    (&security::AUDIT_SCORE, &security::EACH_SCORE),
+    (&security::DNS_SPF_EXISTS, &security::EACH_SCORE),
+    (&security::DNS_DKIM_EXISTS, &security::EACH_SCORE),
+    (&security::DNS_DMARC_EXISTS, &security::EACH_SCORE),
+    (&disk::ROOT_USED, &host::EACH_DISK_USED),
+    (&disk::DOCKER_USED, &host::EACH_DISK_USED),
+];
+
+/// The page on which a metric is explained best, by its address below `/system/`.
+pub fn page_of(metric: &Metric) -> &'static str {
+    match metric.origin {
+        Origin::Ports if metric.key != tls::UI_CHECK.key => "ports",
+        Origin::Certificates => "certificates",
+        Origin::Dns if metric.labels == security::EACH_SCORE.labels => "dns",
+        _ => metric.module.code(),
+    }
+}
 
 /// What fills up, in percent: the rows of the capacity page.
 pub static FILLING: &[&Metric] = &[

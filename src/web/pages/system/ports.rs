@@ -214,7 +214,11 @@ fn row(frame: &Frame, port: &Port<'_>, input: &Input<'_>, times: &[String]) -> R
         bars: draw(frame, &cells, times),
         cells: cells.iter().map(|cell| cell_words(frame, *cell)).collect(),
         now: Look { word, ..words::look(lang, standing) },
-        since: (standing != Standing::Fine).then(|| frame.formats.moment(port.latest.since)),
+        since: match standing {
+            Standing::Fine => None,
+            Standing::Critical => Some(closed_since(frame, port)),
+            _ => Some(frame.formats.moment(port.latest.since)),
+        },
         share: share_word,
         closed: if closed < 0.5 {
             "–".to_owned()
@@ -224,6 +228,9 @@ fn row(frame: &Frame, port: &Port<'_>, input: &Input<'_>, times: &[String]) -> R
         answer: answer.map_or_else(
             || "–".to_owned(),
             |(mean, high)| {
+                if high < 0.05 {
+                    return lang.t("ports.answer_quick").to_owned();
+                }
                 let [mean, high] =
                     [mean, high].map(|value| frame.formats.decimal((value * 10.0).round() / 10.0));
                 lang.tf("ports.answer_is", &[("mean", &mean), ("high", &high)])
@@ -260,34 +267,38 @@ fn marks(frame: &Frame, reach: Reach, bounds: &[Millis]) -> Vec<String> {
 }
 
 fn outages(frame: &Frame, ports: &[Port<'_>]) -> Vec<Outage> {
-    let of = |port: &Port<'_>| -> Vec<(String, Interruption)> {
-        let name = service(frame, port.number);
+    let of = |port: &Port<'_>| -> Vec<(String, String, Interruption)> {
+        let (name, since) = (service(frame, port.number), closed_since(frame, port));
         let found = grid::interruptions(&port.open.points, port.open.width).into_iter();
-        // What is at present, and since when, is known exactly.
-        found
-            .map(|one| {
-                (
-                    name.clone(),
-                    Interruption {
-                        from: if one.until.is_none() { one.from.max(port.latest.since) } else { one.from },
-                        ..one
-                    },
-                )
-            })
-            .collect()
+        found.map(|one| (name.clone(), since.clone(), one)).collect()
     };
-    let mut all: Vec<(String, Interruption)> = ports.iter().flat_map(of).collect();
-    all.sort_by_key(|(_, one)| std::cmp::Reverse((one.until.is_none(), one.from)));
-    let outage = |(name, one): (String, Interruption)| Outage {
+    let mut all: Vec<(String, String, Interruption)> = ports.iter().flat_map(of).collect();
+    all.sort_by_key(|(.., one)| std::cmp::Reverse((one.until.is_none(), one.from)));
+    let outage = |(name, since, one): (String, String, Interruption)| Outage {
         name,
         when: match one.until {
             Some(until) => frame.formats.range(one.from, until),
-            None => frame.lang().tf("ports.since", &[("time", &frame.formats.sentence(one.from))]),
+            None => frame.lang().tf("ports.since", &[("time", &since)]),
         },
         length: frame.formats.duration(one.closed),
         lasts: one.until.is_none(),
     };
     all.into_iter().take(LISTED).map(outage).collect()
+}
+
+/// Since when a port that is closed has been so: what is unknown in between ends nothing, and what began before all that is
+/// shown may have begun any time before.
+fn closed_since(frame: &Frame, port: &Port<'_>) -> String {
+    let found = grid::interruptions(&port.open.points, port.open.width);
+    let lasting = found.first().filter(|one| one.until.is_none()).map(|one| one.from);
+    let (since, first) = (port.latest.since, port.open.points.iter().find(|point| point.seconds > 0.0));
+    match lasting.filter(|from| *from < since) {
+        Some(from) if first.is_some_and(|point| point.at == from) => {
+            frame.lang().tf("ports.or_longer", &[("time", &frame.formats.sentence(from))])
+        }
+        Some(from) => frame.formats.sentence(from),
+        None => frame.formats.sentence(since),
+    }
 }
 
 /// "Nothing is known of 2 h 10 min of this time."
@@ -327,14 +338,9 @@ fn answer(frame: &Frame, input: &Input<'_>) -> (String, String, Standing) {
             )
         }
         ([one], ..) => {
-            let since = frame.formats.sentence(one.latest.since);
-            let values = [("name", service(frame, one.number)), ("time", since)];
-            let values = [("name", values[0].1.as_str()), ("time", values[1].1.as_str())];
-            (
-                lang.tf("ports.title_closed", &values),
-                lang.t("ports.closed_next").to_owned(),
-                Standing::Critical,
-            )
+            let (name, since) = (service(frame, one.number), closed_since(frame, one));
+            let title = lang.tf("ports.title_closed", &[("name", &name), ("time", &since)]);
+            (title, lang.t("ports.closed_next").to_owned(), Standing::Critical)
         }
         (many, ..) => {
             let names: Vec<String> = many.iter().map(|port| service(frame, port.number)).collect();

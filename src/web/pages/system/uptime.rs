@@ -5,7 +5,7 @@ use askama::Template;
 use super::{Which, shell::Shell};
 use crate::{
     metrics::{
-        health::Health,
+        health::{Health, Standing},
         uptime::{DAYS, Line},
     },
     model::{time::Millis, uptime::Tally},
@@ -66,7 +66,7 @@ struct OutageRow {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: &Input<'_>) -> UptimePage<'a> {
     let lang = frame.lang();
-    let (title, tone, icon) = answer(frame, input.lines);
+    let (title, standing) = answer(frame, input.lines);
     let zone = frame.formats.zone_name();
     let mut outages: Vec<(Millis, OutageRow)> =
         input.lines.iter().flat_map(|line| outage_rows(frame, line)).collect();
@@ -75,11 +75,11 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'_>) -> UptimePage<'a> {
     UptimePage {
         frame,
         title,
-        shell: Shell::looking(
+        shell: Shell::new(
             frame,
             input.healths,
             Which::Uptime,
-            Look { tone, icon, word: "" },
+            standing,
             lang.tf("uptime.grounds", &[("zone", &zone)]),
         ),
         rows: input.lines.iter().enumerate().map(|(index, line)| row(frame, input, index, line)).collect(),
@@ -108,21 +108,21 @@ pub fn name(frame: &Frame, line: &Line) -> String {
     format!("{} ({usual})", lang.tf_in("watched", line.kind, &[("label", port)]))
 }
 
-fn answer(frame: &Frame, lines: &[Line]) -> (String, &'static str, &'static str) {
+fn answer(frame: &Frame, lines: &[Line]) -> (String, Standing) {
     let lang = frame.lang();
     let down: Vec<&Line> = lines.iter().filter(|line| line.up == Some(false)).collect();
     let unknown = lines.iter().filter(|line| line.up.is_none()).count();
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     match (down.as_slice(), unknown) {
-        _ if lines.is_empty() => (lang.t("uptime.none").to_owned(), "info", "arrow-clockwise"),
-        ([], 0) => (lang.tn("uptime.all_up", count(lines.len()), &[]), "ok", "check-lg"),
-        ([], unknown) => (lang.tn("uptime.unknown_now", count(unknown), &[]), "idle", "question-circle"),
+        _ if lines.is_empty() => (lang.t("uptime.none").to_owned(), Standing::Waiting),
+        ([], 0) => (lang.tn("uptime.all_up", count(lines.len()), &[]), Standing::Fine),
+        ([], unknown) => (lang.tn("uptime.unknown_now", count(unknown), &[]), Standing::Unknown),
         ([one], _) => {
             let since = one.down_since().map(|at| frame.formats.sentence(at)).unwrap_or_default();
             let values = [("name", &*name(frame, one)), ("time", &*since)];
-            (lang.tf("uptime.one_down", &values), "bad", "x-octagon")
+            (lang.tf("uptime.one_down", &values), Standing::Critical)
         }
-        (many, _) => (lang.tn("uptime.many_down", count(many.len()), &[]), "bad", "x-octagon"),
+        (many, _) => (lang.tn("uptime.many_down", count(many.len()), &[]), Standing::Critical),
     }
 }
 

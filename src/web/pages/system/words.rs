@@ -62,8 +62,9 @@ pub fn number(frame: &Frame, metric: &Metric, number: f64) -> String {
         if number == 0.0 {
             return "0".to_owned();
         }
-        let seconds = Duration::try_from_secs_f64(number.max(0.0) * seconds).unwrap_or_default();
-        formats.duration(seconds)
+        let length = Duration::try_from_secs_f64(number.abs() * seconds).unwrap_or_default();
+        let sign = if number < 0.0 { "−" } else { "" };
+        format!("{sign}{}", formats.duration(length))
     };
     match (metric.kind, metric.unit) {
         (Kind::Flag, _) if number == 0.0 => frame.t("word.no").to_owned(),

@@ -57,6 +57,8 @@ fn all(text: &str) -> Vec<Latest> {
         one(&disk::DOCKER_USED, State::Number(83.6)),
         one(&disk::DOCKER_TOP_CONTAINERS, State::Text(text.to_owned())),
         one(&host::CPU, State::Number(23.0)),
+        latest(&host::EACH_CORE, Labels::one(host::EACH_CORE.labels[0], "0"), State::Number(41.0)),
+        latest(&host::EACH_DISK_USED, Labels::one(host::EACH_DISK_USED.labels[0], text), State::Number(71.0)),
         one(&docker::RUNNING, State::Number(16.0)),
         one(&docker::TOTAL, State::Number(17.0)),
         latest(&sync_jobs::EACH_SYNCJOB_SUCCESS, job("3", "bob@alpha.test"), State::Number(0.0)),
@@ -370,6 +372,47 @@ fn unknown_and_old_are_never_shown_as_numbers_or_as_fine() {
     assert!(!tiles.contains("Everything is all right."));
     let disk = module(&frame, &all("x"), Which::Module(Module::Disk), "x");
     assert!(disk.contains("Its source has not reported for too long."));
+}
+
+#[test]
+fn trouble_is_told_once_and_by_its_name() {
+    let one = |metric: &'static Metric, state| latest(metric, Labels::NONE, State::Number(state));
+    let port = |port: &str, metric: &'static Metric, number| {
+        latest(metric, Labels::one("port", port), State::Number(number))
+    };
+    let mut list = vec![
+        one(&tls::CERT_DAYS_993, 2.0),
+        one(&tls::CERT_DAYS_443, 1.0),
+        one(&tls::UI_CHECK, 0.0),
+        one(&tls::HTTPS_CHECK, 1.0),
+        one(&tls::IMAPS_CHECK, 0.0),
+        port("110", &tls::EACH_PORT_OPEN, 0.0),
+        port("993", &tls::EACH_PORT_OPEN, 0.0),
+        port("143", &tls::EACH_CERT_DAYS, 2.0),
+        port("993", &tls::EACH_CERT_DAYS, 2.0),
+        port("587", &tls::EACH_CERT_DAYS, 20.0),
+    ];
+    list.sort_by(|a, b| (&a.metric, &a.labels).cmp(&(&b.metric, &b.labels)));
+    let healths = judge(&list);
+    let told: Vec<(&str, usize)> =
+        overview::troubles(&healths).iter().map(|all| (all[0].metric.key, all.len())).collect();
+    let times = |metric: &Metric| {
+        let own = metric.key;
+        told.iter().filter(move |(key, _)| *key == own).map(|(_, count)| *count)
+    };
+    assert_eq!(times(&tls::EACH_PORT_OPEN).collect::<Vec<_>>(), [2], "{told:?}");
+    assert_eq!(times(&tls::EACH_CERT_DAYS).collect::<Vec<_>>(), [2, 1], "one for each standing");
+    assert_eq!(times(&tls::IMAPS_CHECK).count() + times(&tls::CERT_DAYS_993).count(), 0, "told by port");
+    assert_eq!(times(&tls::CERT_DAYS_443).count(), 1, "no port tells it");
+    assert_eq!(times(&tls::UI_CHECK).count(), 1);
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page = overview(&frame, &list, &[]);
+    assert!(
+        page.contains("2 ports are closed: POP3, IMAP, encrypted (IMAPS).")
+            && page.contains("/system/ports\"")
+            && page.contains("5 things"),
+        "{page}"
+    );
 }
 
 #[test]
