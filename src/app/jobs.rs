@@ -270,7 +270,18 @@ fn end<T>(ran: anyhow::Result<Option<T>>, fault: impl Fn(&T) -> Option<String>) 
 
 impl Jobs for Worker {
     fn by_hand(&self) -> &'static [&'static str] {
-        &["poll", "inventory", "search", "reports", "settle", "names", "measure", "roll-up", "prune"]
+        &[
+            "poll",
+            "inventory",
+            "search",
+            "reports",
+            "settle",
+            "names",
+            "measure",
+            "roll-up",
+            "traffic",
+            "prune",
+        ]
     }
 
     fn run<'a>(&'a self, name: &'a str) -> BoxFuture<'a, JobEnd> {
@@ -284,6 +295,7 @@ impl Jobs for Worker {
                 "names" => end(self.names().await, |_| None),
                 "measure" => end(self.measure().await.map(Some), |()| None),
                 "roll-up" => end(self.roll().await, |()| None),
+                "traffic" => end(self.count_traffic().await, |()| None),
                 "prune" => end(self.prune().await, |()| None),
                 _ => JobEnd::Failed(format!("there is no job {name:?}")),
             }

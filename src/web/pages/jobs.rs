@@ -160,8 +160,11 @@ fn row(frame: &Frame, job: &Job<'_>, by_hand: bool) -> Row {
         error,
         // One that is due has begun when the page is read.
         next: match job.next {
-            Some(next) if next > formats.now => formats.time_seconds(next),
-            Some(_) => lang.t("jobs.due").to_owned(),
+            Some(next) if next <= formats.now => lang.t("jobs.due").to_owned(),
+            Some(next) if formats.day_head(next) == formats.day_head(formats.now) => {
+                formats.time_seconds(next)
+            }
+            Some(next) => formats.moment(next),
             None => String::new(),
         },
         action: by_hand.then(|| frame.url(&format!("/jobs/{}/run", job.name))),
