@@ -1,7 +1,7 @@
 //! Takes settings out of the environment, `.env` and files, and gathers the faults.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map},
     io,
     path::Path,
 };
@@ -37,9 +37,9 @@ impl<'a> Reader<'a> {
         for (name, value) in
             BTreeMap::from_iter(file).into_iter().filter(|(_, value)| !value.trim().is_empty())
         {
-            if !values.contains_key(&name) {
-                in_dotenv.insert(name.clone());
-                values.insert(name, value);
+            if let btree_map::Entry::Vacant(place) = values.entry(name) {
+                in_dotenv.insert(place.key().clone());
+                place.insert(value);
             }
         }
         Self { values, in_dotenv, read_file, faults, taken: BTreeSet::new() }

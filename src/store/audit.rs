@@ -44,6 +44,8 @@ actions! {
     Search = "search";
     /// Saved mails as a file; the detail is the filter.
     Export = "export";
+    /// Looked at the mail flow with its busiest senders and recipients; the detail is the domain.
+    MailFlow = "mail-flow";
     /// Looked at a DMARC report; the detail is its number.
     Report = "report";
     /// Saved the XML of a DMARC report; the detail is its number.

@@ -63,7 +63,7 @@ fn refusal(state: &AppState, guest: &Guest, headers: &HeaderMap) -> Option<Respo
         (Some(offer), Some(key)) => match opens(state, guest, &offer, key, "collector") {
             Ok(true) => return state.admit(Class::Api, guest.client).err().map(|error| slower(&error)),
             Ok(false) => "The key is wrong.",
-            Err(refused) => return Some(refused),
+            Err(error) => return Some(slower(&error)),
         },
         (_, None) => "COLLECTOR_KEY is not set, so nobody may post.",
         (None, _) => "Send Authorization: Bearer COLLECTOR_KEY.",

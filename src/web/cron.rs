@@ -65,7 +65,7 @@ fn refusal(state: &AppState, guest: &Guest, request: &Request) -> Option<Respons
     match opens(state, guest, &offer, key, "cron") {
         Ok(true) => state.admit(Class::Cron, guest.client).err().map(|error| slower(&error)),
         Ok(false) => Some(plain(StatusCode::FORBIDDEN, "The key is wrong.")),
-        Err(refused) => Some(refused),
+        Err(error) => Some(slower(&error)),
     }
 }
 
@@ -76,9 +76,9 @@ pub(super) fn opens(
     offer: &str,
     key: &str,
     what: &'static str,
-) -> Result<bool, Response> {
+) -> Result<bool, WebError> {
     let right = same(offer, key);
-    state.weigh(guest.client, right, what).map_err(|error| slower(&error))?;
+    state.weigh(guest.client, right, what)?;
     Ok(right)
 }
 

@@ -63,7 +63,7 @@ async fn refusal(state: &AppState, guest: &Guest, headers: &HeaderMap) -> Result
         (Some(offer), Some(token)) => match opens(state, guest, &offer, token, "metrics") {
             Ok(true) => None,
             Ok(false) => Some(unknown("The token is wrong.")),
-            Err(refused) => Some(refused),
+            Err(error) => Some(slower(&error)),
         },
         (Some(_), None) => Some(unknown("API_TOKEN is not set, so no token opens this.")),
         (None, _) => match recognise(state, headers).await? {

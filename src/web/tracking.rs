@@ -95,7 +95,7 @@ pub fn map() -> MethodRouter<AppState> {
                 }
             }
             Ok(false) => return Ok(cron::plain(StatusCode::FORBIDDEN, "The key is wrong or missing.\n")),
-            Err(refused) => return Ok(refused),
+            Err(error) => return Ok(cron::slower(&error)),
         }
         let list = inventory::tracked_map(&state.db).await?;
         state.opens.note_map_read(state.clock.now());

@@ -10,6 +10,7 @@ use super::{
         frame::Entry,
         traffic::{self, Reach},
     },
+    reports::value,
     state::AppState,
     visit::{Desk, render},
 };
@@ -19,21 +20,18 @@ use crate::{
         time::Millis,
         traffic::Side,
     },
-    store::traffic::{self as shelf, Whose},
+    store::{
+        audit::Action,
+        traffic::{self as shelf, Whose},
+    },
 };
 
 /// `/flow`.
 pub fn page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
-        let value = |wished: &str| {
-            url::form_urlencoded::parse(desk.query.as_bytes())
-                .find(|(name, _)| name == wished)
-                .map(|(_, value)| value.into_owned())
-                .unwrap_or_default()
-        };
-        let reach = Reach::from_code(&value("range")).unwrap_or_default();
-        let side = Side::from_code(&value("side")).unwrap_or(Side::In);
-        let asked = Some(value("domain")).filter(|domain| !domain.is_empty());
+        let reach = Reach::from_code(&value(&desk, "range")).unwrap_or_default();
+        let side = Side::from_code(&value(&desk, "side")).unwrap_or(Side::In);
+        let asked = Some(value(&desk, "domain")).filter(|domain| !domain.is_empty());
         let domain = asked.as_deref().and_then(normalise_domain);
         // A foreign domain and none look alike.
         if asked.is_some() && domain.as_ref().is_none_or(|domain| !may_see(desk.scope(), domain)) {
@@ -58,6 +56,8 @@ pub fn page() -> MethodRouter<AppState> {
             hours: &hours,
             complete: shelf::is_complete(desk.db(), (from, to)).await?,
         };
+        // It names who writes to whom most.
+        desk.looked(Action::MailFlow, domain.as_deref().unwrap_or_default(), domain.clone());
         render(&traffic::view(&desk.frame, &input))
     })
 }
