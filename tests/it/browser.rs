@@ -107,11 +107,11 @@ async fn each_role_finds_a_mail_reads_its_story_and_leaves() {
             }
         };
         choose(".only-wide button[name=lang][value=de]", 0).await;
-        assert_eq!(browser.find("html").await.attribute("lang").await.as_deref(), Some("de"));
+        assert_eq!(browser.wait_for("html").await.attribute("lang").await.as_deref(), Some("de"));
         assert_ne!(browser.find("h1").await.text().await, title, "{address}");
         assert_eq!(browser.url().await, here);
         choose(".only-wide button[name=theme][value=dark]", 1).await;
-        assert_eq!(browser.find("html").await.attribute("data-bs-theme").await.as_deref(), Some("dark"));
+        assert_eq!(browser.wait_for("html").await.attribute("data-bs-theme").await.as_deref(), Some("dark"));
         choose(".only-wide button[name=lang][value=en]", 0).await;
         choose(".only-wide button[name=theme][value=system]", 1).await;
         assert_eq!(browser.find("h1").await.text().await, title);

@@ -445,7 +445,7 @@ fn ports_tell_closed_slow_and_unknown_apart() {
     let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
     let page = ports_page(&frame, &[("25", State::Number(1.0)), ("443", State::Number(0.0))]);
     for words in
-        ["Web (HTTPS) has been closed since", "closed for 31 min", ": slow<", ": not known<", ": open<"]
+        ["Web (HTTPS) has been closed since", "closed for ", "31 min", ": slow<", ": not known<", ": open<"]
     {
         assert!(page.contains(words), "{words:?} is missing");
     }
