@@ -94,7 +94,8 @@ async fn the_browser_takes_the_colours() {
     let Some(browser) = Browser::start().await else { return };
     let portal = Portal::start(wishes()).await;
     sign_in(&browser, &portal, "carla@beta.test").await;
-    let link = "return getComputedStyle(document.body.appendChild(document.createElement('a'))).color";
+    let link = "const link = Object.assign(document.createElement('a'), { href: '/' });
+        return getComputedStyle(document.body.appendChild(link)).color";
     browser.goto(&format!("{}/find", portal.url)).await;
     let button = "return getComputedStyle(document.querySelector('main .btn.main')).backgroundColor";
     assert_eq!(browser.run(button, json!([])).await, json!("rgb(128, 16, 96)"));

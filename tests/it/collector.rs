@@ -73,6 +73,7 @@ async fn without_a_key_nobody_may_and_too_many_must_wait() {
     for key in [None, Some(""), Some(COLLECTOR_KEY)] {
         assert_eq!(posted(&portal, key, text(portal.now())).await.0, 401);
     }
+    let portal = Portal::start(Wishes::default()).await;
     let guesses = (0..200).map(|_| posted(&portal, Some("guess"), String::new()));
     let answers = futures_util::future::join_all(guesses).await;
     let statuses: BTreeSet<u16> = answers.into_iter().map(|(status, _)| status).collect();

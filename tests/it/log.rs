@@ -150,11 +150,19 @@ async fn look_around(program: &Program, source: &Source, fresh: &FreshDb) -> Vec
 async fn look_at_mails(browser: &mut Surfer) {
     let list = browser.get("/mails?q=hidden-wish").await;
     assert_eq!(list.status, 200);
-    let list = browser.get("/mails?from=2020-01-01").await.body;
-    let story = list.split('"').find(|text| {
-        text.strip_prefix("/mails/").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let story = story.unwrap_or_else(|| panic!("no mail in the list: {list}")).to_owned();
+    // The first poll may still be under way.
+    let begin = Instant::now();
+    let story = loop {
+        let list = browser.get("/mails?from=2020-01-01").await.body;
+        let story = list.split('"').find(|text| {
+            text.strip_prefix("/mails/").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        if let Some(story) = story {
+            break story.to_owned();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "no mail in the list: {list}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
     assert_eq!(browser.get(&story).await.status, 200);
     assert_eq!(browser.get(&format!("{story}/proof?lines=all")).await.status, 200);
     assert_eq!(browser.get("/mails.csv").await.status, 200);

@@ -94,9 +94,10 @@ async fn every_page_of_the_system_answers() {
     for wrong in ["/var/lib/docker", "newest backup"] {
         assert!(overview.body.contains(wrong), "{wrong} is not said");
     }
-    // Certificates have been old for all of the week that is known: a first look reaches back a day only.
-    let old = overview.body.split("certificate at a port expires").nth(1);
-    let old = old.and_then(|tail| tail.split("</li>").next()).unwrap();
+    // The backup has lacked files for all of the week that is known: a first look reaches back a day only.
+    let old = overview.body.split("Empty files in the newest backup").nth(1);
+    let old = old.and_then(|tail| tail.split("</li>").next());
+    let old = old.unwrap_or_else(|| panic!("the empty files are not told: {}", overview.body));
     let begin = portal.now().minus(std::time::Duration::from_secs(7 * 86_400));
     let day = begin.in_zone(&jiff::tz::TimeZone::UTC).strftime("Since %-d %b, ").to_string();
     assert!(old.contains(&day), "{day}: {old}");

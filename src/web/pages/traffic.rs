@@ -100,6 +100,8 @@ pub struct FlowPage<'a> {
     tone: &'static str,
     icon: &'static str,
     incomplete: bool,
+    /// Whether nothing was counted yet: then no figure is known.
+    counting: bool,
     reach: &'static str,
     side: &'static str,
     domain: &'a str,
@@ -181,6 +183,7 @@ pub fn view<'a>(frame: &'a Frame, input: &Input<'a>) -> FlowPage<'a> {
         tone,
         icon,
         incomplete: !input.complete,
+        counting: !input.complete && sum == Traffic::default(),
         reach: input.reach.code(),
         side: input.side.map_or("", Side::code),
         domain: input.domain.unwrap_or_default(),
@@ -238,6 +241,9 @@ fn answer(frame: &Frame, input: &Input<'_>, sum: &Traffic) -> (String, &'static 
     let (lang, formats) = (frame.lang(), &frame.formats);
     let all = sum.rows.iter().sum::<u64>() + sum.refused;
     if all == 0 && sum.mails == 0 {
+        if !input.complete {
+            return (lang.t("flow.counting").to_owned(), "info", "arrow-clockwise");
+        }
         return (lang.t_in("flow_none", input.reach.code()).to_owned(), "info", "inbox");
     }
     let (good, bad) = (sum.delivered(), sum.bounced());

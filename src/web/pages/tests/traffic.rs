@@ -42,12 +42,21 @@ pub fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
         [80_000, 20_000, 100].map(|ago| (samples::ago(ago), some("x"))).into();
     pages.insert("flow".to_owned(), page(frame, &hours, Reach::Day, None));
     pages.insert("flow-domain".to_owned(), page(frame, &hours, Reach::Month, Some("beta.test")));
-    pages.insert("flow-empty".to_owned(), page(frame, &[], Reach::Week, None));
+    pages.insert("flow-empty".to_owned(), page(frame, &[], Reach::Day, None));
+    pages.insert("flow-counting".to_owned(), page(frame, &[], Reach::Week, None));
 }
 
 /// The page with a hostile text wherever a stranger may write.
 pub fn hostile(frame: &Frame, payload: &str) -> String {
     page(frame, &[(samples::ago(100), some(payload))], Reach::Day, None)
+}
+
+#[test]
+fn what_is_not_counted_yet_is_not_told_as_none() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let (none, counting) = (page(&frame, &[], Reach::Day, None), page(&frame, &[], Reach::Week, None));
+    assert!(none.contains("No mails in the last 24 hours.") && none.contains("<dd>0</dd>"), "{none}");
+    assert!(counting.contains("These mails are still being counted.") && !counting.contains("<dd>"));
 }
 
 #[test]
