@@ -12,6 +12,8 @@ pub mod collector_posts;
 pub mod correlation;
 pub mod db;
 pub mod footprint;
+#[cfg(test)]
+mod fresh;
 pub mod ingestion;
 pub mod inventory;
 pub mod job_runs;

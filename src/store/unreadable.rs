@@ -108,7 +108,10 @@ mod tests {
     use super::*;
     use crate::{
         model::report::Proof,
-        store::reports::tests::{BEGIN, arrival, count, databases},
+        store::{
+            fresh::databases,
+            reports::tests::{BEGIN, arrival, count},
+        },
     };
 
     async fn put(db: &Db, reason: &str, bytes: &[u8]) -> i64 {

@@ -9,7 +9,12 @@ use mailcow_status::{
         report::{Arrival, Proof},
         scope::Scope,
     },
-    store::{audit::Entry, db::sql, mails},
+    store::{
+        audit::Entry,
+        db::sql,
+        mailbox_cursor::{self, Account},
+        mails,
+    },
 };
 
 use super::{
@@ -279,5 +284,33 @@ async fn the_page_of_roles_says_who_has_which_from_where() {
         );
         assert!(row("carla@beta.test").is_empty());
         assert!(page.contains("One admin sees everything."), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_mail_flow_with_its_busiest_people_is_a_look_too() {
+    let portal = Portal::start(Wishes::default()).await;
+    let mut postmaster = portal.signed_in("postmaster@alpha.test").await;
+    body(&mut postmaster, "/flow?domain=alpha.test").await;
+    assert_eq!(postmaster.get("/flow?domain=beta.test").await.status, 404);
+    let flow: Vec<String> =
+        portal.entries().await.iter().filter(|it| it.action == "mail-flow").map(line).collect();
+    assert_eq!(flow, ["mail-flow postmaster@alpha.test domain-admin alpha.test"]);
+}
+
+#[tokio::test]
+async fn admins_see_which_mailbox_of_reports_cannot_be_read() {
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        let mut admin = portal.signed_in("admin@alpha.test").await;
+        assert!(!body(&mut admin, "/ingestion").await.contains("Mailboxes of reports"));
+        let mut account = Account::new("dmarc@alpha.test at mail.alpha.test", "INBOX");
+        account.fail(portal.now(), "the certificate has expired");
+        let mut tx = portal.state.db.begin().await.unwrap();
+        mailbox_cursor::save(&mut tx, &account).await.unwrap();
+        tx.commit().await.unwrap();
+        let page = body(&mut admin, "/ingestion").await;
+        for told in ["dmarc@alpha.test at mail.alpha.test", "the certificate has expired", "Silent"] {
+            assert!(page.contains(told), "{told}: {page}");
+        }
     }
 }

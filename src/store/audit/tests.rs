@@ -2,34 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Connection, Executor};
-
 use super::{
     list::{clients_statement, crowd_statement, looked_statement, statement},
     *,
 };
 use crate::{
     model::scope::{Holding, Holdings, Scope},
-    store::db::{Place as At, Sql},
+    store::{
+        db::{Place as At, Sql},
+        fresh::databases,
+    },
 };
 
 const START: Millis = Millis::from_secs(1_795_132_800);
 const DAY: i64 = 86_400_000;
-
-async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
-    let mut places = vec![At::Sqlite(dir.path().join("audit.sqlite"))];
-    if let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
-        let name = format!("test_{:016x}", getrandom::u64().unwrap());
-        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        places.push(At::mysql_url(&format!("{}/{name}", server.trim_end_matches('/'))).unwrap());
-    }
-    let mut all = Vec::new();
-    for place in places {
-        all.push(Db::open(&place).await.unwrap());
-    }
-    all
-}
 
 fn at(minute: i64) -> Millis {
     Millis(START.0 + minute * 60_000)

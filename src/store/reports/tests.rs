@@ -6,45 +6,18 @@ mod plans;
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use sqlx::{Connection, Executor};
-
 use super::*;
 use crate::{
     model::{
         report::{DkimResult, Evaluation, Policy, Record, SpfResult},
         scope::Holdings,
     },
-    store::db::Place,
+    store::fresh::databases,
 };
 
 pub const DAY: i64 = 86_400_000;
 /// Midnight, some day of November 2026.
 pub const BEGIN: i64 = 20_770 * DAY;
-
-/// A fresh place for a database on each engine.
-pub async fn places_for_tests(dir: &tempfile::TempDir) -> Vec<Place> {
-    let mut all = vec![Place::Sqlite(dir.path().join("reports.sqlite"))];
-    all.extend(mysql_url().await.map(|url| Place::mysql_url(&url).unwrap()));
-    all
-}
-
-/// The address of a fresh MariaDB database.
-pub async fn mysql_url() -> Option<String> {
-    let server = std::env::var("MAILCOW_STATUS_TEST_MYSQL").ok()?;
-    let name = format!("test_{:016x}", getrandom::u64().unwrap());
-    let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
-    let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
-    connection.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
-    Some(format!("{}/{name}", server.trim_end_matches('/')))
-}
-
-pub async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
-    let mut all = Vec::new();
-    for place in places_for_tests(dir).await {
-        all.push(Db::open(&place).await.unwrap());
-    }
-    all
-}
 
 pub fn record(ip: &str, count: u64, dkim: &str, spf: &str, disposition: &str) -> Record {
     Record {

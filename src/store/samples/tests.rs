@@ -2,36 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Connection, Executor};
-
 use super::*;
 use crate::{
     model::{
         sample::{DOMAIN, Labels, MAILBOX},
         scope::{Holding, Holdings, Scope},
     },
-    store::db::Place,
+    store::fresh::databases,
 };
 
 const SERVER: ServerId = ServerId(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// A midnight, so that all steps begin here.
 const START: Millis = Millis::from_secs(1_795_132_800);
-
-async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
-    let mut places = vec![Place::Sqlite(dir.path().join("samples.sqlite"))];
-    if let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
-        let name = format!("test_{:016x}", getrandom::u64().unwrap());
-        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        places.push(Place::mysql_url(&format!("{}/{name}", server.trim_end_matches('/'))).unwrap());
-    }
-    let mut all = Vec::new();
-    for place in places {
-        all.push(Db::open(&place).await.unwrap());
-    }
-    all
-}
 
 fn sample(metric: &'static str, labels: Labels, state: impl Into<State>) -> Sample {
     Sample { metric, labels, state: state.into(), at: START }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     model::report::TlsFailure,
-    store::reports::tests::{BEGIN, DAY, admin_of, arrival, count, databases},
+    store::{
+        fresh::databases,
+        reports::tests::{BEGIN, DAY, admin_of, arrival, count},
+    },
 };
 
 fn policy(domain: &str, successful: u64, failures: &[(&str, &str, u64)]) -> TlsPolicy {

@@ -1,24 +1,7 @@
 //! On SQLite, and on MariaDB where there is one.
 
-use sqlx::{Connection, Executor};
-
 use super::*;
-use crate::{model::scope::Holdings, store::db::Place};
-
-async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
-    let mut places = vec![Place::Sqlite(dir.path().join("traffic.sqlite"))];
-    if let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
-        let name = format!("test_{:016x}", getrandom::u64().unwrap());
-        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        places.push(Place::mysql_url(&format!("{}/{name}", server.trim_end_matches('/'))).unwrap());
-    }
-    let mut all = Vec::new();
-    for place in places {
-        all.push(Db::open(&place).await.unwrap());
-    }
-    all
-}
+use crate::{model::scope::Holdings, store::fresh::databases};
 
 const AT: Millis = Millis(1_795_000_000_000 - 1_795_000_000_000 % HOUR);
 

@@ -1,11 +1,14 @@
 //! Other programs beside ours, other bodies of a report, and what the two tables keep.
 
-use sqlx::Row;
+use sqlx::{Connection, Executor, Row};
 
 use super::*;
-use crate::model::{
-    figures::{ReportFilter, ReportState, SourceFilter, Span, Verdict},
-    report::Reason,
+use crate::{
+    model::{
+        figures::{ReportFilter, ReportState, SourceFilter, Span, Verdict},
+        report::Reason,
+    },
+    store::{db::Place, fresh::mysql_url},
 };
 
 /// The tables as an old dmarcts-report-parser made them, with a report in them.
