@@ -1,8 +1,9 @@
-//! Empty databases for tests: SQLite, and MariaDB where `MAILCOW_STATUS_TEST_MYSQL` names a server.
+//! Empty databases for tests: SQLite, and MariaDB where `MAILCOW_STATUS_TEST_MYSQL` names a server; and how each
+//! engine would run a statement.
 
 use sqlx::{Connection, Executor};
 
-use super::db::{Db, Place};
+use super::db::{Db, Place, Sql};
 
 /// The address of a fresh MariaDB database.
 pub async fn mysql_url() -> Option<String> {
@@ -14,13 +15,74 @@ pub async fn mysql_url() -> Option<String> {
     Some(format!("{}/{name}", server.trim_end_matches('/')))
 }
 
-/// A database of each engine; that of SQLite lies in the folder.
-pub async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
+/// Where fresh databases of each engine may be made; that of SQLite lies in the folder.
+pub async fn places(dir: &tempfile::TempDir) -> Vec<Place> {
     let mut places = vec![Place::Sqlite(dir.path().join("fresh.sqlite"))];
     places.extend(mysql_url().await.map(|url| Place::mysql_url(&url).unwrap()));
+    places
+}
+
+/// A database of each engine; that of SQLite lies in the folder.
+pub async fn databases(dir: &tempfile::TempDir) -> Vec<Db> {
     let mut all = Vec::new();
-    for place in places {
+    for place in places(dir).await {
         all.push(Db::open(&place).await.unwrap());
     }
     all
+}
+
+/// A step of the engine's plan for a statement.
+pub struct Step {
+    /// Whether a whole table or index is read.
+    pub whole: bool,
+    /// SQLite: its own words. MariaDB: way of access, table, key and the bytes of it that are used.
+    pub text: String,
+}
+
+/// How the engine would run a statement.
+pub async fn plan(db: &Db, statement: Sql<'_>) -> Vec<Step> {
+    let statement = statement.explained(db);
+    let steps: Vec<Step> = if let Db::Sqlite { .. } = db {
+        let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
+        let whole = |text: &str| {
+            let name = text.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            name.is_some_and(|name| !is_found(name))
+        };
+        steps.into_iter().map(|(_, _, _, text)| Step { whole: whole(&text), text }).collect()
+    } else {
+        let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
+        steps.into_iter().map(Step::from).collect()
+    };
+    assert!(!steps.is_empty());
+    steps
+}
+
+/// Whether our statements call the result of another step so: `t`, `own`, `r`, `r0`, `r1` …
+fn is_found(name: &str) -> bool {
+    let number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(name, "t" | "own") || name.strip_prefix('r').is_some_and(number)
+}
+
+/// The steps that read a whole table or index.
+pub async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
+    plan(db, statement).await.into_iter().filter(|step| step.whole).map(|step| step.text).collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct MysqlStep {
+    table: Option<String>,
+    #[sqlx(rename = "type")]
+    kind: Option<String>,
+    key: Option<String>,
+    key_len: Option<String>,
+}
+
+impl From<MysqlStep> for Step {
+    fn from(step: MysqlStep) -> Self {
+        let [table, kind, key, bytes] =
+            [step.table, step.kind, step.key, step.key_len].map(Option::unwrap_or_default);
+        // `<derived2>` is what another step has found already.
+        let whole = !table.starts_with('<') && matches!(kind.as_str(), "ALL" | "index");
+        Self { whole, text: format!("{kind} {table} {key} {bytes}") }
+    }
 }

@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     model::scope::{Holding, Holdings, Scope},
-    store::{
-        db::{Place as At, Sql},
-        fresh::databases,
-    },
+    store::fresh::{databases, places, scans},
 };
 
 const START: Millis = Millis::from_secs(1_795_132_800);
@@ -190,33 +187,6 @@ async fn what_is_old_goes_with_its_owners_and_refusals_go_sooner() {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct MysqlStep {
-    table: Option<String>,
-    #[sqlx(rename = "type")]
-    kind: Option<String>,
-}
-
-/// The steps of a plan that read a whole table or index.
-async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
-    let statement = statement.explained(db);
-    if let Db::Sqlite { .. } = db {
-        let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
-        assert!(!steps.is_empty());
-        // `t` is what another step has found already.
-        let whole = |step: &String| step.starts_with("SCAN") && step != "SCAN t";
-        return steps.into_iter().map(|step| step.3).filter(whole).collect();
-    }
-    let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
-    assert!(!steps.is_empty());
-    let whole = |step: &MysqlStep| {
-        let table = step.table.as_deref().unwrap_or("<>");
-        !table.starts_with('<') && matches!(step.kind.as_deref(), Some("ALL" | "index"))
-    };
-    let shown = |step: MysqlStep| format!("{:?} {:?}", step.table, step.kind);
-    steps.into_iter().filter(whole).map(shown).collect()
-}
-
 /// A log of half a year, so that the engines have a choice.
 async fn fill(db: &Db) {
     let mut tx = db.begin().await.unwrap();
@@ -279,7 +249,8 @@ async fn no_question_scans() {
 #[tokio::test]
 async fn a_missing_index_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    for db in databases(&dir).await {
+    for place in places(&dir).await {
+        let db = Db::open(&place).await.unwrap();
         fill(&db).await;
         let on = if matches!(db, Db::Mysql(_)) { " ON audit" } else { "" };
         let mut tx = db.begin().await.unwrap();
@@ -287,10 +258,11 @@ async fn a_missing_index_is_noticed() {
             tx.execute(sql(format!("DROP INDEX {index}{on}"))).await.unwrap();
         }
         tx.commit().await.unwrap();
+        // A connection of SQLite that only explains does not see that the schema has changed: a new one does.
         db.close().await;
-        let place = At::Sqlite(dir.path().join("audit.sqlite"));
-        let db = if on.is_empty() { Db::connect(&place).await.unwrap() } else { continue };
-        let statement = statement(&Scope::All, &Filter::default(), None, 51).unwrap();
-        assert!(!scans(&db, statement).await.is_empty());
+        let db = Db::connect(&place).await.unwrap();
+        let filter = Filter { action: Some(Action::Story), ..Filter::default() };
+        let statement = statement(&Scope::All, &filter, None, 51).unwrap();
+        assert!(!scans(&db, statement).await.is_empty(), "{}", db.engine());
     }
 }

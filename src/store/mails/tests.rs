@@ -2,22 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Connection, Executor};
-
 use super::*;
 use crate::{
     model::scope::{Holding, Holdings},
-    store::db::Place as At,
+    store::{
+        db::Place as At,
+        fresh::{self, Step, plan},
+    },
 };
-
-#[derive(sqlx::FromRow)]
-struct MysqlStep {
-    table: Option<String>,
-    #[sqlx(rename = "type")]
-    kind: Option<String>,
-    key: Option<String>,
-    key_len: Option<String>,
-}
 
 /// What a statement may read.
 #[derive(Clone, Copy, PartialEq)]
@@ -36,27 +28,14 @@ impl May {
 
 /// The steps of a plan that read a whole table or index, or all mails of a span of time without leave.
 async fn scans(db: &Db, statement: Sql<'static>, may: May) -> Vec<String> {
-    let statement = statement.explained(db);
-    if let Db::Sqlite { .. } = db {
-        let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
-        assert!(!steps.is_empty());
-        let scan = |step: &String| {
-            let whole = step.starts_with("SCAN") && !step.starts_with("SCAN r") && step != "SCAN own";
-            whole || may == May::FollowKeys && step.contains("(rowid>? AND rowid<?)")
-        };
-        return steps.into_iter().map(|step| step.3).filter(scan).collect();
-    }
-    let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
-    assert!(!steps.is_empty());
-    let scan = |step: &MysqlStep| {
-        let (Some(table), Some(kind)) = (&step.table, &step.kind) else { return false };
-        // `<derived2>` is what another step has found already. Only the key of `mail` has eight bytes.
-        let whole = !table.starts_with('<') && matches!(kind.as_str(), "ALL" | "index");
-        let span = kind == "range" && step.key.as_deref() == Some("PRIMARY");
-        whole || may == May::FollowKeys && span && step.key_len.as_deref() == Some("8")
+    // Only the key of `mail_story` has eight bytes.
+    let span = if matches!(db, Db::Mysql(_)) { " PRIMARY 8" } else { "(rowid>? AND rowid<?)" };
+    let spans = |step: &Step| {
+        let ranged = step.text.starts_with("range ") || step.text.starts_with("SEARCH ");
+        may == May::FollowKeys && ranged && step.text.contains(span)
     };
-    let shown = |step: MysqlStep| format!("{:?} {:?} {:?}", step.table, step.kind, step.key);
-    steps.into_iter().filter(scan).map(shown).collect()
+    let steps = plan(db, statement).await.into_iter().filter(|step| step.whole || spans(step));
+    steps.map(|step| step.text).collect()
 }
 
 /// A database with some mails and keys, so that the engines have a choice.
@@ -73,21 +52,16 @@ async fn filled(place: &At) -> Db {
 }
 
 async fn databases(dir: &tempfile::TempDir) -> Vec<(At, Db)> {
-    let place = At::Sqlite(dir.path().join("plans.sqlite"));
-    let db = filled(&place).await;
-    let mut all = vec![(place, db)];
-    if let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") {
-        let name = format!("test_{:016x}", getrandom::u64().unwrap());
-        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        let url = format!("{}/{name}", server.trim_end_matches('/'));
-        let place = At::mysql_url(&url).unwrap();
+    let mut all = Vec::new();
+    for place in fresh::places(dir).await {
         let db = filled(&place).await;
-        let mut tx = db.begin().await.unwrap();
-        tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail_story, mail_key"))
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        if let Db::Mysql(_) = db {
+            let mut tx = db.begin().await.unwrap();
+            tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail_story, mail_key"))
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
         all.push((place, db));
     }
     all

@@ -6,30 +6,8 @@ use super::{
 };
 use crate::{
     model::figures::{ReportFilter, ReportPlace, ReportState, Span},
-    store::db::Sql,
+    store::fresh::scans,
 };
-
-#[derive(sqlx::FromRow)]
-struct MysqlStep {
-    table: Option<String>,
-    #[sqlx(rename = "type")]
-    kind: Option<String>,
-}
-
-/// The steps of a plan that read a whole table or index.
-async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
-    let statement = statement.explained(db);
-    if let Db::Sqlite { .. } = db {
-        let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
-        assert!(!steps.is_empty());
-        return steps.into_iter().map(|step| step.3).filter(|step| step.starts_with("SCAN")).collect();
-    }
-    let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
-    assert!(!steps.is_empty());
-    let steps = steps.into_iter().filter_map(|step| Some((step.table?, step.kind?)));
-    let scan = |(_, kind): &(String, String)| matches!(kind.as_str(), "ALL" | "index");
-    steps.filter(scan).map(|(table, kind)| format!("{kind} {table}")).collect()
-}
 
 /// Lines of three thousand reports over a year, so that the engines have a choice.
 async fn fill(db: &Db) {
