@@ -39,9 +39,9 @@ pub struct DemoArgs {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Mails of the last 14 days
-    #[arg(long, default_value_t = 2000)]
-    pub mails: usize,
+    /// Mails of the last 14 days, at most 50,000: the simulated Mailcow keeps their logs in memory
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(..=50_000))]
+    pub mails: u32,
     /// The same seed makes the same world
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -74,7 +74,7 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
 
     let mailcow_listener = TcpListener::bind(SocketAddr::new(portal.ip(), 0)).await?;
     let mailcow_address = mailcow_listener.local_addr()?;
-    let mut options = Options::demo(args.seed, args.mails, Millis::now());
+    let mut options = Options::demo(args.seed, args.mails as usize, Millis::now());
     options.redirect_uris = vec![format!("http://{portal}/callback")];
     let mailcow = Arc::new(Mailcow::new(options));
     let keys = mailcow.keys.clone();
