@@ -158,13 +158,14 @@ impl<W: Write> Writer<W> {
         if self.size >= FRAME || self.rows.len() >= ROWS { self.flush() } else { Ok(()) }
     }
 
-    /// Writes the end.
-    pub fn end(mut self) -> anyhow::Result<Summary> {
+    /// Writes the end, and hands back what was written to.
+    pub fn end(mut self) -> anyhow::Result<(Summary, W)> {
         self.flush()?;
         let sum = self.count.sum();
         self.put(Frame::End(sum))?;
-        self.out.finish()?.flush()?;
-        self.count.summary().context("a backup without a head")
+        let mut out = self.out.finish()?;
+        out.flush()?;
+        Ok((self.count.summary().context("a backup without a head")?, out))
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -207,7 +208,7 @@ impl<R: Read> Frames<R> {
         let mut magic = vec![0; MAGIC.len()];
         let known = input.read_exact(&mut magic).is_ok() && magic == MAGIC;
         if !known {
-            bail!("this is no backup of this program, or one of a form that it does not know (encrypted?)");
+            bail!("this is no backup of this program, or one of a form that it does not know");
         }
         Ok(Self { input: zstd::Decoder::new(input)?, count: Count::new(), ended: false })
     }
@@ -237,6 +238,10 @@ impl<R: Read> Frames<R> {
         if let Frame::End(sum) = &frame {
             if *sum != self.count.sum() {
                 bail!("the checksum of the backup is wrong: it is damaged; nothing was changed");
+            }
+            // What an encrypted file ends with is looked at, too.
+            if self.input.read(&mut [0]).context(damaged)? > 0 {
+                bail!(damaged);
             }
             self.ended = true;
             return Ok(None);
@@ -269,7 +274,7 @@ mod tests {
         for number in 0..1000_i64 {
             writer.row(vec![number.into(), Value::Text(format!("row {number}").into())]).unwrap();
         }
-        let summary = writer.end().unwrap();
+        let (summary, _) = writer.end().unwrap();
         assert_eq!((summary.tables[0].rows, summary.schema), (1000, 7));
         bytes
     }
@@ -293,6 +298,7 @@ mod tests {
         for cut in [0, 5, MAGIC.len(), whole.len() / 2, whole.len() - 1] {
             assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
         }
+        assert!(read(&[&whole[..], b"more"].concat()).is_err());
         for at in (0..whole.len()).step_by(97) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x20;
