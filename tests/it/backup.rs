@@ -136,6 +136,8 @@ async fn an_encrypted_backup_needs_its_passphrase_and_all_its_bytes() {
         std::fs::write(&file, &flipped).unwrap();
         let before = untouched(before, Some(right.clone()), "cut short or altered").await;
         std::fs::write(&file, &whole[..late]).unwrap();
+        let before = untouched(before, Some(right.clone()), "cut short or altered").await;
+        std::fs::write(&file, &whole[..400]).unwrap();
         untouched(before, Some(right.clone()), "cut short or altered").await;
 
         std::fs::write(&file, &whole).unwrap();

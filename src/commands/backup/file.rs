@@ -23,6 +23,7 @@ const ROWS: usize = 256;
 /// No frame is longer: one row may hold the largest value of the database.
 const LONGEST: usize = 128 << 20;
 const LEVEL: i32 = 3;
+const DAMAGED: &str = "the backup is damaged or was cut; nothing was changed";
 
 /// What comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,9 +206,9 @@ pub struct Frames<R: Read> {
 impl<R: Read> Frames<R> {
     /// Reads the begin.
     pub fn open(mut input: R) -> anyhow::Result<Self> {
-        let mut magic = vec![0; MAGIC.len()];
-        let known = input.read_exact(&mut magic).is_ok() && magic == MAGIC;
-        if !known {
+        let mut magic = Vec::new();
+        input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic).context(DAMAGED)?;
+        if magic != MAGIC {
             bail!("this is no backup of this program, or one of a form that it does not know");
         }
         Ok(Self { input: zstd::Decoder::new(input)?, count: Count::new(), ended: false })
@@ -218,30 +219,29 @@ impl<R: Read> Frames<R> {
         if self.ended {
             return Ok(None);
         }
-        let damaged = "the backup is damaged or was cut; nothing was changed";
         let mut length = [0; 4];
-        self.input.read_exact(&mut length).context(damaged)?;
+        self.input.read_exact(&mut length).context(DAMAGED)?;
         let length = usize::try_from(u32::from_le_bytes(length))?;
         if length > LONGEST {
-            bail!(damaged);
+            bail!(DAMAGED);
         }
         let mut bytes = Vec::new();
-        self.input.by_ref().take(length as u64).read_to_end(&mut bytes).context(damaged)?;
+        self.input.by_ref().take(length as u64).read_to_end(&mut bytes).context(DAMAGED)?;
         if bytes.len() != length {
-            bail!(damaged);
+            bail!(DAMAGED);
         }
-        let frame: Frame = postcard::from_bytes(&bytes).context(damaged)?;
+        let frame: Frame = postcard::from_bytes(&bytes).context(DAMAGED)?;
         let is_head = matches!(frame, Frame::Head(_));
         if is_head != self.count.head.is_none() {
-            bail!(damaged);
+            bail!(DAMAGED);
         }
         if let Frame::End(sum) = &frame {
             if *sum != self.count.sum() {
                 bail!("the checksum of the backup is wrong: it is damaged; nothing was changed");
             }
             // What an encrypted file ends with is looked at, too.
-            if self.input.read(&mut [0]).context(damaged)? > 0 {
-                bail!(damaged);
+            if self.input.read(&mut [0]).context(DAMAGED)? > 0 {
+                bail!(DAMAGED);
             }
             self.ended = true;
             return Ok(None);
