@@ -10,7 +10,7 @@ use crate::{
         sample::{MAILBOX, State},
         time::Millis,
     },
-    store::samples::{Latest, Limit, Passed},
+    store::samples::{Beyond, Latest, Limit, Passed},
 };
 
 /// How something is, from best to worst.
@@ -95,17 +95,28 @@ impl<'a> Health<'a> {
 /// All limits of what is measured of each single mailbox: what has passed none of them is fine, or not known.
 pub fn mailbox_limits() -> Vec<Limit> {
     let limits = modules::all().filter(|metric| metric.labels.contains(&MAILBOX));
-    let of = |metric: &Metric| {
-        let passed = metric.limits.steps().iter().map(move |(_, limit)| match metric.limits {
-            Limits::Above(_) => Some(Passed::Above(*limit)),
-            Limits::Below(_) => Some(Passed::Below(*limit)),
-            Limits::Is(_) => Some(Passed::At(*limit)),
-            Limits::None | Limits::Grows(_) => None,
-        });
-        let metric = metric.key;
-        passed.flatten().map(move |passed| Limit { metric, passed }).collect::<Vec<_>>()
+    let of = |metric: &'static Metric| {
+        passed_limits(metric, Severity::Info).map(|passed| Limit { metric: metric.key, passed })
     };
     limits.flat_map(of).collect()
+}
+
+/// The limits of a metric's numbers whose passing is as bad as this, or worse.
+fn passed_limits(metric: &'static Metric, least: Severity) -> impl Iterator<Item = Passed> {
+    let steps = metric.limits.steps().iter().filter(move |(severity, _)| *severity >= least);
+    steps.filter_map(|(_, limit)| match metric.limits {
+        Limits::Above(_) => Some(Passed::Above(*limit)),
+        Limits::Below(_) => Some(Passed::Below(*limit)),
+        Limits::Is(_) => Some(Passed::At(*limit)),
+        Limits::None | Limits::Grows(_) => None,
+    })
+}
+
+/// What to ask history for, to know since when a value has been in trouble; `None` for what has never been told.
+pub fn trouble<'a>(value: &Value<'a>) -> Option<Beyond<'a>> {
+    let latest = value.latest?;
+    let passed = passed_limits(value.metric, Severity::Warning).collect();
+    Some(Beyond { metric: value.metric.key, labels: &latest.labels, passed })
 }
 
 /// Judges all modules, in the order of [`Module::ALL`].
@@ -145,15 +156,6 @@ fn altogether(values: &[Value<'_>]) -> Standing {
         _ if fine => Standing::Fine,
         worst => worst,
     }
-}
-
-/// Since when a limit has been passed without a pause, as far as the points reach; oldest first.
-pub fn passed_since(metric: &Metric, points: &[Point]) -> Option<Millis> {
-    let passed = |point: &&Point| {
-        let number = point.last.or(point.mean());
-        number.is_some_and(|number| metric.severity(&State::Number(number)) >= Some(Severity::Warning))
-    };
-    points.iter().rev().take_while(passed).last().map(|point| point.at)
 }
 
 /// When a growing share is full.
@@ -266,16 +268,6 @@ mod tests {
             }
         }
         assert!(limits.len() >= 3, "{limits:?}");
-    }
-
-    #[test]
-    fn since_when_is_the_begin_of_the_newest_unbroken_stretch() {
-        let metric = &postfix::QUEUE_DEFERRED;
-        let since =
-            |numbers: &[Option<f64>]| passed_since(metric, &points(numbers)).map(|at| at.secs() / 3600);
-        assert_eq!(since(&[Some(20.0), Some(3.0), Some(12.0), Some(18.0)]), Some(2));
-        assert_eq!(since(&[Some(20.0), None, Some(18.0)]), Some(2), "unknown is no trouble");
-        assert_eq!(since(&[Some(20.0), Some(3.0)]), None);
     }
 
     #[test]

@@ -15,10 +15,12 @@ use crate::model::{
 mod read;
 mod roll;
 mod runs;
+mod since;
 
 pub use read::{Latest, Limit, Passed, Range, Track, Which, latest, range, tracks};
 pub use roll::{Keep, STEPS, prune, roll};
 pub use runs::{Run, claim, sources, wish};
+pub use since::{Beyond, beyond_since};
 
 /// Longest labels that are stored, in characters.
 const LONGEST_LABELS: usize = 600;

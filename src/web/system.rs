@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
-use futures_util::future::try_join_all;
 
 use super::{
     errors::WebError,
@@ -30,7 +29,7 @@ use super::{
 };
 use crate::{
     metrics::{
-        health::{Health, Value, judge, mailbox_limits, passed_since},
+        health::{Health, Value, judge, mailbox_limits, trouble},
         modules::{self, mailboxes},
         registry::{Metric, Module},
     },
@@ -41,13 +40,9 @@ use crate::{
         time::Millis,
     },
     remote::objects::Mailbox,
-    store::samples::{self, Latest, Range, Which as Series},
+    store::samples::{self, Beyond, Latest, Range, Which as Series},
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
-/// The begin of a trouble is looked for within a day in steps of five minutes, then within so many days in steps of one.
-const BY_FIVE_MINUTES: u32 = 288;
-const BY_DAYS: u32 = 60;
 /// What fills up is looked at so far back.
 const GROWTH: Duration = Duration::from_secs(30 * 86_400);
 /// The page of domains tells so many of them with their mail flow.
@@ -91,40 +86,25 @@ pub fn overview_page() -> MethodRouter<AppState> {
         let runs = samples::sources(desk.db()).await?;
         let healths = judge(&latest);
         let wrong = overview::troubles(&healths);
-        let begins = wrong.iter().take(overview::TROUBLES).map(async |trouble| match trouble.first() {
-            Some(value) => begin_of(&desk, value).await,
-            None => Ok(None),
-        });
-        let since = try_join_all(begins).await?;
+        let first: Vec<&Value<'_>> =
+            wrong.iter().take(overview::TROUBLES).filter_map(|trouble| trouble.first().copied()).collect();
+        let since = begins_of(&desk, &first).await?;
         let input = overview::Input { healths: &healths, since: &since, runs: &runs };
         render(&overview::view(&desk.frame, input))
     })
 }
 
-/// Since when a value has been beyond its limit.
-async fn begin_of(desk: &Desk, value: &Value<'_>) -> Result<Option<Millis>, WebError> {
-    let Some(latest) = value.latest else { return Ok(None) };
-    let now = desk.now();
-    // What reaches as far back as we look began before: then by days, and the day that is found once more exactly.
-    let mut span = (now.minus(DAY), now);
-    let mut points = BY_FIVE_MINUTES;
-    for _ in 0..3 {
-        let range = range_between(desk, value.metric, &latest.labels, span, points).await?;
-        let first = range.as_ref().and_then(|range| range.points.first()).map(|point| point.at);
-        let since = range.and_then(|range| passed_since(value.metric, &range.points));
-        match since {
-            Some(since) if points == BY_DAYS && Some(since) != first => {
-                (span, points) = ((since.minus(DAY), since.plus(DAY)), 2 * BY_FIVE_MINUTES);
-            }
-            Some(since) if Some(since) == first && latest.since >= since && points == BY_FIVE_MINUTES => {
-                (span, points) = ((now.minus(DAY * BY_DAYS), now), BY_DAYS);
-            }
-            Some(since) if Some(since) == first && latest.since >= since => return Ok(None),
-            // Within one number nothing is rounded to buckets.
-            since => return Ok(Some(since.map_or(latest.since, |since| since.min(latest.since)))),
-        }
-    }
-    Ok(None)
+/// Since when values have been beyond their limits; at the latest since they are just what they are.
+async fn begins_of(desk: &Desk, values: &[&Value<'_>]) -> Result<Vec<Option<Millis>>, WebError> {
+    let asked: Vec<Beyond<'_>> = values.iter().filter_map(|value| trouble(value)).collect();
+    let begins = samples::beyond_since(desk.db(), desk.scope(), ServerId::FIRST, &asked).await?;
+    let mut begins = begins.into_iter();
+    let begin = |value: &&Value<'_>| {
+        let latest = value.latest?;
+        let begin = begins.next().flatten();
+        Some(begin.map_or(latest.since, |begin| begin.min(latest.since)))
+    };
+    Ok(values.iter().map(begin).collect())
 }
 
 /// `/system/{page}`: a module, trends, capacity, domains.
@@ -155,7 +135,7 @@ pub fn module_page() -> MethodRouter<AppState> {
         }
         let ranges = figures(&desk, own, asked.window).await?;
         let since = match own.and_then(system::worst).filter(|value| value.standing.is_trouble()) {
-            Some(value) => begin_of(&desk, value).await?,
+            Some(value) => begins_of(&desk, &[value]).await?.into_iter().next().flatten(),
             None => None,
         };
         let is_collector = which == Which::Module(Module::Collector);

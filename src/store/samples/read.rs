@@ -53,7 +53,7 @@ pub enum Passed {
 }
 
 impl Passed {
-    const fn sign(self) -> &'static str {
+    pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::Above(_) => ">",
             Self::Below(_) => "<",
@@ -61,7 +61,7 @@ impl Passed {
         }
     }
 
-    const fn number(self) -> f64 {
+    pub(super) const fn number(self) -> f64 {
         match self {
             Self::Above(number) | Self::Below(number) | Self::At(number) => number,
         }
@@ -162,14 +162,14 @@ fn fresh_until(told: Millis, period_ms: i64) -> Millis {
 }
 
 /// The condition that a scope puts on series, and its values.
-struct Visible<'a> {
-    condition: String,
+pub(super) struct Visible<'a> {
+    pub(super) condition: String,
     values: Vec<&'a str>,
 }
 
 impl<'a> Visible<'a> {
     /// `None` for a scope that holds nothing.
-    fn of(scope: &'a Scope) -> Option<Self> {
+    pub(super) fn of(scope: &'a Scope) -> Option<Self> {
         let Scope::Only(holdings) = scope else {
             return Some(Self { condition: String::new(), values: Vec::new() });
         };
@@ -183,7 +183,7 @@ impl<'a> Visible<'a> {
         (!parts.is_empty()).then(|| Self { condition: format!(" AND ({})", parts.join(" OR ")), values })
     }
 
-    fn bind(&self, statement: Sql<'a>) -> Sql<'a> {
+    pub(super) fn bind(&self, statement: Sql<'a>) -> Sql<'a> {
         statement.bind_all(self.values.iter().copied())
     }
 }
@@ -234,19 +234,19 @@ pub async fn range(
     let end = series.ended_at.map_or(from, |told| fresh_until(told, series.period_ms)).min(to).max(from);
     let (carried, spans) = spans(db, series.id, level, &marks, from, end).await?;
     let mut folded = fold(carried, &spans, from, end, width);
-    if let Some(since) = held_since(scope, &series) {
+    if let Some(since) = held_since(scope, series.domain.as_ref(), series.address.as_ref()) {
         folded.retain(|point| point.at >= since);
     }
     Ok(Some(Range { width, points: folded }))
 }
 
 /// From when on the series belongs to the visitor, where it does so only by a mailbox.
-fn held_since(scope: &Scope, series: &SeriesRow) -> Option<Millis> {
+pub(super) fn held_since(scope: &Scope, domain: Option<&String>, address: Option<&String>) -> Option<Millis> {
     let Scope::Only(holdings) = scope else { return None };
-    if series.domain.as_ref().is_some_and(|domain| holdings.domains.contains(domain)) {
+    if domain.is_some_and(|domain| holdings.domains.contains(domain)) {
         return None;
     }
-    let holding = series.address.as_ref().and_then(|address| holdings.addresses.get(address));
+    let holding = address.and_then(|address| holdings.addresses.get(address));
     Some(holding.map_or(Millis(i64::MAX), |holding| holding.since))
 }
 

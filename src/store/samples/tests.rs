@@ -97,6 +97,72 @@ async fn a_silent_source_was_not_measuring() {
 }
 
 #[tokio::test]
+async fn since_when_a_limit_has_been_passed_is_found_as_far_back_as_history_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let hours = 60 * 24 * 60 * MINUTE;
+    let keep = Keep { raw: 40 * MINUTE, minutes: 3 * 60 * MINUTE, hours, mailboxes: hours };
+    let (none, owned) = (Labels::NONE, Labels::one(MAILBOX, "ann@alpha.test"));
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let since = async |scope: &Scope| {
+            let asked = [
+                ("a", &none, vec![Passed::Above(10.0), Passed::At(3.0)]),
+                ("b", &none, vec![]),
+                ("a", &owned, vec![Passed::Below(99.0)]),
+            ]
+            .map(|(metric, labels, passed)| Beyond { metric, labels, passed });
+            let begins = beyond_since(&db, scope, SERVER, &asked).await.unwrap();
+            begins.into_iter().map(|at| at.map(|at| (at.0 - START.0) / 60_000)).collect::<Vec<_>>()
+        };
+        let mut now = 0;
+        let mut go_on = async |until: i64, number: Option<f64>| {
+            while now < until {
+                let told = number.map(|number| number + (now / 30 % 2) as f64);
+                let samples = [
+                    sample("a", Labels::NONE, told.map_or(State::Unknown("no".to_owned()), State::Number)),
+                    sample("b", Labels::NONE, 1_u32),
+                    sample("a", owned.clone(), 7_u32),
+                ];
+                tell(&db, &mut book, minute(now), None, &samples).await;
+                now += 1;
+            }
+            now
+        };
+        go_on(10, Some(5.0)).await;
+        assert_eq!(
+            since(&Scope::All).await,
+            [None, None, Some(0)],
+            "not beyond, no limit, from the beginning"
+        );
+        go_on(15, Some(20.0)).await;
+        assert_eq!(since(&Scope::All).await[0], Some(10));
+        go_on(16, None).await;
+        assert_eq!(since(&Scope::All).await[0], None, "not known");
+        go_on(20, Some(20.0)).await;
+        assert_eq!(since(&Scope::All).await[0], Some(16), "a time in which nothing is known is a pause");
+        let now = go_on(110, Some(20.0)).await;
+        roll(&db, minute(now)).await.unwrap();
+        prune(&db, &keep, minute(now)).await.unwrap();
+        assert!(count(&db, "sample").await < 10, "the samples of the begin are gone");
+        assert_eq!(
+            since(&Scope::All).await[0],
+            Some(10),
+            "as exact as five minutes, in which the pause is lost"
+        );
+        let now = go_on(10 * 60, Some(20.0)).await;
+        roll(&db, minute(now)).await.unwrap();
+        prune(&db, &keep, minute(now)).await.unwrap();
+        assert_eq!(since(&Scope::All).await[0], Some(0), "as exact as an hour");
+        let holding = Holding { since: minute(4), sends: true };
+        let addresses = BTreeMap::from([("ann@alpha.test".to_owned(), holding)]);
+        let user = Scope::Only(Holdings { domains: BTreeSet::new(), addresses });
+        assert_eq!(since(&user).await, [None, None, Some(4)], "not from before it was theirs");
+        assert_eq!(since(&Scope::Only(Holdings::default())).await, [None, None, None]);
+        db.close().await;
+    }
+}
+
+#[tokio::test]
 async fn people_see_their_own_series_only() {
     let dir = tempfile::tempdir().unwrap();
     for db in databases(&dir).await {
