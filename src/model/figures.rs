@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Sums over the rows of reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Sums {
     /// All messages.
     pub messages: u64,

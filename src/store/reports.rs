@@ -11,19 +11,22 @@
 //! | `lines` | what is derived of a report for lists and figures |
 //! | `packed` | sums by source |
 //! | `settle` | deriving it for rows of other programs |
-//! | `figures`, `sources`, `sightings` | sums for pages |
+//! | `digest`, `months` | what figures take of a month, worked out once |
+//! | `figures`, `sources`, `by_ip` | sums for pages |
 //! | `memory` | answers that are still true |
 
 mod body;
+mod by_ip;
+mod digest;
 mod figures;
 mod lines;
 mod list;
 mod memory;
+mod months;
 mod packed;
 mod rows;
 mod scope;
 mod settle;
-mod sightings;
 mod sources;
 #[cfg(test)]
 pub(super) mod tests;
@@ -32,6 +35,7 @@ pub(super) use body::{decode, encode, hash};
 pub use figures::{days, domains, receivers};
 pub(super) use list::ArrivalRow;
 pub use list::{find, list, months, xml};
+pub use months::refresh;
 pub(super) use rows::fit;
 pub(super) use scope::{condition, counted, sees};
 pub use scope::{host, hosted, names as domain_names};

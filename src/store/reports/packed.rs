@@ -122,7 +122,7 @@ fn read(bytes: &[u8], mut each: impl FnMut(IpAddr, &Sums)) -> Option<()> {
     rest.is_empty().then_some(())
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -130,7 +130,7 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn take(rest: &mut &[u8]) -> Option<u64> {
+pub(super) fn take(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, after) = rest.split_first()?;
@@ -143,7 +143,7 @@ fn take(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn put_sums(out: &mut Vec<u8>, sums: &Sums) {
+pub(super) fn put_sums(out: &mut Vec<u8>, sums: &Sums) {
     let parts = [sums.dkim, sums.spf, sums.aligned, sums.quarantined, sums.rejected];
     let share = |part: u64| match part {
         0 => 0,
@@ -157,7 +157,7 @@ fn put_sums(out: &mut Vec<u8>, sums: &Sums) {
     }
 }
 
-fn take_sums(rest: &mut &[u8]) -> Option<Sums> {
+pub(super) fn take_sums(rest: &mut &[u8]) -> Option<Sums> {
     let (shape, after) = rest.split_first()?;
     *rest = after;
     let mut shape = *shape;

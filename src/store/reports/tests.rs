@@ -86,5 +86,14 @@ pub async fn count(db: &Db, table: &str) -> i64 {
 }
 
 /// Every table that a report leaves rows in.
-pub const TABLES: [&str; 7] =
-    ["report", "rptrecord", "report_line", "report_source", "report_month", "report_body", "report_variant"];
+pub const TABLES: [&str; 9] = [
+    "report",
+    "rptrecord",
+    "report_line",
+    "report_source",
+    "report_month",
+    "report_body",
+    "report_variant",
+    "report_digest",
+    "report_debut",
+];

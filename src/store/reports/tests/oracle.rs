@@ -277,6 +277,7 @@ async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope) {
 }
 
 async fn compare_all(db: &Db, all: &[Kept], hosted: &[&str], at: &str) {
+    memory::clear();
     let spans = [(0, 40, None), (5, 25, None), (10, 30, Some("alpha.test")), (30, 41, Some("nowhere.test"))];
     let user = Scope::mailbox("ann@alpha.test", Millis(0));
     let scopes = [
@@ -348,6 +349,9 @@ async fn all_figures_equal_those_of_a_plain_list() {
                     insert(&mut tx, &incoming).await.unwrap();
                 }
                 tx.commit().await.unwrap();
+                if dice.below(4) == 0 {
+                    refresh(&db).await.unwrap();
+                }
                 if step == 20 {
                     compare_all(&db, &all, &DOMAINS, "nobody has looked at Mailcow").await;
                     look_at(&db, &HOSTED[..1]).await;
@@ -356,16 +360,21 @@ async fn all_figures_equal_those_of_a_plain_list() {
                 }
             }
             compare_all(&db, &all, &HOSTED, "all are in").await;
+            refresh(&db).await.unwrap();
+            compare_all(&db, &all, &HOSTED, "digests of all months are kept").await;
             let before = Millis(BEGIN + 12 * DAY + 1);
             let mut tx = db.begin().await.unwrap();
             while prune(&mut tx, before).await.unwrap() {}
             tx.commit().await.unwrap();
             all.retain(|kept| kept.report.begin >= before);
             compare_all(&db, &all, &HOSTED, "pruned").await;
+            refresh(&db).await.unwrap();
+            compare_all(&db, &all, &HOSTED, "pruned, and digests are kept of the rest").await;
             let mut tx = db.begin().await.unwrap();
             while prune(&mut tx, Millis(i64::MAX)).await.unwrap() {}
             names::prune(&mut tx, Millis(i64::MAX)).await.unwrap();
             tx.commit().await.unwrap();
+            refresh(&db).await.unwrap();
             for table in TABLES {
                 assert_eq!(count(&db, table).await, 0, "{} {table}", db.engine());
             }

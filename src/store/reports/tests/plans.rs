@@ -44,10 +44,10 @@ async fn no_question_scans() {
             let span = Span { from: Millis(to.0 - 30 * DAY), to, domain: None };
             let about = memory::About::of(&db, scope, &span).await.unwrap();
             assert_eq!(about.domains.len(), if *scope == Scope::All { 20 } else { 2 });
-            for tail in ["GROUP BY domain", "GROUP BY org"] {
-                let statement = figures::selection(&about, figures::SUMS, "<>", tail).unwrap();
+            for part in [months::Part::Facts, months::Part::Sightings] {
+                let statement = months::statement(&about.domains, about.from, about.to, part);
                 let found = scans(&db, statement).await;
-                assert!(found.is_empty(), "{}: figures for {scope:?}: {found:?}", db.engine());
+                assert!(found.is_empty(), "{}: {part:?} for {scope:?}: {found:?}", db.engine());
             }
             for filter in [
                 ReportFilter::default(),
@@ -64,6 +64,8 @@ async fn no_question_scans() {
             }
         }
         assert!(scans(&db, sources::packed_statement("d1.test", 7)).await.is_empty(), "{}", db.engine());
+        let statement = months::reports_statement("d1.test", (BEGIN - 100 * DAY, -1), BEGIN - 70 * DAY);
+        assert!(scans(&db, statement).await.is_empty(), "{}: a digest", db.engine());
         assert!(scans(&db, settle::statement(2990)).await.is_empty(), "{}: settling", db.engine());
         assert!(scans(&db, lines::oldest_statement(Millis(BEGIN - 360 * DAY), 50)).await.is_empty());
     }
