@@ -37,14 +37,26 @@ const COUNT_MAX: u64 = u32::MAX as u64;
 pub(super) fn parse(text: &str) -> Result<Report, Fault> {
     let mut tokens = Tokens::new(text);
     let mut reading = Reading::new();
-    while let Some(token) = tokens.next()? {
+    loop {
+        // What nearly always comes behind a value, and behind the last element inside of another.
+        if let Some((name, place)) = reading.path.last().copied()
+            && tokens.closes(name)
+        {
+            reading.path.pop();
+            reading.close(place)?;
+            if reading.done {
+                return reading.finish();
+            }
+            continue;
+        }
+        let Some(token) = tokens.next()? else { break };
         match token {
             Token::Open(name) => reading.open(name)?,
             Token::Empty(name) => {
                 reading.open(name)?;
-                reading.close(name, tokens.at())?;
+                reading.close_named(name, tokens.at())?;
             }
-            Token::Close(name) => reading.close(name, tokens.at())?,
+            Token::Close(name) => reading.close_named(name, tokens.at())?,
             Token::Text(raw) => reading.text(raw, resolve),
             Token::Literal(raw) => reading.text(raw, Cow::Borrowed),
         }
@@ -85,7 +97,7 @@ impl<'a> Reading<'a> {
             report: Report::default(),
             begin: None,
             end: None,
-            record: blank(),
+            record: Record::default(),
             count: None,
             dkim: DkimResult::default(),
             spf: SpfResult::default(),
@@ -119,10 +131,15 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn close(&mut self, name: &str, at: usize) -> Result<(), Fault> {
+    fn close_named(&mut self, name: &str, at: usize) -> Result<(), Fault> {
         let Some((_, place)) = self.path.pop_if(|(open, _)| *open == name) else {
             return Err(Fault::Syntax { at, what: "an end tag that fits no begin tag" });
         };
+        self.close(place)
+    }
+
+    /// The innermost element, which was this place, is complete.
+    fn close(&mut self, place: Place) -> Result<(), Fault> {
         match place {
             Place::Leaf(field) => {
                 let text = std::mem::take(&mut self.text);
@@ -136,11 +153,11 @@ impl<'a> Reading<'a> {
     /// An element that holds elements is complete.
     fn leave(&mut self, node: Node) -> Result<(), Fault> {
         match node {
-            Node::Reason => self.record.reasons.push(std::mem::take(&mut self.reason)),
-            Node::Dkim => self.record.dkim_results.push(std::mem::take(&mut self.dkim)),
-            Node::Spf => self.record.spf_results.push(std::mem::take(&mut self.spf)),
+            Node::Reason => push(&mut self.record.reasons, &mut self.reason),
+            Node::Dkim => push(&mut self.record.dkim_results, &mut self.dkim),
+            Node::Spf => push(&mut self.record.spf_results, &mut self.spf),
             Node::Record => {
-                let mut record = std::mem::replace(&mut self.record, blank());
+                let mut record = std::mem::take(&mut self.record);
                 record.count =
                     self.count.take().ok_or(Fault::Missing("count of mails in one of its records"))?;
                 if self.report.records.len() >= RECORDS_MAX {
@@ -241,8 +258,8 @@ fn fill_record(record: &mut Record, field: Field, text: &str) {
             record.source_text = if record.source.is_none() { some(text) } else { None };
         }
         Field::Disposition => record.disposition = lower(text),
-        Field::DkimAligned => record.dkim = Evaluation::from_code(&lower(text)),
-        Field::SpfAligned => record.spf = Evaluation::from_code(&lower(text)),
+        Field::DkimAligned => record.dkim = evaluation(text),
+        Field::SpfAligned => record.spf = evaluation(text),
         Field::HeaderFrom => record.header_from = lower_domain(text),
         Field::EnvelopeFrom => {
             record.envelope_from = Some(lower_domain(text)).filter(|text| !text.is_empty())
@@ -252,21 +269,19 @@ fn fill_record(record: &mut Record, field: Field, text: &str) {
     }
 }
 
-/// A record of which nothing is known yet.
-const fn blank() -> Record {
-    Record {
-        source: None,
-        source_text: None,
-        count: 0,
-        disposition: String::new(),
-        dkim: Evaluation::Unknown,
-        spf: Evaluation::Unknown,
-        reasons: Vec::new(),
-        header_from: String::new(),
-        envelope_from: None,
-        envelope_to: None,
-        dkim_results: Vec::new(),
-        spf_results: Vec::new(),
+/// Moves what is complete to its list. Nearly all lists have one entry: room for more would be most of a report's memory.
+fn push<T: Default>(list: &mut Vec<T>, item: &mut T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(std::mem::take(item));
+}
+
+fn evaluation(text: &str) -> Evaluation {
+    match text {
+        "pass" => Evaluation::Pass,
+        "fail" => Evaluation::Fail,
+        other => Evaluation::from_code(&lower(other)),
     }
 }
 
@@ -306,6 +321,9 @@ fn date(what: &'static str, text: &str) -> Result<Option<Millis>, Fault> {
 
 /// A number of mails; some write it with a fraction of zero.
 fn count(text: &str) -> Result<u64, Fault> {
+    if let Some(count) = text.parse().ok().filter(|count| *count <= COUNT_MAX) {
+        return Ok(count);
+    }
     let whole = text.split_once('.').map_or(text, |(whole, fraction)| match fraction.trim_matches('0') {
         "" => whole,
         _ => text,

@@ -18,7 +18,7 @@ use crate::{
     },
     model::time::Millis,
     parse::attachment::Limits,
-    store::Db,
+    store::{self, Db},
 };
 
 /// Inputs in one transaction, …
@@ -81,6 +81,7 @@ pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::R
         write(db, batch, &mut tally).await?;
     }
     reader.await?;
+    store::reports::refresh(db).await?;
     Ok(tally)
 }
 

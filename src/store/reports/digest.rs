@@ -2,7 +2,8 @@
 //! of sources. Figures are folds of digests.
 //!
 //! Layout of facts: a version byte, then one after the other in postcard. Layout of sightings: a version byte; the
-//! number of different begins, then each as distance from the one before; the number of IPv4 sightings, then each as
+//! number of different begins, then each as distance from the one before; the number of sightings that are handed on, then
+//! each as length of the address and the address, place of the begin, both numbers; the number of IPv4 sightings, then each as
 //! distance from the address before, place of the begin, sums; the number of IPv6 sightings, then each as 0 for the
 //! address before or 1 and 16 bytes, place of the begin, sums. Numbers and sums are those of `packed`.
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{self, put, put_sums, take, take_sums};
 use crate::{
-    model::figures::Sums,
+    model::figures::{Handed, Sums},
     store::{Error, Result},
 };
 
@@ -49,11 +50,19 @@ pub struct Digest {
     facts: Vec<u8>,
     v4: Vec<(u32, i64, Sums)>,
     v6: Vec<(u128, i64, Sums)>,
+    handed: Vec<(IpAddr, i64, Handed)>,
 }
 
 impl Default for Digest {
     fn default() -> Self {
-        Self { reports: 0, stamp: 0, facts: vec![VERSION], v4: Vec::new(), v6: Vec::new() }
+        Self {
+            reports: 0,
+            stamp: 0,
+            facts: vec![VERSION],
+            v4: Vec::new(),
+            v6: Vec::new(),
+            handed: Vec::new(),
+        }
     }
 }
 
@@ -67,9 +76,17 @@ impl Digest {
         if fact.failed {
             return Ok(());
         }
-        packed::unpack(sources, |ip, sums| match ip {
-            IpAddr::V4(ip) => self.v4.push((ip.to_bits(), fact.begin, *sums)),
-            IpAddr::V6(ip) => self.v6.push((ip.to_bits(), fact.begin, *sums)),
+        let mut handed = packed::unpack_handed(sources)?.into_iter().peekable();
+        let mut place = 0;
+        packed::unpack(sources, |ip, sums| {
+            match ip {
+                IpAddr::V4(ip) => self.v4.push((ip.to_bits(), fact.begin, *sums)),
+                IpAddr::V6(ip) => self.v6.push((ip.to_bits(), fact.begin, *sums)),
+            }
+            if let Some((_, handed)) = handed.next_if(|(at, _)| *at == place) {
+                self.handed.push((ip, fact.begin, handed));
+            }
+            place += 1;
         })
     }
 
@@ -87,6 +104,16 @@ impl Digest {
             before = *begin;
         }
         let place = |begin: i64| begins.partition_point(|known| *known < begin) as u64;
+        put(&mut out, self.handed.len() as u64);
+        for (ip, begin, Handed { told, own }) in self.handed {
+            match ip {
+                IpAddr::V4(ip) => out.extend([4].into_iter().chain(ip.octets())),
+                IpAddr::V6(ip) => out.extend([16].into_iter().chain(ip.octets())),
+            }
+            for number in [place(begin), told, own] {
+                put(&mut out, number);
+            }
+        }
         let v4 = merged(self.v4);
         put(&mut out, v4.len() as u64);
         let mut before = 0;
@@ -141,18 +168,40 @@ pub fn facts<'a>(bytes: &'a [u8], mut each: impl FnMut(Fact<'a>)) -> Result<()> 
 
 /// Calls `each` with address, begin and sums of each sighting.
 pub fn sightings(bytes: &[u8], each: impl FnMut(IpAddr, i64, &Sums)) -> Result<()> {
-    let rest = bytes.strip_prefix(&[VERSION]);
-    let read = rest.and_then(|rest| read_sightings(rest, each));
+    let mut rest = bytes.strip_prefix(&[VERSION]).unwrap_or_default();
+    let begins = read_handed(&mut rest, |_, _, _| ());
+    let read = begins.and_then(|begins| read_sightings(rest, &begins, each));
     read.ok_or(Error::Damaged("sightings of sources that cannot be read"))
 }
 
-fn read_sightings(mut rest: &[u8], mut each: impl FnMut(IpAddr, i64, &Sums)) -> Option<()> {
+/// Calls `each` with address, begin and numbers of each sighting that is handed on.
+pub fn handed(bytes: &[u8], each: impl FnMut(IpAddr, i64, &Handed)) -> Result<()> {
+    let mut rest = bytes.strip_prefix(&[VERSION]).unwrap_or_default();
+    let read = read_handed(&mut rest, each).map(drop);
+    read.ok_or(Error::Damaged("sightings of sources that cannot be read"))
+}
+
+/// Reads what stands in front of all sightings; answers the begins.
+fn read_handed(rest: &mut &[u8], mut each: impl FnMut(IpAddr, i64, &Handed)) -> Option<Vec<i64>> {
     let mut begins: Vec<i64> = Vec::new();
     let mut begin = 0_i64;
-    for _ in 0..take(&mut rest)? {
-        begin = begin.wrapping_add(take(&mut rest)?.cast_signed());
+    for _ in 0..take(rest)? {
+        begin = begin.wrapping_add(take(rest)?.cast_signed());
         begins.push(begin);
     }
+    for _ in 0..take(rest)? {
+        let (length, after) = rest.split_first()?;
+        let (octets, after) = after.split_at_checked((*length).into())?;
+        *rest = after;
+        let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+        let ip = v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()?;
+        let begin = begins.get(usize::try_from(take(rest)?).ok()?)?;
+        each(ip, *begin, &Handed { told: take(rest)?, own: take(rest)? });
+    }
+    Some(begins)
+}
+
+fn read_sightings(mut rest: &[u8], begins: &[i64], mut each: impl FnMut(IpAddr, i64, &Sums)) -> Option<()> {
     let at = |rest: &mut &[u8]| begins.get(usize::try_from(take(rest)?).ok()?).copied();
     let mut ip = 0_u32;
     for _ in 0..take(&mut rest)? {

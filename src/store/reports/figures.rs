@@ -106,7 +106,8 @@ async fn work_out_domains(db: &Db, about: &About) -> Result<Vec<DomainFigures>> 
 }
 
 fn one_domain(about: &About, pieces: &[Piece]) -> Result<DomainFigures> {
-    let (mut figures, mut orgs, mut policies) = (DomainFigures::default(), HashSet::new(), Policies::default());
+    let (mut figures, mut orgs, mut policies) =
+        (DomainFigures::default(), HashSet::new(), Policies::default());
     let before = about.before();
     for piece in pieces {
         digest::facts(&piece.bytes, |fact| {

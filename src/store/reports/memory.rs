@@ -103,8 +103,7 @@ fn recall<T: Clone + 'static>(question: &str) -> Option<T> {
     answer.downcast_ref::<T>().cloned()
 }
 
-/// Forgets all answers, so that a test sees them worked out anew.
-#[cfg(test)]
-pub fn clear() {
+/// Forgets all answers, as a restart does: for tests and measurements.
+pub fn forget_answers() {
     ANSWERS.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

@@ -191,11 +191,14 @@ pub async fn debuts(db: &Db, about: &About) -> Result<BTreeMap<String, Debut>> {
     let mut debuts = BTreeMap::new();
     for domains in about.domains.chunks(DOMAINS) {
         let condition = format!("domain IN ({})", places(domains.len()));
-        let text = format!("{} LEFT JOIN report_debut ON {SAME_DOMAIN}", whole(&condition, "report_debut.days"));
+        let text =
+            format!("{} LEFT JOIN report_debut ON {SAME_DOMAIN}", whole(&condition, "report_debut.days"));
         let rows: Vec<(String, Option<Vec<u8>>)> = db.fetch(sql(text).bind_all(domains)).await?;
         for (domain, days) in rows {
             let debut = match days {
-                Some(days) => postcard::from_bytes(&days).map_err(|_| Error::Damaged("days of first sightings"))?,
+                Some(days) => {
+                    postcard::from_bytes(&days).map_err(|_| Error::Damaged("days of first sightings"))?
+                }
                 None => work_out_debut(db, &domain).await?.2,
             };
             debuts.insert(domain, debut);

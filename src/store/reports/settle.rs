@@ -3,8 +3,7 @@
 
 use super::{
     lines::{self, Lines},
-    months,
-    packed, rows,
+    months, packed, rows,
 };
 use crate::{
     model::report::{Proof, Report},

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     model::{
-        figures::{Day, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict},
+        figures::{
+            Day, Handed, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict,
+        },
         report::{Record, Report},
         scope::Scope,
         time::Millis,
@@ -83,8 +85,15 @@ pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     sums: Sums,
+    handed: Handed,
     first: i64,
     last: i64,
+}
+
+impl Seen {
+    fn new(first: i64, last: i64) -> Self {
+        Self { sums: Sums::default(), handed: Handed::default(), first, last }
+    }
 }
 
 /// By what sources are chosen and put in order.
@@ -115,7 +124,7 @@ async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> 
     let found = choose(db, about, filter, limit, &all).await?;
     let mut seen: ByIp<Seen> = ByIp::default();
     for ip in &found {
-        seen.entry(*ip, || Seen { sums: Sums::default(), first: i64::MAX, last: i64::MIN });
+        seen.entry(*ip, || Seen::new(i64::MAX, i64::MIN));
     }
     for piece in &pieces {
         digest::sightings(&piece.bytes, |ip, begin, sums| {
@@ -123,6 +132,11 @@ async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> 
             (seen.first, seen.last) = (seen.first.min(begin), seen.last.max(begin));
             if about.holds(begin) {
                 packed::add(&mut seen.sums, sums);
+            }
+        })?;
+        digest::handed(&piece.bytes, |ip, begin, handed| {
+            if let Some(seen) = seen.find(ip).filter(|_| about.holds(begin)) {
+                seen.handed.add(handed);
             }
         })?;
     }
@@ -188,6 +202,7 @@ async fn dress(db: &Db, found: Vec<(IpAddr, Seen)>) -> Result<Vec<Source>> {
             label: said.label,
             verdict: said.verdict,
             sums: seen.sums,
+            handed: seen.handed,
             first: Millis(seen.first),
             last: Millis(seen.last),
         }
@@ -207,7 +222,7 @@ pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<O
             if found != ip {
                 return;
             }
-            let known = seen.get_or_insert(Seen { sums: Sums::default(), first: begin, last: begin });
+            let known = seen.get_or_insert(Seen::new(begin, begin));
             known.first = known.first.min(begin);
             known.last = known.last.max(begin);
             if about.holds(begin) {
@@ -218,7 +233,14 @@ pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<O
         })
         .await?;
     }
-    let Some(seen) = seen else { return Ok(None) };
+    let Some(mut seen) = seen else { return Ok(None) };
+    for piece in months::pieces(db, &about, Part::Sightings).await? {
+        digest::handed(&piece.bytes, |found, begin, handed| {
+            if found == ip && about.holds(begin) {
+                seen.handed.add(handed);
+            }
+        })?;
+    }
     let Some(source) = dress(db, vec![(ip, seen)]).await?.pop() else { return Ok(None) };
     let days = days.into_iter().map(|(at, sums)| Day { at: Millis(at), sums }).collect();
     let (receivers, signers) = (receivers_of(db, &reports).await?, signers_of(db, ip, &reports).await?);

@@ -315,11 +315,11 @@ async fn names_that_a_table_takes_for_the_same_come_in_one_batch() {
         let first = report("alpha.test", "receiver.test", "r-1", 1, Vec::new());
         let other = Report { org: first.org.to_uppercase(), ..first.clone() };
         let arrival = arrival(Proof::Proven);
-        let incoming = [&first, &other, &first].map(|report| Incoming {
-            arrival: &arrival,
-            report,
-            xml: b"<feedback/>",
-        });
+        let xml = b"<feedback/>";
+        let packed = [&first, &other].map(|report| Packed::of(report, xml));
+        let (one, two) = ((&first, &packed[0]), (&other, &packed[1]));
+        let incoming =
+            [one, two, one].map(|(report, packed)| Incoming { arrival: &arrival, report, xml, packed });
         let mut tx = db.begin().await.unwrap();
         let stored = insert(&mut tx, &incoming).await.unwrap();
         tx.commit().await.unwrap();

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    model::figures::{ReportFilter, ReportPlace, ReportState, Span},
+    model::figures::{Aside, ReportFilter, ReportPlace, ReportState, Span},
     store::fresh::scans,
 };
 
@@ -49,15 +49,18 @@ async fn no_question_scans() {
                 let found = scans(&db, statement).await;
                 assert!(found.is_empty(), "{}: {part:?} for {scope:?}: {found:?}", db.engine());
             }
+            let hosted = BTreeSet::from(["d1.test".to_owned()]);
             for filter in [
                 ReportFilter::default(),
                 ReportFilter { state: Some(ReportState::Fail), ..ReportFilter::default() },
                 ReportFilter { month: Some((2026, 3)), ..ReportFilter::default() },
                 ReportFilter { domain: text("d1.test"), ..ReportFilter::default() },
+                ReportFilter { aside: Some(Aside::Unproven), ..ReportFilter::default() },
+                ReportFilter { aside: Some(Aside::Foreign), ..ReportFilter::default() },
             ] {
                 let begin = Millis(BEGIN - 100 * DAY);
                 let after = Some(ReportPlace { begin, serial: 5 });
-                for statement in list::statements(scope, &filter, after, 50) {
+                for statement in list::statements(scope, &filter, &hosted, after, 50) {
                     let found = scans(&db, statement).await;
                     assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
                 }
