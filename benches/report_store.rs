@@ -215,10 +215,11 @@ fn main() {
             overview(&db, days, "after a restart").await;
             overview(&db, days, "again").await;
         }
+        let mut spent = Duration::ZERO;
         for (reports, words) in [(1, "after a new report"), (20, "after 20 new reports")] {
             for days in PERIODS {
                 count += reports;
-                store(&db, &mut dice, count, reports, &mut Duration::ZERO).await;
+                store(&db, &mut dice, count, reports, &mut spent).await;
                 overview(&db, days, words).await;
                 let began = Instant::now();
                 reports::settle(&db).await.expect("digests");

@@ -5,11 +5,13 @@
 //! record without a count are faults.
 
 mod places;
+mod shape;
 mod xml;
 
 use std::{borrow::Cow, net::IpAddr};
 
 use places::{Field, Node, Place};
+use shape::{Act, Draft, Shape};
 use xml::{Token, Tokens, resolve};
 
 use super::report::{Fault, NAME_MAX, TEXT_MAX, domain, moment, quoted, tidy};
@@ -38,25 +40,40 @@ pub(super) fn parse(text: &str) -> Result<Report, Fault> {
     let mut tokens = Tokens::new(text);
     let mut reading = Reading::new();
     loop {
-        // What nearly always comes behind a value, and behind the last element inside of another.
-        if let Some((name, place)) = reading.path.last().copied()
-            && tokens.closes(name)
-        {
-            reading.path.pop();
-            reading.close(place)?;
-            if reading.done {
-                return reading.finish();
+        let begin = tokens.at();
+        if let Some((name, place)) = reading.path.last().copied() {
+            if place == Place::Node(Node::Feedback) && reading.record_alike(&mut tokens)? {
+                continue;
             }
-            continue;
+            // What nearly always comes behind a value, and behind the last element inside of another.
+            if tokens.closes(name) {
+                reading.path.pop();
+                reading.note(place, begin, tokens.at());
+                reading.close(place)?;
+                if reading.done {
+                    return reading.finish();
+                }
+                continue;
+            }
         }
         let Some(token) = tokens.next()? else { break };
         match token {
-            Token::Open(name) => reading.open(name)?,
+            Token::Open(name) => {
+                let place = reading.open(name)?;
+                if place == Place::Node(Node::Record) {
+                    reading.draft = Some(Draft::new(text, begin));
+                }
+                reading.value_at = tokens.at();
+            }
             Token::Empty(name) => {
+                reading.draft = None;
                 reading.open(name)?;
                 reading.close_named(name, tokens.at())?;
             }
-            Token::Close(name) => reading.close_named(name, tokens.at())?,
+            Token::Close(name) => {
+                reading.draft = None;
+                reading.close_named(name, tokens.at())?;
+            }
             Token::Text(raw) => reading.text(raw, resolve),
             Token::Literal(raw) => reading.text(raw, Cow::Borrowed),
         }
@@ -87,6 +104,11 @@ struct Reading<'a> {
     reason: Reason,
     pieces: usize,
     done: bool,
+    /// Where the value of the innermost element begins.
+    value_at: usize,
+    /// How the record that is being read is written, and how the last one was.
+    draft: Option<Draft<'a>>,
+    shape: Option<Shape<'a>>,
 }
 
 impl<'a> Reading<'a> {
@@ -104,10 +126,50 @@ impl<'a> Reading<'a> {
             reason: Reason::default(),
             pieces: 0,
             done: false,
+            value_at: 0,
+            draft: None,
+            shape: None,
         }
     }
 
-    fn open(&mut self, name: &'a str) -> Result<(), Fault> {
+    /// Reads the record that begins here, if it is written as the last one was.
+    fn record_alike(&mut self, tokens: &mut Tokens<'a>) -> Result<bool, Fault> {
+        let Some(shape) = self.shape.take() else { return Ok(false) };
+        let fitting = shape.fit(tokens.rest());
+        if let Some((values, length)) = &fitting {
+            let mut values = values.iter();
+            for act in &shape.acts {
+                match act {
+                    Act::Fill(_, field) => {
+                        let text = resolve(values.next().copied().unwrap_or_default());
+                        self.fill(*field, text.trim_ascii())?;
+                    }
+                    Act::Leave(node) => self.leave(*node)?,
+                }
+            }
+            tokens.take(*length);
+        }
+        self.shape = Some(shape);
+        Ok(fitting.is_some())
+    }
+
+    /// Notes for the shape of the record that an element was complete, whose end tag stands here.
+    fn note(&mut self, place: Place, begin: usize, end: usize) {
+        let Some(mut draft) = self.draft.take() else { return };
+        match place {
+            Place::Leaf(field) if !draft.fill(field, self.value_at, begin) => return,
+            Place::Node(Node::Record) => {
+                draft.leave(Node::Record);
+                self.shape = draft.done(end);
+                return;
+            }
+            Place::Node(node) => draft.leave(node),
+            _ => {}
+        }
+        self.draft = Some(draft);
+    }
+
+    fn open(&mut self, name: &'a str) -> Result<Place, Fault> {
         if self.path.len() >= DEPTH_MAX {
             return Err(Fault::Deep);
         }
@@ -118,7 +180,7 @@ impl<'a> Reading<'a> {
         }
         self.text = Cow::Borrowed("");
         self.path.push((name, place));
-        Ok(())
+        Ok(place)
     }
 
     fn text(&mut self, raw: &'a str, resolve: impl FnOnce(&'a str) -> Cow<'a, str>) {

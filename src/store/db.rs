@@ -209,8 +209,10 @@ macro_rules! bound {
                 Value::Null => query.bind(None::<i64>),
                 Value::Int(value) => query.bind(value),
                 Value::Real(value) => query.bind(value),
-                Value::Text(value) => query.bind(value.into_owned()),
-                Value::Bytes(value) => query.bind(value.into_owned()),
+                Value::Text(Cow::Borrowed(value)) => query.bind(value),
+                Value::Text(Cow::Owned(value)) => query.bind(value),
+                Value::Bytes(Cow::Borrowed(value)) => query.bind(value),
+                Value::Bytes(Cow::Owned(value)) => query.bind(value),
             };
         }
         query

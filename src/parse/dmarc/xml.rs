@@ -157,11 +157,13 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn rest(&self) -> &'a str {
+    /// What is left of the document.
+    pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn take(&mut self, length: usize) -> &'a str {
+    /// Takes so many bytes.
+    pub(super) fn take(&mut self, length: usize) -> &'a str {
         let taken = self.rest().get(..length).unwrap_or_default();
         self.at += taken.len();
         taken

@@ -222,3 +222,20 @@ fn read_sightings(mut rest: &[u8], begins: &[i64], mut each: impl FnMut(IpAddr, 
     }
     rest.is_empty().then_some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn damage_is_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for bytes in [[&[VERSION], bytes.as_slice()].concat(), [&[9], bytes.as_slice()].concat(), bytes] {
+                let read = [facts(&bytes, |_| ()), sightings(&bytes, |_, _, _| ()), handed(&bytes, |_, _, _| ())];
+                prop_assert!(bytes.first() == Some(&VERSION) || read.iter().all(Result::is_err));
+            }
+        }
+    }
+}
