@@ -186,6 +186,25 @@ async fn overview(db: &Db, days: i64, round: &str) {
     println!("{days} days, {round}: {:.1} ms: {}", began.elapsed().as_secs_f64() * 1e3, parts.join(", "));
 }
 
+/// What the page of one domain asks for.
+async fn page(db: &Db, days: i64, round: &str) {
+    let began = Instant::now();
+    let span = |from: i64, to: i64| {
+        let domain = Some("corp7.example".to_owned());
+        Span { from: Millis(END + DAY - from * DAY), to: Millis(END + DAY - to * DAY), domain }
+    };
+    let (period, before, window) = (span(days, 0), span(2 * days, days), span(14, 0));
+    for span in [&period, &window] {
+        reports::domains(db, &Scope::All, span).await.expect("domains");
+    }
+    reports::days(db, &Scope::All, &span(2 * days, 0)).await.expect("days");
+    for span in [period, before, window] {
+        let filter = SourceFilter { span, ..SourceFilter::default() };
+        reports::sources(db, &Scope::All, &filter, 500).await.expect("sources");
+    }
+    println!("{days} days, one domain's page, {round}: {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
+}
+
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
 }
@@ -212,6 +231,9 @@ fn main() {
         println!("digests of all months: {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
         for days in PERIODS {
             db = restart(db, &place).await;
+            page(&db, days, "after a restart").await;
+            page(&db, days, "again").await;
+            db = restart(db, &place).await;
             overview(&db, days, "after a restart").await;
             overview(&db, days, "again").await;
         }
@@ -220,6 +242,8 @@ fn main() {
             for days in PERIODS {
                 count += reports;
                 store(&db, &mut dice, count, reports, &mut spent).await;
+                page(&db, days, words).await;
+                reports::forget_answers();
                 overview(&db, days, words).await;
                 let began = Instant::now();
                 reports::settle(&db).await.expect("digests");

@@ -147,6 +147,7 @@ value_from! {
     &'a str => |v| Self::Text(Cow::Borrowed(v)),
     &'a String => |v| Self::Text(Cow::Borrowed(v)),
     String => |v| Self::Text(Cow::Owned(v)),
+    Cow<'a, str> => |v| Self::Text(v),
     &'a [u8] => |v| Self::Bytes(Cow::Borrowed(v)),
     &'a Vec<u8> => |v| Self::Bytes(Cow::Borrowed(v)),
     Vec<u8> => |v| Self::Bytes(Cow::Owned(v)),

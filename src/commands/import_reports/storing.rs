@@ -25,7 +25,7 @@ use crate::{
 const INPUTS: usize = 50;
 /// … or as many as hold this many bytes, unpacked. Three such batches are in memory: one that is read, one that waits,
 /// one that is stored.
-const BYTES: usize = 2 << 20;
+const BYTES: usize = 3 << 19;
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

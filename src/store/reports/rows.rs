@@ -3,7 +3,10 @@
 //! Their times are timestamps on MariaDB (our sessions are at UTC) and Unix seconds on SQLite. `mindate` moves by
 //! itself on MariaDB unless an UPDATE sets it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use super::{Incoming, Packed, packed::MOST};
 use crate::{
@@ -232,7 +235,7 @@ fn row(serial: i64, record: &Record) -> [Value<'_>; 13] {
         spf_result.map(|word| known(word, &SPF_RESULTS)).into(),
         record.spf.code().into(),
         record.dkim.code().into(),
-        fit(&record.header_from, 255).into(),
+        fitting(&record.header_from).into(),
     ]
 }
 
@@ -240,12 +243,25 @@ fn known<'a>(word: &str, words: &[&'a str]) -> &'a str {
     words.iter().find(|known| **known == word).copied().unwrap_or("unknown")
 }
 
+/// A text of a record, which nearly always fits as it is.
+fn fitting(text: &str) -> Cow<'_, str> {
+    if text.len() <= 255 { Cow::Borrowed(text) } else { Cow::Owned(fit(text, 255)) }
+}
+
 /// The domains joined as their tool joins them, and the result that counts: a pass, or the first.
-fn joined<'a>(results: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<String>, Option<&'a str>) {
-    let results: Vec<(&str, &str)> = results.collect();
-    let domains: Vec<&str> = results.iter().map(|(domain, _)| *domain).collect();
-    let best = results.iter().find(|(_, result)| *result == "pass").or(results.first());
-    (best.map(|_| fit(&domains.join("/"), 255)), best.map(|(_, result)| *result))
+fn joined<'a>(
+    results: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> (Option<Cow<'a, str>>, Option<&'a str>) {
+    let best = results.clone().find(|(_, result)| *result == "pass").or_else(|| results.clone().next());
+    let mut domains = results.map(|(domain, _)| domain);
+    let joined = domains.next().map(|first| match domains.next() {
+        None => fitting(first),
+        Some(second) => {
+            let all: Vec<&str> = [first, second].into_iter().chain(domains).collect();
+            fit(&all.join("/"), 255).into()
+        }
+    });
+    (joined, best.map(|(_, result)| result))
 }
 
 #[derive(sqlx::FromRow)]

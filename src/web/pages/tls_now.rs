@@ -90,20 +90,20 @@ fn missing(frame: &Frame, latest: Option<&Latest>) -> String {
 
 /// STARTTLS at the port of mail servers, and the certificate there.
 fn certificate(frame: &Frame, served: &Latest) -> Vec<Check> {
-    let (name, told) = (|key: &'static str| frame.t(key).to_owned(), Some(served.told));
+    let (starttls, told) = (frame.t("tls_now.starttls").to_owned(), Some(served.told));
     match known(served).and_then(facts::read::<Shown>) {
         Some(shown) => {
             let faults = shown.faults.iter().map(|fault| words::in_language(frame.lang(), fault));
             let why = faults.collect::<Vec<_>>().join("; ");
             let outcome = if why.is_empty() { Outcome::Good } else { Outcome::Bad };
             vec![
-                check(frame, name("tls_now.starttls"), Outcome::Good, "", told),
-                check(frame, name("tls_now.certificate"), outcome, &why, told),
+                check(frame, starttls, Outcome::Good, "", told),
+                check(frame, frame.t("tls_now.certificate").to_owned(), outcome, &why, told),
             ]
         }
         None => {
             let why = missing(frame, Some(served));
-            vec![check(frame, name("tls_now.starttls"), Outcome::Unknown, &why, told)]
+            vec![check(frame, starttls, Outcome::Unknown, &why, told)]
         }
     }
 }
