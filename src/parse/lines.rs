@@ -1,6 +1,9 @@
 //! Byte lines of bounded length from a stream that may be gzipped.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    ops::Range,
+};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -126,18 +129,17 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// The lines of a block without `\n` or `\r\n`, cut to [`LINE_MAX`].
-pub fn lines_of(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = block;
+/// Where the lines of a block stand, without `\n` or `\r\n`, cut to [`LINE_MAX`].
+pub fn lines_of(block: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
     std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest.get(..end)?;
-        rest = rest.get(end + 1..).unwrap_or_default();
-        let line = line.get(..LINE_MAX).unwrap_or(line);
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
+        let rest = block.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..length.min(LINE_MAX))?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let range = start..start + line.len();
+        start += length + 1;
+        Some(range)
     })
 }
 
@@ -257,7 +259,7 @@ mod tests {
             let mut lines = Vec::new();
             while let Some(block) = blocks.next_block().expect("readable") {
                 assert!(block.len() <= 2 * CHUNK + LINE_MAX);
-                lines.extend(lines_of(&block).map(|line| String::from_utf8_lossy(line).into_owned()));
+                lines.extend(lines_of(&block).map(|line| String::from_utf8_lossy(&block[line]).into_owned()));
             }
             assert!(lines == read(text.as_bytes()).0, "{:.20}", text);
         }

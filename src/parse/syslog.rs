@@ -17,7 +17,7 @@ const ISO_MINUTE: usize = 16;
 
 /// The text of a line that may not be UTF-8: borrowed when it is, else with U+FFFD for what is not.
 pub fn text(line: &[u8]) -> Cow<'_, str> {
-    str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed)
+    simdutf8::basic::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed)
 }
 
 /// Reads one line without its line break. `None` for what is not a syslog line with a valid time stamp.

@@ -1,10 +1,10 @@
-//! Reads logs on all cores: one thread cuts them into blocks of whole lines, and each of the others counts the mails that
-//! fall to it. What one mail's lines say together thereby stays together, and the sum is the same with any number of
+//! Reads logs on all cores: one thread cuts them into lines, and each of the others counts the mails that fall to it. What one mail's lines say together thereby stays together, and the sum is the same with any number of
 //! threads.
 
 use std::{
     io::{self, Read},
     num::NonZeroUsize,
+    ops::Range,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -44,11 +44,11 @@ pub(super) struct Seen {
 }
 
 /// What goes to each thread.
-#[derive(Clone)]
 enum Piece {
     /// A new file begins: time may start anew.
     File,
-    Lines(Arc<Vec<u8>>),
+    /// A block, and where in it the lines stand that are to be counted.
+    Lines(Arc<Vec<u8>>, Vec<Range<usize>>),
 }
 
 /// Reads streams in their order. Queue ids go on from one to the next; an error says which could not be read.
@@ -58,11 +58,11 @@ pub(super) fn read<R: Read, T>(
     threads: usize,
 ) -> Result<(Flow, Seen), (T, io::Error)> {
     thread::scope(|scope| {
-        let start = |index| {
+        let start = |_| {
             let (sender, receiver) = sync_channel(WAITING);
-            (sender, scope.spawn(move || count(&receiver, zone, (index, threads))))
+            (sender, scope.spawn(move || count(&receiver, zone)))
         };
-        let (senders, counting): (Vec<_>, Vec<_>) = (0..threads).map(start).unzip();
+        let (senders, counting): (Vec<_>, Vec<_>) = (0..threads.max(1)).map(start).unzip();
         let cut = streams.into_iter().try_for_each(|stream| {
             let (name, stream) = stream?;
             hand_out(stream, &senders).map_err(|error| (name, error))
@@ -86,34 +86,38 @@ pub(super) fn threads() -> usize {
 }
 
 fn hand_out(stream: impl Read, senders: &[SyncSender<Piece>]) -> io::Result<()> {
-    let send = |piece: &Piece| {
-        let all = senders.iter().all(|sender| sender.send(piece.clone()).is_ok());
-        all.then_some(()).ok_or_else(|| io::Error::other("a thread has ended"))
+    let send = |sender: &SyncSender<Piece>, piece| {
+        sender.send(piece).map_err(|_| io::Error::other("a thread has ended"))
     };
-    send(&Piece::File)?;
+    senders.iter().try_for_each(|sender| send(sender, Piece::File))?;
     let mut blocks = Blocks::new(stream);
+    let mut turn = 0;
     while let Some(block) = blocks.next_block()? {
-        send(&Piece::Lines(Arc::new(block)))?;
+        let mut shares = vec![Vec::new(); senders.len()];
+        for line in lines_of(&block) {
+            let owner = block.get(line.clone()).and_then(|line| falls_to(line, senders.len()));
+            turn = (turn + 1) % senders.len();
+            shares.get_mut(owner.unwrap_or(turn)).into_iter().for_each(|share| share.push(line.clone()));
+        }
+        let block = Arc::new(block);
+        for (sender, share) in senders.iter().zip(shares) {
+            send(sender, Piece::Lines(Arc::clone(&block), share))?;
+        }
     }
     Ok(())
 }
 
-/// Counts the lines that fall to one of so many threads.
-fn count(pieces: &Receiver<Piece>, zone: &TimeZone, (own, threads): (usize, usize)) -> (Flow, Seen) {
+/// Counts the lines that fall to a thread.
+fn count(pieces: &Receiver<Piece>, zone: &TimeZone) -> (Flow, Seen) {
     let (mut flow, mut reader, mut seen) = (Flow::default(), Reader::default(), Seen::default());
     let new_clock = || YearGuess::new(zone.clone(), Millis::now());
     let mut clock = new_clock();
-    let mut turn = 0;
     for piece in pieces {
-        let Piece::Lines(block) = piece else {
+        let Piece::Lines(block, share) = piece else {
             clock = new_clock();
             continue;
         };
-        for bytes in lines_of(&block) {
-            turn = (turn + 1) % threads;
-            if threads > 1 && falls_to(bytes, threads).unwrap_or(turn) != own {
-                continue;
-            }
+        for bytes in share.into_iter().filter_map(|line| block.get(line)) {
             seen.lines += 1;
             let whole = text(bytes);
             match parse_line(&whole, &mut clock) {

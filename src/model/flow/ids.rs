@@ -7,7 +7,14 @@ use foldhash::fast::RandomState;
 /// More are not told apart.
 const MOST: usize = 1_000_000;
 
-/// A set of queue ids: eight bytes of each, enough to tell millions apart.
+/// Eight bytes that stand for a queue id, enough to tell millions apart: another one each time the program runs.
+pub(super) fn print(id: &str) -> u64 {
+    // One key for all sets, so that they can be merged.
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    KEY.get_or_init(RandomState::default).hash_one(id)
+}
+
+/// A set of queue ids by their [`print`].
 #[derive(Debug, Clone, Default)]
 pub struct Ids {
     prints: HashSet<u64, RandomState>,
@@ -17,9 +24,7 @@ pub struct Ids {
 impl Ids {
     /// Adds one.
     pub fn insert(&mut self, id: &str) {
-        // One key for all sets, so that they can be merged.
-        static KEY: OnceLock<RandomState> = OnceLock::new();
-        self.insert_print(KEY.get_or_init(RandomState::default).hash_one(id));
+        self.insert_print(print(id));
     }
 
     /// Adds those of another set.

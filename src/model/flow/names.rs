@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
+
 use super::{Fate, Volume};
 
 /// Names that are told apart. When there are more, the half that counts least is counted together.
@@ -49,7 +51,8 @@ impl Tally for Fate {
 /// Names with a tally each. Who counts much keeps the own tally, less at most what came before it counted much.
 #[derive(Debug, Clone, Default)]
 pub struct Names<T> {
-    map: HashMap<String, T, foldhash::fast::RandomState>,
+    // Most names lie in the map itself.
+    map: HashMap<CompactString, T, foldhash::fast::RandomState>,
     others: Option<T>,
 }
 
@@ -64,7 +67,7 @@ impl<T: Tally> Names<T> {
         }
         let mut tally = T::default();
         change(&mut tally);
-        self.map.insert(name.to_owned(), tally);
+        self.map.insert(name.into(), tally);
     }
 
     /// Adds those of another list.

@@ -2,9 +2,10 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::LazyLock, time::Duration};
 
+use compact_str::CompactString;
 use memchr::memmem::Finder;
 
-use super::{Count, Flow, Outcome, Reason, provider};
+use super::{Count, Flow, Outcome, Reason, ids::print, provider};
 use crate::model::{
     event::{Attempt, Client, Fact, Parsed, Refusal},
     time::Millis,
@@ -29,16 +30,17 @@ static NO_DOMAIN: Word = Word::new(|| Finder::new("Domain not found"));
 struct Life {
     seen: Millis,
     /// The client that handed it in, until its size is told.
-    fresh: Option<String>,
+    fresh: Option<CompactString>,
     size: u64,
     /// Domain of the sender; empty for notices.
-    domain: String,
+    domain: CompactString,
 }
 
 /// Reads lines in their order.
 #[derive(Debug, Default)]
 pub struct Reader {
-    lives: HashMap<String, Life, foldhash::fast::RandomState>,
+    /// By [`print`] of the queue id.
+    lives: HashMap<u64, Life, foldhash::fast::RandomState>,
 }
 
 impl Reader {
@@ -64,10 +66,14 @@ impl Reader {
 
     /// Counts one line: its program without pid, its text, and what the parser made of them.
     pub fn count(&mut self, at: Millis, program: &str, text: &str, parsed: Parsed<'_>, flow: &mut Flow) {
-        let Some((path, daemon)) = program.rsplit_once('/').filter(|(path, _)| !path.starts_with("watchdog"))
+        let slash = memchr::memrchr(b'/', program.as_bytes());
+        let Some((path, daemon)) = slash.and_then(|at| Some((program.get(..at)?, program.get(at + 1..)?)))
         else {
             return;
         };
+        if path.starts_with("watchdog") {
+            return;
+        }
         match parsed {
             Parsed::Mail { queue_id, fact } => self.fact(at, daemon, queue_id, fact, flow),
             Parsed::Refused(refusal) => {
@@ -92,7 +98,7 @@ impl Reader {
             Fact::Held { .. } => flow.add(Count::Held),
             Fact::Discarded { .. } => flow.add(Count::Discarded),
             Fact::Removed => {
-                self.lives.remove(queue_id);
+                self.lives.remove(&print(queue_id));
             }
             _ => {}
         }
@@ -101,17 +107,14 @@ impl Reader {
     fn received(&mut self, at: Millis, queue_id: &str, client: &str, flow: &mut Flow) {
         flow.add_at(Count::Received, at);
         self.make_room(at);
-        let life = Life { seen: at, fresh: Some(client.to_owned()), ..Life::default() };
-        self.lives.insert(queue_id.to_owned(), life);
+        let life = Life { seen: at, fresh: Some(client.into()), ..Life::default() };
+        self.lives.insert(print(queue_id), life);
     }
 
     /// Told again at each attempt; only the first time of a received mail counts.
     fn queued(&mut self, at: Millis, queue_id: &str, sender: &str, size: u64, flow: &mut Flow) {
-        if !self.lives.contains_key(queue_id) {
-            self.make_room(at);
-            self.lives.insert(queue_id.to_owned(), Life::default());
-        }
-        let Some(life) = self.lives.get_mut(queue_id) else { return };
+        self.make_room(at);
+        let life = self.lives.entry(print(queue_id)).or_default();
         life.seen = at;
         // The first size stays, as in pflogsumm.
         if life.size == 0 {
@@ -119,7 +122,7 @@ impl Reader {
         }
         let address = address(sender);
         if life.domain.is_empty() {
-            domain(&address).clone_into(&mut life.domain);
+            life.domain = domain(&address).into();
         }
         let Some(client) = life.fresh.take() else { return };
         flow.bytes_received += size;
@@ -129,7 +132,7 @@ impl Reader {
     }
 
     fn attempt(&mut self, at: Millis, daemon: &str, queue_id: &str, attempt: &Attempt<'_>, flow: &mut Flow) {
-        let (size, from) = match self.lives.get_mut(queue_id) {
+        let (size, from) = match self.lives.get_mut(&print(queue_id)) {
             Some(life) => {
                 life.seen = at;
                 (life.size, life.domain.as_str())
@@ -275,11 +278,15 @@ fn plain(path: &str, daemon: &str, text: &str, flow: &mut Flow) {
         flow.add(Count::Timeouts);
     } else if daemon == "smtpd" && begins("connect from ") && path.starts_with("postfix") {
         flow.add(Count::Connections);
-    } else if begins("reject_warning: ")
-        || text.split_once(": ").is_some_and(|(_, rest)| rest.starts_with("reject_warning: "))
-    {
+    } else if begins("reject_warning: ") || behind_id(text).starts_with("reject_warning: ") {
         flow.add(Count::RejectWarnings);
     }
+}
+
+/// What stands behind `ID: ` or `NOQUEUE: `.
+fn behind_id(text: &str) -> &str {
+    let colon = memchr::memchr(b':', text.as_bytes());
+    colon.and_then(|at| text.get(at + 1..)?.strip_prefix(' ')).unwrap_or_default()
 }
 
 fn warning(daemon: &str, text: &str, flow: &mut Flow) {

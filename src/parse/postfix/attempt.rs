@@ -1,7 +1,5 @@
 //! Delivery attempts: `to=<A>, orig_to=<B>, relay=R, conn_use=N, delay=S, delays=a/b/c/d, tls=T, dsn=X.Y.Z, status=W (TEXT)`.
 
-use memchr::memmem;
-
 use super::address;
 use crate::model::event::Attempt;
 
@@ -47,7 +45,8 @@ fn fields(text: &str) -> Option<Attempt<'_>> {
 /// The relay and what follows `, delay=`.
 fn relay(text: &str) -> Option<(&str, &str)> {
     let window = text.as_bytes().get(..RELAY_MAX.min(text.len()))?;
-    let end = memmem::find(window, b", delay=")?;
+    let begins = |at: &usize| window.get(*at..).is_some_and(|rest| rest.starts_with(b", delay="));
+    let end = memchr::memchr_iter(b',', window).find(begins)?;
     let (relay, rest) = (text.get(..end)?, text.get(end + ", delay=".len()..)?);
     let reused = memchr::memrchr(b',', relay.as_bytes());
     let plain = reused.and_then(|comma| relay.split_at_checked(comma));

@@ -1,7 +1,5 @@
 //! Lines that begin with a queue id: facts about that mail.
 
-use memchr::memmem;
-
 use super::{address, attempt, noise, queue_id, refusal};
 use crate::model::event::{Client, Fact, NoticeKind, Parsed};
 
@@ -85,12 +83,14 @@ fn client(value: &str) -> Option<Client<'_>> {
         let (_method, login) = method.split_at_checked(memchr::memchr(b',', method.as_bytes())?)?;
         login.strip_prefix(", sasl_username=")
     });
-    Some(Client { host, ip, login, parent: parent.filter(|id| queue_id::is_whole(id)), tls: None })
+    Some(Client { host, ip, login, parent: parent.filter(|id| queue_id::is_whole(id.as_bytes())), tls: None })
 }
 
-/// What stands before and behind the last `name`; all of it before, where it is missing.
+/// What stands before and behind the last `name`, which begins with a comma; all of it before, where it is missing.
 fn cut<'a>(text: &'a str, name: &str) -> (&'a str, Option<&'a str>) {
-    let Some(at) = memmem::rfind(text.as_bytes(), name.as_bytes()) else { return (text, None) };
+    // `name` begins with a comma, and a line has few of them.
+    let begins = |at: &usize| text.get(*at..).is_some_and(|rest| rest.starts_with(name));
+    let Some(at) = memchr::memrchr_iter(b',', text.as_bytes()).find(begins) else { return (text, None) };
     (text.get(..at).unwrap_or(text), text.get(at + name.len()..))
 }
 
@@ -113,7 +113,7 @@ fn notice<'a>(whom: &str, rest: &'a str) -> Option<Fact<'a>> {
         ("postmaster", "non-delivery" | "delay" | "delivery status") => NoticeKind::Postmaster,
         _ => return None,
     };
-    queue_id::is_whole(queue_id).then_some(Fact::Notice { kind, queue_id })
+    queue_id::is_whole(queue_id.as_bytes()).then_some(Fact::Notice { kind, queue_id })
 }
 
 /// A message id without its angle brackets; an odd one (`=?UTF-8?...`) as it is.

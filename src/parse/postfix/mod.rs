@@ -44,7 +44,7 @@ pub fn queue_id_of(text: &[u8]) -> Option<&[u8]> {
     let end = memchr::memchr(b':', text.get(..LONGEST_ID.min(text.len()))?)?;
     let id = text.get(..end)?;
     let followed = text.get(end + 1) == Some(&b' ');
-    (followed && str::from_utf8(id).is_ok_and(queue_id::is_whole)).then_some(id)
+    (followed && queue_id::is_whole(id)).then_some(id)
 }
 
 /// The daemon of a Postfix program: the last path part of `postfix/submission/smtpd` or `enforced-tls-smtp/smtp`.
@@ -58,10 +58,17 @@ fn daemon(program: &str) -> Option<&str> {
     (path.starts_with("postfix") || noise::is_daemon(daemon)).then_some(daemon)
 }
 
+/// What stands before and behind the first colon with a blank behind it.
+fn at_colon(text: &str) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let at = memchr::memchr_iter(b':', bytes).find(|at| bytes.get(at + 1) == Some(&b' '))?;
+    Some((text.get(..at)?, text.get(at + 2..)?))
+}
+
 /// `VERB: STAGE from PEER: REPLY; from=... ` behind `NOQUEUE: `. Only refusals count: what was accepted, filtered or
 /// held without a queue id comes again under its id, or belongs to no mail.
 fn without_id(rest: &str) -> Parsed<'_> {
-    let Some((verb, body)) = rest.split_once(": ") else { return Parsed::Unknown };
+    let Some((verb, body)) = at_colon(rest) else { return Parsed::Unknown };
     match verb {
         "reject" | "milter-reject" | "proxy-reject" => {
             refusal::parse(verb, body).map_or(Parsed::Unknown, Parsed::Refused)
@@ -86,7 +93,7 @@ fn session(text: &str) -> Option<Session<'_>> {
     let (peer, rest) = rest.split_at_checked(peer_end)?;
     let rest = match rest.strip_prefix(": ") {
         Some(rest) => rest,
-        None => rest.strip_prefix(" to ")?.split_once(": ")?.1,
+        None => at_colon(rest.strip_prefix(" to ")?)?.1,
     };
     let (protocol, rest) = rest.split_at_checked(memchr::memchr(b' ', rest.as_bytes())?)?;
     rest.starts_with(" with cipher ").then_some(Session { peer, protocol, outgoing })

@@ -24,7 +24,7 @@ fn is_silent(name: &str) -> bool {
 
 /// Whether a line without queue id is of a known kind.
 pub(super) fn is_known(daemon: &str, text: &str) -> bool {
-    let starts = |starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    let starts = |starts: &[&str]| begins_with_one(text, starts);
     let common = match text.as_bytes().first() {
         Some(b'c') => starts(&["connect from ", "connect to ", "certificate ", "cache ", "close database "]),
         Some(b'd') => starts(&["disconnect from ", "discarding EHLO keywords", "daemon started", "dict_"]),
@@ -132,5 +132,11 @@ pub(super) fn is_known_of_mail(rest: &str) -> bool {
         "passing ",
         "released ",
     ];
-    STARTS.iter().any(|start| rest.starts_with(start))
+    begins_with_one(rest, &STARTS)
+}
+
+/// Whether a text begins with one of these. The first byte decides most.
+fn begins_with_one(text: &str, starts: &[&str]) -> bool {
+    let first = text.as_bytes().first();
+    starts.iter().any(|start| start.as_bytes().first() == first && text.starts_with(start))
 }

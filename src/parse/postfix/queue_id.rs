@@ -44,9 +44,9 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a whole word is a queue id.
-pub(super) fn is_whole(word: &str) -> bool {
-    let all = word.bytes().fold(SHORT | LONG, |all, byte| all & CLASS[usize::from(byte)]);
-    is_id(all, word.contains('z'), word.len())
+pub(super) fn is_whole(word: &[u8]) -> bool {
+    let all = word.iter().fold(SHORT | LONG, |all, byte| all & CLASS[usize::from(*byte)]);
+    is_id(all, word.contains(&b'z'), word.len())
 }
 
 /// Short: five digits of microseconds and an inode. Long: six of seconds, four of microseconds, `z`, an inode.

@@ -9,8 +9,6 @@
 //!
 //! Only when no tail has strict addresses, as Postfix before 3.5 logs odd ones, the first tail with lax ones is taken.
 
-use memchr::memmem;
-
 use super::address;
 use crate::model::event::Refusal;
 
@@ -39,7 +37,9 @@ fn stage_and_peer(body: &str) -> Option<(&str, &str, &str, &str)> {
     {
         return Some((words, "", "", rest));
     }
-    let (stage, _) = words.split_once(" from ").or_else(|| Some((words.strip_suffix(" from ")?, "")))?;
+    let end = memchr::memchr_iter(b' ', words.as_bytes())
+        .find(|at| words.get(*at..).is_some_and(|rest| rest.starts_with(" from ")))?;
+    let stage = words.get(..end)?;
     let rest = body.get(stage.len() + " from ".len()..)?;
     let (host, ip, end) = peer(rest)?;
     let said = rest.get(end..)?;
@@ -134,10 +134,10 @@ fn split(said: &str, ending: Ending) -> (&str, Tail<'_>) {
 /// Offsets of `; ` with the name of a field behind it.
 fn places(said: &str) -> impl Iterator<Item = usize> {
     let named = |at: &usize| {
-        let name = said.get(at + 2..).unwrap_or("");
+        let name = said.get(at + 1..).and_then(|rest| rest.strip_prefix(' ')).unwrap_or("");
         FIRST_FIELDS.iter().any(|field| name.starts_with(field))
     };
-    memmem::find_iter(said.as_bytes(), b"; ").filter(named).take(TRIES)
+    memchr::memchr_iter(b';', said.as_bytes()).filter(named).take(TRIES)
 }
 
 /// What a tail can begin with: VRFY has no sender, EHLO no addresses.
