@@ -263,9 +263,12 @@ fn records_that_are_written_alike_are_read_as_any_other() {
             2 => "<dkim><!-- no value --></dkim><spf/>",
             _ => "<dkim>pass</dkim><spf> Fail\n</spf>",
         };
-        let more =
-            if number % 5 == 0 { "<dkim><domain>two.test</domain><result>pass</result></dkim>" } else { "" };
-        let selector = if number % 3 == 0 { "" } else { "s1" };
+        let more = if number.is_multiple_of(5) {
+            "<dkim><domain>two.test</domain><result>pass</result></dkim>"
+        } else {
+            ""
+        };
+        let selector = if number.is_multiple_of(3) { "" } else { "s1" };
         format!(
             "  <record>{note}<row><source_ip>192.0.2.{number}</source_ip><count>{number}</count><policy_evaluated>\
              <disposition>none</disposition>{odd}</policy_evaluated></row><identifiers><header_from>a&#46;test\

@@ -329,6 +329,18 @@ mod tests {
     }
 
     #[test]
+    fn only_admins_may_ask_for_domains_of_others() {
+        for (role, may) in [(Role::Admin, true), (Role::DomainAdmin, false)] {
+            let frame = samples::frame(role, Lang::En);
+            let query = Query::default();
+            let input = Input { query: &query, lines: &[], months: &[], domains: &[] };
+            let page = view(&frame, input).render().unwrap();
+            assert!(page.contains("value=\"unproven\""), "{role:?}");
+            assert_eq!(page.contains("value=\"foreign\""), may, "{role:?}");
+        }
+    }
+
+    #[test]
     fn a_report_of_one_day_has_one_day() {
         let frame = samples::frame(Role::Admin, Lang::En);
         let begin = Millis(1_795_046_400_000);
