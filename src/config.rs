@@ -235,6 +235,8 @@ impl Config {
         let web = WebSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let resolve = reader.take(&s::RESOLVE_NAMES);
         let servers = reader.take(&s::DNS_RESOLVER).unwrap_or_default();
+        // Backups are made by commands, which take it when they run; a fault is told before that.
+        let _ = reader.take(&s::BACKUP_PASSPHRASE);
         let time_zone = reader.take(&s::TIME_ZONE).unwrap_or_else(TimeZone::system);
         let level = reader.take(&s::LOG_LEVEL);
         let format = reader.take(&s::LOG_FORMAT);
@@ -282,6 +284,22 @@ impl PortalSecrets {
             Self { api_token: reader.take(&s::API_TOKEN), collector_key: reader.take(&s::COLLECTOR_KEY) };
         reader.finish(Some(secrets))
     }
+}
+
+/// The passphrase of backups: that in this file, or that of the settings, from which nothing else is taken.
+pub fn backup_passphrase(file: Option<&Path>) -> Result<Option<SecretString>, Faults> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
+    let named =
+        file.map(|path| (format!("{}_FILE", s::BACKUP_PASSPHRASE.entry.name), path.display().to_string()));
+    let dotenv = std::fs::read_to_string(".env").ok();
+    let read_file = |path: &Path| std::fs::read_to_string(path);
+    let mut reader = match named {
+        Some(named) => Reader::new(std::iter::once(named), None, &read_file),
+        None => Reader::new(environment, dotenv.as_deref(), &read_file),
+    };
+    let passphrase = reader.take(&s::BACKUP_PASSPHRASE);
+    reader.finish(Some(passphrase))
 }
 
 /// The level of a word, as `LOG_LEVEL` has it; the error is a whole sentence.

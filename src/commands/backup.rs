@@ -2,18 +2,20 @@
 //!
 //! The file is a line that names it, and then zstd over frames: a head, for each table its name and its rows, and an end
 //! with the SHA-256 of all frames before it. A frame is its length (four bytes, little endian) and itself in postcard.
-//! A backup of one engine can be restored into the other.
+//! A backup of one engine can be restored into the other. With a passphrase all of that is sealed, see [`age`].
 
+mod age;
 mod file;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufReader, BufWriter, Read, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
+use secrecy::SecretString;
 
 use file::{Frame, Frames, Head, Writer};
 pub use file::{Summary, TableSum};
@@ -21,7 +23,7 @@ pub use file::{Summary, TableSum};
 use super::{log::LogArgs, serve::runtime};
 use crate::{
     app::open_database,
-    config::Config,
+    config::{Config, backup_passphrase},
     model::time::Millis,
     store::{
         Db,
@@ -35,8 +37,11 @@ const ROWS: usize = 256;
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
-    /// The file to write; `-` is standard output, for example into age or gpg to encrypt it
+    /// The file to write; `-` is standard output
     pub file: PathBuf,
+    /// Encrypt it with the passphrase in this file; BACKUP_PASSPHRASE does the same always
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// Arguments of `restore`.
@@ -44,6 +49,9 @@ pub struct BackupArgs {
 pub struct RestoreArgs {
     /// A file that `backup` wrote
     pub file: PathBuf,
+    /// The file with the passphrase, where the backup is encrypted and BACKUP_PASSPHRASE is not set
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// Replace what the database holds; without it, only an empty database is filled
     #[arg(long)]
     pub replace: bool,
@@ -55,17 +63,19 @@ pub struct RestoreArgs {
 /// Writes a backup of the database of the settings.
 pub fn run(args: &BackupArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::from_environment()?;
+    let passphrase = backup_passphrase(args.passphrase_file.as_deref())?;
     log.start(config.log);
+    let what = if passphrase.is_some() { "written, encrypted" } else { "written" };
     runtime()?.block_on(async {
         let db = open_database(&config.database).await?;
         let done = async {
             if args.file.as_os_str() == "-" {
-                let summary = write(&db, &mut *out, Millis::now()).await?;
+                let summary = write(&db, &mut *out, passphrase.as_ref(), Millis::now()).await?;
                 out.flush()?;
-                eprintln!("{}", told("written", &summary));
+                eprintln!("{}", told(what, &summary));
             } else {
-                let summary = write_file(&db, &args.file, Millis::now()).await?;
-                writeln!(out, "{}", told("written", &summary))?;
+                let summary = write_file(&db, &args.file, passphrase.as_ref(), Millis::now()).await?;
+                writeln!(out, "{}", told(what, &summary))?;
             }
             anyhow::Ok(())
         };
@@ -77,15 +87,16 @@ pub fn run(args: &BackupArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Res
 
 /// Puts a backup into the database of the settings.
 pub fn restore_run(args: &RestoreArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let passphrase = backup_passphrase(args.passphrase_file.as_deref())?;
     if args.check {
-        let summary = check(&args.file)?;
+        let summary = check(&args.file, passphrase.as_ref())?;
         return Ok(writeln!(out, "{}", told("whole", &summary))?);
     }
     let config = Config::from_environment()?;
     log.start(config.log);
     let summary = runtime()?.block_on(async {
         let db = open_database(&config.database).await?;
-        let done = restore(&db, &args.file, args.replace).await;
+        let done = restore(&db, &args.file, passphrase.as_ref(), args.replace).await;
         db.close().await;
         done
     })?;
@@ -97,15 +108,21 @@ fn told(what: &str, summary: &Summary) -> String {
     format!("{what}: {rows} rows of {} tables, schema step {}", summary.tables.len(), summary.schema)
 }
 
-/// Writes a backup to a file that appears only when it is whole, readable by its owner alone.
-pub async fn write_file(db: &Db, path: &Path, now: Millis) -> anyhow::Result<Summary> {
+/// Writes a backup to a file that appears only when it is whole, readable by its owner alone. With a passphrase, it is
+/// encrypted.
+pub async fn write_file(
+    db: &Db,
+    path: &Path,
+    passphrase: Option<&SecretString>,
+    now: Millis,
+) -> anyhow::Result<Summary> {
     let mut name = path.file_name().context("the path names no file")?.to_owned();
     name.push(format!(".part-{}", std::process::id()));
     let part = path.with_file_name(name);
     let written = async {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
         let mut file = file.with_context(|| format!("cannot write {}", part.display()))?;
-        let summary = write(db, BufWriter::new(&mut file), now).await?;
+        let summary = write(db, BufWriter::new(&mut file), passphrase, now).await?;
         file.sync_all()?;
         std::fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))?;
         anyhow::Ok(summary)
@@ -118,7 +135,22 @@ pub async fn write_file(db: &Db, path: &Path, now: Millis) -> anyhow::Result<Sum
 }
 
 /// Writes the database as it is at this moment; it may be written to meanwhile.
-pub async fn write(db: &Db, out: impl Write, now: Millis) -> anyhow::Result<Summary> {
+pub async fn write(
+    db: &Db,
+    out: impl Write,
+    passphrase: Option<&SecretString>,
+    now: Millis,
+) -> anyhow::Result<Summary> {
+    let Some(passphrase) = passphrase else {
+        return Ok(write_frames(db, out, now).await?.0);
+    };
+    let sealed = age::Sealed::begin(out, passphrase).context("the backup cannot be encrypted")?;
+    let (summary, sealed) = write_frames(db, sealed, now).await?;
+    sealed.end().context("the backup cannot be written")?;
+    Ok(summary)
+}
+
+async fn write_frames<W: Write>(db: &Db, out: W, now: Millis) -> anyhow::Result<(Summary, W)> {
     let tables = backup::tables().await?;
     let mut snapshot = Snapshot::begin(db).await?;
     let head = Head {
@@ -137,21 +169,46 @@ pub async fn write(db: &Db, out: impl Write, now: Millis) -> anyhow::Result<Summ
 }
 
 /// Reads a backup to its end and checks that it is whole.
-pub fn check(path: &Path) -> anyhow::Result<Summary> {
-    let mut frames = open(path)?;
+pub fn check(path: &Path, passphrase: Option<&SecretString>) -> anyhow::Result<Summary> {
+    let mut frames = open(path, passphrase)?;
     while frames.read()?.is_some() {}
     frames.summary()
 }
 
-fn open(path: &Path) -> anyhow::Result<Frames<impl Read + use<>>> {
+/// Opens a backup; whether it is encrypted, the file itself tells.
+fn open(path: &Path, passphrase: Option<&SecretString>) -> anyhow::Result<Frames<Box<dyn Read>>> {
+    let what = || path.display().to_string();
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    Frames::open(BufReader::new(file)).with_context(|| format!("{}", path.display()))
+    let mut file = BufReader::new(file);
+    let input: Box<dyn Read> = match age::is_sealed(file.fill_buf().with_context(what)?) {
+        false => Box::new(file),
+        true => {
+            let passphrase = passphrase.with_context(|| {
+                format!(
+                    "{} is encrypted: name the file of its passphrase by --passphrase-file or \
+                     BACKUP_PASSPHRASE_FILE. Nothing was changed",
+                    path.display()
+                )
+            })?;
+            let opened = age::Opened::begin(file, passphrase);
+            Box::new(
+                opened
+                    .with_context(|| format!("{} cannot be opened; nothing was changed", path.display()))?,
+            )
+        }
+    };
+    Frames::open(input).with_context(what)
 }
 
 /// Puts a backup into a database, in one transaction: all of it or nothing. The file is checked before anything is
 /// touched.
-pub async fn restore(db: &Db, path: &Path, replace: bool) -> anyhow::Result<Summary> {
-    let whole = check(path)?;
+pub async fn restore(
+    db: &Db,
+    path: &Path,
+    passphrase: Option<&SecretString>,
+    replace: bool,
+) -> anyhow::Result<Summary> {
+    let whole = check(path, passphrase)?;
     let tables = backup::tables().await?;
     fits(&whole, &tables)?;
     let mut tx = db.begin().await?;
@@ -164,7 +221,7 @@ pub async fn restore(db: &Db, path: &Path, replace: bool) -> anyhow::Result<Summ
             table.name
         );
     }
-    let mut frames = open(path)?;
+    let mut frames = open(path, passphrase)?;
     let mut target: Option<(&Table, Vec<&Column>)> = None;
     while let Some(frame) = frames.read()? {
         match (frame, &target) {

@@ -22,7 +22,7 @@ use crate::{
     demo::{
         Mailcow, Options, Vitals,
         doors::{self, Doors},
-        reports, uptime,
+        readers, reports, uptime,
     },
     metrics::sources::Probes,
     model::time::Millis,
@@ -30,6 +30,8 @@ use crate::{
     store::Db,
 };
 
+/// Not secret: whoever has it can make simulated opens. The same at each run, for `--data`.
+const TRACKER_KEY: &str = "the key of open tracking in the demo";
 /// The pause between two fresh reports.
 const REPORT_PAUSE: Duration = Duration::from_secs(180);
 
@@ -39,9 +41,9 @@ pub struct DemoArgs {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Mails of the last 14 days
-    #[arg(long, default_value_t = 2000)]
-    pub mails: usize,
+    /// Mails of the last 14 days, at most 50,000: the simulated Mailcow keeps their logs in memory
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(..=50_000))]
+    pub mails: u32,
     /// The same seed makes the same world
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -74,7 +76,7 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
 
     let mailcow_listener = TcpListener::bind(SocketAddr::new(portal.ip(), 0)).await?;
     let mailcow_address = mailcow_listener.local_addr()?;
-    let mut options = Options::demo(args.seed, args.mails, Millis::now());
+    let mut options = Options::demo(args.seed, args.mails as usize, Millis::now());
     options.redirect_uris = vec![format!("http://{portal}/callback")];
     let mailcow = Arc::new(Mailcow::new(options));
     let keys = mailcow.keys.clone();
@@ -111,11 +113,16 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
         ("BLOCK_LISTS", doors::BLOCK_LIST.to_owned()),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
         ("BRANDS", "beta.test=Beta Post#6a3fb5".to_owned()),
+        ("OPEN_TRACKING", "YES".to_owned()),
+        ("TRACKER_KEY", TRACKER_KEY.to_owned()),
+        // The simulated readers say where they are as a proxy would.
+        ("TRUSTED_PROXIES", format!("127.0.0.1, {}", portal.ip())),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(settings, None, |path| std::fs::read_to_string(path))?;
     log.start(config.log);
+    let tracker = config.web.tracker.clone();
     let probes = demo_probes(&config, &doors);
     let app = App::build_with(config, probes).await?;
     if !kept {
@@ -123,6 +130,9 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
         uptime::announce(&app.db, Millis::now()).await.context("the announcements could not be written")?;
     }
     tokio::spawn(measure_host(vitals_file, vitals, stop.clone()));
+    if let Some(key) = tracker {
+        tokio::spawn(readers::read(Arc::clone(&mailcow), portal, key, stop.clone()));
+    }
     welcome(portal, args);
     tokio::spawn(receive_reports(app.db.clone(), args.seed, stop.clone()));
     let served = app.serve(listener, stop.clone()).await;

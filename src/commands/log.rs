@@ -43,7 +43,9 @@ impl LogArgs {
 /// addresses, keys and statements, of which nobody here has a say.
 fn filter(level: Level) -> EnvFilter {
     let others = LevelFilter::from_level(level).min(LevelFilter::WARN);
-    EnvFilter::new(format!("{others},mailcow_status={level}"))
+    // A slow statement is told with all its text, a step of the schema with pages of it: for those who look closely.
+    let statements = if level > Level::INFO { others } else { LevelFilter::ERROR };
+    EnvFilter::new(format!("{others},sqlx::query={statements},mailcow_status={level}"))
 }
 
 /// Writes whole events with each mail address blotted out. Errors of peers and of the database repeat what they were
@@ -126,8 +128,9 @@ mod tests {
     #[test]
     fn libraries_never_say_more_than_warnings() {
         let shown = |level| filter(level).to_string();
-        assert_eq!(shown(Level::TRACE), "mailcow_status=trace,warn");
-        assert_eq!(shown(Level::ERROR), "mailcow_status=error,error");
+        assert_eq!(shown(Level::TRACE), "mailcow_status=trace,sqlx::query=warn,warn");
+        assert_eq!(shown(Level::INFO), "mailcow_status=info,sqlx::query=error,warn");
+        assert_eq!(shown(Level::ERROR), "mailcow_status=error,sqlx::query=error,error");
     }
 
     #[test]

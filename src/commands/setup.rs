@@ -144,12 +144,13 @@ fn session<W: Write>(args: &SetupArgs, mut talk: Talk<'_, W>, now: Millis) -> an
     let mailcow = wish::mailcow_directory(args.mailcow.as_deref())?;
     if args.remove {
         let removal = removal::plan(args, &mailcow)?;
-        carry_out(args, &removal.changes, &[], &mut talk, now)?;
+        let secrets = wish::kept_secrets(args, &mailcow)?;
+        carry_out(args, &removal.changes, &secrets, &mut talk, now)?;
         return Ok(write!(talk.out, "{}", removal.words(&mailcow))?);
     }
     let wish = Wish::gather(args, mailcow, &mut talk)?;
     let changes = files::plan(&wish)?;
-    carry_out(args, &changes, &wish.secrets(), &mut talk, now)?;
+    carry_out(args, &changes, &wish.values.secrets(), &mut talk, now)?;
     Ok(write!(talk.out, "{}", steps::text(&wish))?)
 }
 

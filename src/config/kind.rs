@@ -31,6 +31,15 @@ pub const SECRET: Kind<SecretString> = Kind {
     secret: true,
     parse: |text| Ok(text.into()),
 };
+/// A passphrase that nobody finds by trying.
+pub const PASSPHRASE: Kind<SecretString> = Kind {
+    form: "16 characters or more, best as a file, by the same name with _FILE",
+    secret: true,
+    parse: |text| match text.chars().count() {
+        0..16 => Err("is too short".to_owned()),
+        _ => Ok(text.into()),
+    },
+};
 /// PEM certificates. Not secret, but too long to be repeated in a fault.
 pub const CERTIFICATES: Kind<String> = Kind {
     form: "certificates in PEM form, best as a file, by the same name with _FILE",

@@ -337,6 +337,13 @@ settings! {
         DNS_RESOLVER: Vec<SocketAddr> = kind::RESOLVERS, Optional "172.22.1.254";
     }
 
+    "Backup" {
+        /// Encrypts what `mailcow-status backup` writes, and opens it again; 16 characters or more, for example from
+        /// `openssl rand -base64 24`. Whoever loses it loses the backups. Best given as a file: `BACKUP_PASSPHRASE_FILE`. Not
+        /// set, backups are not encrypted, unless the command names a file with a passphrase.
+        BACKUP_PASSPHRASE: SecretString = kind::PASSPHRASE, Optional "";
+    }
+
     "Look" {
         /// Language for visitors whose browser asks for none that there is: `en` or `de`.
         DEFAULT_LANG: String = kind::LANGUAGE, Default "en";

@@ -15,6 +15,7 @@ mod oauth;
 mod objects;
 mod outside;
 mod pages;
+pub mod readers;
 pub mod reports;
 mod rng;
 mod session;

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::{
-    modules::{clamav, dovecot, postfix, rspamd, tls},
+    modules::{clamav, docker, dovecot, postfix, rspamd, tls},
     registry::Metric,
 };
 use crate::{
@@ -41,12 +41,13 @@ const fn watched(code: &'static str, metric: &'static Metric) -> Watched {
 
 /// What is watched, in the order of the page. The flags of the ports 443, 587 and 993 alone are left out: these ports
 /// are among all ports.
-pub static WATCHED: [Watched; 6] = [
+pub static WATCHED: [Watched; 7] = [
     watched("postfix", &postfix::PROCESS_RUNNING),
     watched("dovecot", &dovecot::RUNNING),
     watched("rspamd", &rspamd::RUNNING),
     watched("clamav", &clamav::RUNNING),
     watched("web", &tls::UI_CHECK),
+    watched("container", &docker::EACH_RUNNING),
     watched("port", &tls::EACH_PORT_OPEN),
 ];
 

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::model::time::{Clock, Millis};
 
-/// Most bytes of a log answer: 10,000 Postfix lines are 2.5 MB, 1,000 rows of Rspamd's history 5 MB.
-pub const LOG_LIMIT: usize = 64 << 20;
+/// Most bytes of a log answer: 10,000 Postfix lines are 2.5 MB, 1,000 rows of Rspamd's history 3 to 5 MB, and both rings
+/// can be made longer. Answers are read row by row, so that this many are never in memory.
+pub const LOG_LIMIT: usize = 256 << 20;
 /// Most bytes of every other answer.
 pub const OBJECT_LIMIT: usize = 8 << 20;
 /// After a refusal the next single try comes this much later, unless somebody asks for it.

@@ -7,7 +7,7 @@
 use std::{borrow::Cow, path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, FromRow, MySqlPool, SqlitePool,
+    AssertSqlSafe, Connection, FromRow, MySqlPool, SqlitePool,
     migrate::Migrator,
     mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
@@ -24,6 +24,9 @@ pub(super) static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql"
 const ROWS_PER_STATEMENT: usize = 256;
 /// Statements with more values than this are not kept prepared.
 const VALUES_KEPT: usize = 2048;
+
+/// A connection that was used a moment ago is taken to be alive; else the server is asked.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Where the data are kept.
 #[derive(Clone)]
@@ -260,14 +263,22 @@ impl Db {
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(15))
                     .pragma("cache_size", "-1500");
-                let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-                let read = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options);
+                // A file does not go away like a server: nothing is asked before each statement.
+                let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
+                let write = pool(1).connect_with(options.clone()).await?;
+                let read = pool(4).connect_lazy_with(options);
                 Self::Sqlite { read, write }
             }
             Place::Mysql(options) => {
                 let pool = MySqlPoolOptions::new()
                     .max_connections(8)
                     .acquire_timeout(Duration::from_secs(15))
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, used| {
+                        // A question of its own before each statement would double the way to the server and back.
+                        let fresh = used.idle_for < FRESH;
+                        Box::pin(async move { Ok(fresh || connection.ping().await.is_ok()) })
+                    })
                     .connect_with((**options).clone())
                     .await?;
                 Self::Mysql(pool)

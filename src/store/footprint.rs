@@ -1,6 +1,8 @@
 //! How much the database holds: size and rows by table, and how far back each kind of data goes. Nothing is counted:
 //! MariaDB keeps figures of its own, and of SQLite's trees a few pages are looked at, whatever their size.
 
+use std::collections::HashMap;
+
 use super::db::{Db, Result, sql};
 use crate::model::{mail::MailId, time::Millis};
 
@@ -62,22 +64,35 @@ pub async fn measure(db: &Db) -> Result<Footprint> {
     Ok(found)
 }
 
-/// The begin of each kind of data: the first entry of an index each.
+/// The begin of each kind of data: the first entry of an index each, all in one statement.
 pub async fn oldest(db: &Db) -> Result<Oldest> {
-    let first = async |text: &'static str| -> Result<Option<i64>> {
-        Ok(db.fetch_one::<(Option<i64>,)>(sql(text)).await?.and_then(|(first,)| first))
-    };
-    let kept: Vec<(i64, i64)> = db.fetch(sql("SELECT step, kept_from FROM sample_rolled")).await?;
-    let since = |wanted: i64| kept.iter().find(|(step, _)| *step == wanted).map(|(_, from)| Millis(*from));
+    let [mails, lines, reports, tls_reports, opens, audit, raw, minutes, hours] = firsts(db).await?;
     Ok(Oldest {
-        mails: first("SELECT MIN(id) FROM mail_story").await?.map(|id| MailId(id).second()),
-        lines: first("SELECT MIN(last_at) FROM line_chunk").await?.map(Millis),
-        reports: first("SELECT MIN(begin_at) FROM report_line").await?.map(Millis),
-        tls_reports: first("SELECT MIN(begin_at) FROM tls_report").await?.map(Millis),
-        opens: first("SELECT MIN(at) FROM opened").await?.map(Millis),
-        samples: [since(0), since(300), since(3600)],
-        audit: first("SELECT MIN(at) FROM audit").await?.map(Millis),
+        mails: mails.map(|id| MailId(id).second()),
+        lines: lines.map(Millis),
+        reports: reports.map(Millis),
+        tls_reports: tls_reports.map(Millis),
+        opens: opens.map(Millis),
+        samples: [raw, minutes, hours].map(|from| from.map(Millis)),
+        audit: audit.map(Millis),
     })
+}
+
+async fn firsts(db: &Db) -> Result<[Option<i64>; 9]> {
+    const FIRSTS: [&str; 9] = [
+        "SELECT MIN(id) AS first FROM mail_story",
+        "SELECT MIN(last_at) FROM line_chunk",
+        "SELECT MIN(begin_at) FROM report_line",
+        "SELECT MIN(begin_at) FROM tls_report",
+        "SELECT MIN(at) FROM opened",
+        "SELECT MIN(at) FROM audit",
+        "SELECT MIN(kept_from) FROM sample_rolled WHERE step = 0",
+        "SELECT MIN(kept_from) FROM sample_rolled WHERE step = 300",
+        "SELECT MIN(kept_from) FROM sample_rolled WHERE step = 3600",
+    ];
+    let found: Vec<(Option<i64>,)> = db.fetch(sql(FIRSTS.join(" UNION ALL "))).await?;
+    let mut found = found.into_iter().map(|(first,)| first);
+    Ok(FIRSTS.map(|_| found.next().flatten()))
 }
 
 fn unsigned(number: i64) -> u64 {
@@ -85,15 +100,17 @@ fn unsigned(number: i64) -> u64 {
 }
 
 async fn mysql(db: &Db) -> Result<Footprint> {
-    let version: Option<(String,)> = db.fetch_one(sql("SELECT CAST(VERSION() AS CHAR)")).await?;
-    let rows: Vec<(String, i64, i64, i64)> = db
-        .fetch(sql("SELECT CAST(TABLE_NAME AS CHAR), CAST(COALESCE(TABLE_ROWS, 0) AS SIGNED), \
+    type Found = (String, String, i64, i64, i64);
+    let rows: Vec<Found> = db
+        .fetch(sql("SELECT CAST(VERSION() AS CHAR), CAST(TABLE_NAME AS CHAR), \
+             CAST(COALESCE(TABLE_ROWS, 0) AS SIGNED), \
              CAST(COALESCE(DATA_LENGTH, 0) + COALESCE(INDEX_LENGTH, 0) AS SIGNED), \
              CAST(COALESCE(DATA_FREE, 0) AS SIGNED) \
              FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'"))
         .await?;
-    let free = rows.iter().map(|row| unsigned(row.3)).sum();
-    let table = |(name, rows, bytes, _): (String, i64, i64, i64)| Table {
+    let version = rows.first().map(|row| row.0.clone()).unwrap_or_default();
+    let free = rows.iter().map(|row| unsigned(row.4)).sum();
+    let table = |(_, name, rows, bytes, _): Found| Table {
         name,
         rows: unsigned(rows),
         bytes: unsigned(bytes),
@@ -101,7 +118,7 @@ async fn mysql(db: &Db) -> Result<Footprint> {
     };
     let tables: Vec<Table> = rows.into_iter().map(table).collect();
     let bytes = tables.iter().map(|table| table.bytes).sum();
-    Ok(Footprint { version: version.map(|(version,)| version).unwrap_or_default(), bytes, free, tables })
+    Ok(Footprint { version, bytes, free, tables })
 }
 
 async fn sqlite(db: &Db) -> Result<Footprint> {
@@ -114,11 +131,10 @@ async fn sqlite(db: &Db) -> Result<Footprint> {
                  LEFT JOIN pragma_table_list l ON l.name = m.name AND l.schema = 'main' \
                  WHERE m.rootpage > 0 AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY m.tbl_name, m.type DESC";
     let trees: Vec<(String, String, bool, bool)> = db.fetch(sql(trees)).await?;
+    let seen = first_pages(db, trees.iter().map(|(_, tree, ..)| tree.as_str()).collect()).await?;
     let mut tables: Vec<Table> = Vec::new();
     for (table, tree, is_table, without_rowid) in trees {
-        let seen = sql("SELECT path, pagetype, ncell FROM dbstat WHERE name = ? LIMIT ?");
-        let seen: Vec<PageSeen> = db.fetch(seen.bind(&tree).bind(PAGES as i64)).await?;
-        let size = estimate(&seen, without_rowid);
+        let size = estimate(seen.get(&tree).map(Vec::as_slice).unwrap_or_default(), without_rowid);
         if tables.last().is_none_or(|last| last.name != table) {
             tables.push(Table { name: table, rows: 0, bytes: 0, exact: true });
         }
@@ -130,10 +146,26 @@ async fn sqlite(db: &Db) -> Result<Footprint> {
     Ok(Footprint { version, bytes: unsigned(pages * page), free: unsigned(free * page), tables })
 }
 
+/// The first pages of each tree, by its name. SQLite joins 500 selections at most; there are not nearly that many trees.
+async fn first_pages(db: &Db, trees: Vec<&str>) -> Result<HashMap<String, Vec<PageSeen>>> {
+    let one = format!(
+        "SELECT * FROM (SELECT name, path, pagetype, ncell FROM dbstat WHERE name = ? LIMIT {PAGES})"
+    );
+    let mut seen: HashMap<String, Vec<PageSeen>> = HashMap::new();
+    for trees in trees.chunks(400) {
+        let text = vec![one.as_str(); trees.len()].join(" UNION ALL ");
+        for page in db.fetch::<PageSeen>(sql(text).bind_all(trees.iter().copied())).await? {
+            seen.entry(page.name.clone()).or_default().push(page);
+        }
+    }
+    Ok(seen)
+}
+
 /// A page of a tree: `path` is `/` for the root, `/000/` for its first child, `/000/000/` for the first child of that,
 /// and `/000/000+000000` for the first page that a long entry flows over to. `cells`: its entries.
 #[derive(Debug, Clone, sqlx::FromRow)]
 struct PageSeen {
+    name: String,
     path: String,
     pagetype: String,
     #[sqlx(rename = "ncell")]

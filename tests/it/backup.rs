@@ -1,7 +1,7 @@
 //! Backups: made while the portal works, whole or refused, equal after a restore into either engine; and what becomes of
 //! a database, or of Mailcow's logs, that was set back in time.
 
-use std::path::PathBuf;
+use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
 use mailcow_status::{
     commands::backup::{Summary, TableSum, check, restore, write, write_file},
@@ -10,13 +10,15 @@ use mailcow_status::{
     store::{Db, db::sql, ingestion},
 };
 
+use secrecy::SecretString;
+
 use super::support::{
     db::fresh_databases,
     rig::{Picture, Source, open},
 };
 
 async fn sums(db: &Db) -> Vec<TableSum> {
-    write(db, std::io::sink(), Millis(0)).await.unwrap().tables
+    write(db, std::io::sink(), None, Millis(0)).await.unwrap().tables
 }
 
 fn rows(summary: &Summary, name: &str) -> u64 {
@@ -55,24 +57,20 @@ async fn a_backup_of_either_engine_fills_either_engine() {
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         add_report(&db).await;
         let file: PathBuf = dir.path().join(format!("{}.backup", db.engine()));
-        let summary = write_file(&db, &file, source.now()).await.unwrap();
-        assert_eq!(check(&file).unwrap(), summary);
+        let summary = write_file(&db, &file, None, source.now()).await.unwrap();
+        assert_eq!(check(&file, None).unwrap(), summary);
         assert!(rows(&summary, "mail_story") > 100 && rows(&summary, "report") == 1, "{summary:?}");
         assert!(!summary.tables.iter().any(|table| table.name == "session"), "nobody is signed in anew");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        }
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no part is left");
         for target in fresh_databases().await {
             let other = open(&target).await;
-            restore(&other, &file, false).await.unwrap();
+            restore(&other, &file, None, false).await.unwrap();
             let what = format!("{} to {}", db.engine(), other.engine());
             assert_eq!(sums(&other).await, summary.tables, "{what}");
             Picture::of(&other).await.must_equal(&Picture::of(&db).await, &what);
             // A full database is refused, and left as it is.
-            let refused = restore(&other, &file, false).await.unwrap_err().to_string();
+            let refused = restore(&other, &file, None, false).await.unwrap_err().to_string();
             assert!(refused.contains("not empty") && refused.contains("--replace"), "{refused}");
             assert_eq!(sums(&other).await, summary.tables, "{what}");
         }
@@ -89,17 +87,70 @@ async fn a_damaged_or_newer_backup_touches_nothing() {
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         let before = sums(&db).await;
         let file = dir.path().join("b");
-        write_file(&db, &file, source.now()).await.unwrap();
+        write_file(&db, &file, None, source.now()).await.unwrap();
         let whole = std::fs::read(&file).unwrap();
         let mut flipped = whole.clone();
         let middle = flipped.len() / 2;
         flipped[middle] ^= 0x55;
-        for bytes in [&whole[..whole.len() - 7], &flipped, b"age-encryption.org/v1", b""] {
+        for bytes in [&whole[..whole.len() - 7], &flipped, b"backup", b""] {
             std::fs::write(&file, bytes).unwrap();
-            assert!(restore(&db, &file, true).await.is_err());
+            assert!(restore(&db, &file, None, true).await.is_err());
             assert_eq!(sums(&db).await, before, "nothing was touched");
         }
     }
+}
+
+/// An encrypted backup goes into either engine; without its passphrase, or damaged, into none.
+#[tokio::test]
+async fn an_encrypted_backup_needs_its_passphrase_and_all_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("b");
+    let (right, wrong): (SecretString, SecretString) = ("correct horse battery".into(), "wrong".into());
+    for fresh in fresh_databases().await {
+        let source = Source::start(Options { mails: 120, ..Options::default() }).await;
+        let db = open(&fresh).await;
+        source.poller(&db).poll(source.now()).await.unwrap().unwrap();
+        let summary = write_file(&db, &file, Some(&right), source.now()).await.unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let whole = std::fs::read(&file).unwrap();
+        assert!(whole.starts_with(b"age-encryption.org/v1\n-> scrypt "), "what the program age opens");
+        assert!(!holds(&whole, b"mailcow-status backup") && !holds(&whole, b"mail_story"));
+        assert_eq!(check(&file, Some(&right)).unwrap(), summary);
+
+        let untouched = |before: Vec<TableSum>, secret: Option<SecretString>, words: &'static str| {
+            let (db, file) = (&db, &file);
+            async move {
+                let refused = restore(db, file, secret.as_ref(), true).await.unwrap_err();
+                let refused = format!("{refused:#}");
+                assert!(refused.contains(words) && refused.contains("othing was changed"), "{refused}");
+                assert_eq!(sums(db).await, before, "{words}: nothing was touched");
+                before
+            }
+        };
+        let before =
+            untouched(summary.tables.clone(), None, "is encrypted: name the file of its passphrase").await;
+        let before = untouched(before, Some(wrong.clone()), "the passphrase is wrong").await;
+        let mut flipped = whole.clone();
+        let late = whole.len() - 20;
+        flipped[late] ^= 1;
+        std::fs::write(&file, &flipped).unwrap();
+        let before = untouched(before, Some(right.clone()), "cut short or altered").await;
+        std::fs::write(&file, &whole[..late]).unwrap();
+        let before = untouched(before, Some(right.clone()), "cut short or altered").await;
+        std::fs::write(&file, &whole[..400]).unwrap();
+        untouched(before, Some(right.clone()), "cut short or altered").await;
+
+        std::fs::write(&file, &whole).unwrap();
+        for target in fresh_databases().await {
+            let other = open(&target).await;
+            restore(&other, &file, Some(&right), false).await.unwrap();
+            assert_eq!(sums(&other).await, summary.tables, "{} to {}", db.engine(), other.engine());
+        }
+    }
+}
+
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
 }
 
 #[tokio::test]
@@ -119,11 +170,11 @@ async fn a_backup_holds_one_moment_while_mails_come_in() {
                 source.poller(&db).poll(source.now()).await.unwrap();
             }
         };
-        let (written, ()) = tokio::join!(write_file(&db, &file, source.now()), writer);
+        let (written, ()) = tokio::join!(write_file(&db, &file, None, source.now()), writer);
         written.unwrap();
         let target = super::support::db::sqlite();
         let other = open(&target).await;
-        restore(&other, &file, false).await.unwrap();
+        restore(&other, &file, None, false).await.unwrap();
         // Each key leads to a mail, and each mail has keys: what was committed together is there together.
         let stray = "SELECT COUNT(*) FROM mail_key WHERE mail NOT IN (SELECT id FROM mail_story)";
         let bare = "SELECT COUNT(*) FROM mail_story WHERE id NOT IN (SELECT mail FROM mail_key)";
@@ -149,14 +200,14 @@ async fn a_database_that_was_set_back_reads_on() {
         let db = open(&fresh).await;
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         let file = dir.path().join("b");
-        write_file(&db, &file, source.now()).await.unwrap();
+        write_file(&db, &file, None, source.now()).await.unwrap();
         for _ in 0..3 {
             source.mailcow.bustle(40);
             source.advance(90);
             source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         }
         let full = Picture::of(&db).await.without_tls();
-        restore(&db, &file, true).await.unwrap();
+        restore(&db, &file, None, true).await.unwrap();
         assert!(Picture::of(&db).await.parts["mails"].len() < full.parts["mails"].len());
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         Picture::of(&db).await.without_tls().must_equal(&full, "nothing lost, nothing double");

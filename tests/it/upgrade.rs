@@ -108,7 +108,7 @@ async fn a_database_of_every_step_comes_forward_with_its_rows() {
             assert!(kept.iter().any(|(name, rows)| name == "mail_story" && *rows > 50), "{kept:?}");
             old.close().await;
             let db = open(&fresh).await;
-            let now: Vec<TableSum> = write(&db, std::io::sink(), Millis(0)).await.unwrap().tables;
+            let now: Vec<TableSum> = write(&db, std::io::sink(), None, Millis(0)).await.unwrap().tables;
             let rows = |name: &str| now.iter().find(|table| table.name == name).map(|table| table.rows);
             for (name, count) in &kept {
                 assert_eq!(rows(name), Some(*count), "{name} of step {count}, {}", db.engine());

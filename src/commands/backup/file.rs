@@ -23,6 +23,7 @@ const ROWS: usize = 256;
 /// No frame is longer: one row may hold the largest value of the database.
 const LONGEST: usize = 128 << 20;
 const LEVEL: i32 = 3;
+const DAMAGED: &str = "the backup is damaged or was cut; nothing was changed";
 
 /// What comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,13 +159,14 @@ impl<W: Write> Writer<W> {
         if self.size >= FRAME || self.rows.len() >= ROWS { self.flush() } else { Ok(()) }
     }
 
-    /// Writes the end.
-    pub fn end(mut self) -> anyhow::Result<Summary> {
+    /// Writes the end, and hands back what was written to.
+    pub fn end(mut self) -> anyhow::Result<(Summary, W)> {
         self.flush()?;
         let sum = self.count.sum();
         self.put(Frame::End(sum))?;
-        self.out.finish()?.flush()?;
-        self.count.summary().context("a backup without a head")
+        let mut out = self.out.finish()?;
+        out.flush()?;
+        Ok((self.count.summary().context("a backup without a head")?, out))
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -204,10 +206,10 @@ pub struct Frames<R: Read> {
 impl<R: Read> Frames<R> {
     /// Reads the begin.
     pub fn open(mut input: R) -> anyhow::Result<Self> {
-        let mut magic = vec![0; MAGIC.len()];
-        let known = input.read_exact(&mut magic).is_ok() && magic == MAGIC;
-        if !known {
-            bail!("this is no backup of this program, or one of a form that it does not know (encrypted?)");
+        let mut magic = Vec::new();
+        input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic).context(DAMAGED)?;
+        if magic != MAGIC {
+            bail!("this is no backup of this program, or one of a form that it does not know");
         }
         Ok(Self { input: zstd::Decoder::new(input)?, count: Count::new(), ended: false })
     }
@@ -217,26 +219,29 @@ impl<R: Read> Frames<R> {
         if self.ended {
             return Ok(None);
         }
-        let damaged = "the backup is damaged or was cut; nothing was changed";
         let mut length = [0; 4];
-        self.input.read_exact(&mut length).context(damaged)?;
+        self.input.read_exact(&mut length).context(DAMAGED)?;
         let length = usize::try_from(u32::from_le_bytes(length))?;
         if length > LONGEST {
-            bail!(damaged);
+            bail!(DAMAGED);
         }
         let mut bytes = Vec::new();
-        self.input.by_ref().take(length as u64).read_to_end(&mut bytes).context(damaged)?;
+        self.input.by_ref().take(length as u64).read_to_end(&mut bytes).context(DAMAGED)?;
         if bytes.len() != length {
-            bail!(damaged);
+            bail!(DAMAGED);
         }
-        let frame: Frame = postcard::from_bytes(&bytes).context(damaged)?;
+        let frame: Frame = postcard::from_bytes(&bytes).context(DAMAGED)?;
         let is_head = matches!(frame, Frame::Head(_));
         if is_head != self.count.head.is_none() {
-            bail!(damaged);
+            bail!(DAMAGED);
         }
         if let Frame::End(sum) = &frame {
             if *sum != self.count.sum() {
                 bail!("the checksum of the backup is wrong: it is damaged; nothing was changed");
+            }
+            // What an encrypted file ends with is looked at, too.
+            if self.input.read(&mut [0]).context(DAMAGED)? > 0 {
+                bail!(DAMAGED);
             }
             self.ended = true;
             return Ok(None);
@@ -269,7 +274,7 @@ mod tests {
         for number in 0..1000_i64 {
             writer.row(vec![number.into(), Value::Text(format!("row {number}").into())]).unwrap();
         }
-        let summary = writer.end().unwrap();
+        let (summary, _) = writer.end().unwrap();
         assert_eq!((summary.tables[0].rows, summary.schema), (1000, 7));
         bytes
     }
@@ -293,6 +298,7 @@ mod tests {
         for cut in [0, 5, MAGIC.len(), whole.len() / 2, whole.len() - 1] {
             assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
         }
+        assert!(read(&[&whole[..], b"more"].concat()).is_err());
         for at in (0..whole.len()).step_by(97) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x20;

@@ -19,8 +19,7 @@ pub fn without(text: &str) -> anyhow::Result<String> {
     let mut kept = String::new();
     let mut inside = false;
     for line in text.split_inclusive('\n') {
-        let mark = line.trim().trim_start_matches(['#', '-', ' ']);
-        match (mark.starts_with(BEGINS), mark.starts_with(END)) {
+        match (is_begin(line), unmarked(line).starts_with(END)) {
             (true, _) if inside => bail!("a second \"{BEGINS}\" comes before the end of the first"),
             (true, _) => inside = true,
             (_, true) if !inside => bail!("\"{END}\" has no beginning"),
@@ -35,13 +34,21 @@ pub fn without(text: &str) -> anyhow::Result<String> {
     Ok(kept)
 }
 
-/// A text with the piece at its end, in place of what stood between marks.
+/// A text with the piece in place of what stood between marks, or at its end.
 pub fn appended(text: &str, comment: &str, piece: &str) -> anyhow::Result<String> {
-    let mut text = without(text)?;
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    Ok(text + &marked(comment, "", piece))
+    let rest = without(text)?;
+    let before: usize = text.split_inclusive('\n').take_while(|line| !is_begin(line)).map(str::len).sum();
+    let (before, after) = rest.split_at_checked(before).unwrap_or((&rest, ""));
+    let end = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+    Ok(format!("{before}{end}{}{after}", marked(comment, "", piece)))
+}
+
+fn is_begin(line: &str) -> bool {
+    unmarked(line).starts_with(BEGINS)
+}
+
+fn unmarked(line: &str) -> &str {
+    line.trim().trim_start_matches(['#', '-', ' '])
 }
 
 /// A whole file with a header, which tells later whether somebody changed it.
@@ -87,6 +94,7 @@ mod tests {
             assert_eq!(without(&with).unwrap(), text);
             let later = format!("{with}LATER=1\n");
             assert_eq!(without(&later).unwrap(), format!("{text}LATER=1\n"), "what came later stays");
+            assert_eq!(appended(&later, "#", "B=2\n").unwrap(), later, "and stays where it is");
         }
         assert!(appended("A=1", "#", "B=2\n").unwrap().starts_with("A=1\n#"), "a missing line end is added");
     }

@@ -23,6 +23,8 @@ const PASSED: &[(&str, &str)] = &[
     ("ADMIN", "${STATUS_ADMIN}"),
     ("TIME_ZONE", "${TZ}"),
     ("LISTEN", "0.0.0.0:8080"),
+    // Not written by setup: whoever wants encrypted backups adds it to mailcow.conf.
+    ("BACKUP_PASSPHRASE", "${STATUS_BACKUP_PASSPHRASE:-}"),
 ];
 
 /// The override file with our services: a new one, or the present one with ours put in. `public_url` is the address that

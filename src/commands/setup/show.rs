@@ -68,8 +68,8 @@ fn diff<'a>(was: &[&'a str], becomes: &[&'a str]) -> Vec<(char, &'a str)> {
 fn masked(line: &str, secrets: &[String]) -> String {
     let mut line = line.to_owned();
     if let Some((name, value)) = line.split_once('=') {
-        let sounds =
-            ["PASS", "PASSWORD", "SECRET", "KEY", "DBROOT"].iter().any(|end| name.trim_end().ends_with(end));
+        let ends = ["PASS", "PASSWORD", "PASSPHRASE", "SECRET", "KEY", "DBROOT"];
+        let sounds = ends.iter().any(|end| name.trim_end().ends_with(end));
         if sounds && !value.is_empty() && !value.starts_with("${") {
             line = format!("{name}={HIDDEN}");
         }
@@ -103,6 +103,7 @@ mod tests {
         for (line, expected) in [
             ("DBPASS=old", "DBPASS=********"),
             ("STATUS_API_KEY=A-B", "STATUS_API_KEY=********"),
+            ("STATUS_BACKUP_PASSPHRASE=a b", "STATUS_BACKUP_PASSPHRASE=********"),
             ("IDENTIFIED BY 'hush';", "IDENTIFIED BY '********';"),
             ("  - DB_PASSWORD=${STATUS_DB_PASSWORD}", "  - DB_PASSWORD=${STATUS_DB_PASSWORD}"),
             ("STATUS_ADMIN=a@b.test", "STATUS_ADMIN=a@b.test"),

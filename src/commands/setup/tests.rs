@@ -130,6 +130,10 @@ fn secrets_are_for_their_owner_only_and_never_shown() {
         .unwrap();
     assert!(done(dir.path(), &more).contains("closed to others"));
     assert_eq!(dir.path().join("etc/.env").metadata().unwrap().mode() & 0o777, 0o600);
+    let (password, key) = (value("DB_PASSWORD"), value("TRACKER_KEY"));
+    let removed = done(dir.path(), &["--way", "host", "--remove"]);
+    assert!(removed.contains("IDENTIFIED BY '********'"), "{removed}");
+    assert!(!removed.contains(&password) && !removed.contains(&key), "{removed}");
 }
 
 #[test]

@@ -115,14 +115,6 @@ impl Wish {
         }
     }
 
-    /// What must not be shown.
-    pub fn secrets(&self) -> Vec<String> {
-        let values = &self.values;
-        [&values.client_secret, &values.api_key, &values.db_password, &values.tracker_key]
-            .map(Clone::clone)
-            .to_vec()
-    }
-
     fn ask<W: Write>(&mut self, talk: &mut Talk<'_, W>) -> anyhow::Result<()> {
         let uri = self.redirect_uri();
         if self.values.admin.is_empty() {
@@ -204,7 +196,21 @@ impl Conf {
     }
 }
 
+/// What an earlier run wrote and must not be shown, whichever way it was for.
+pub fn kept_secrets(args: &SetupArgs, mailcow: &Path) -> anyhow::Result<Vec<String>> {
+    let mut secrets = Vec::new();
+    for path in [mailcow.join("mailcow.conf"), args.folder.join(".env")] {
+        secrets.extend(Values::kept(&plan::read(&path)?.1.unwrap_or_default()).secrets());
+    }
+    Ok(secrets)
+}
+
 impl Values {
+    /// What must not be shown.
+    pub fn secrets(&self) -> Vec<String> {
+        [&self.client_secret, &self.api_key, &self.db_password, &self.tracker_key].map(Clone::clone).to_vec()
+    }
+
     /// From what an earlier run wrote: both kinds of file have the same values under two names.
     fn kept(text: &str) -> Self {
         let (found, _) = dotenv::parse(text, |_| None);

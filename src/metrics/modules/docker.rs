@@ -2,7 +2,7 @@
 
 use super::super::registry::{
     Metric, Origin,
-    Severity::{Info, Warning},
+    Severity::{High, Info, Warning},
     Unit, metrics,
 };
 
@@ -51,6 +51,10 @@ metrics! {
         /// Hours since start.
         EACH_UPTIME_H = Metric::gauge("mailcow.docker.uptime_h[{#CONTAINER}]", Unit::Hours)
             .from(Origin::Containers).per(&["container"]);
+
+        /// A container runs, of those that have no flag of their own: not Postfix, Dovecot, Rspamd and ClamAV.
+        EACH_RUNNING = Metric::flag("portal.container.running[{#CONTAINER}]").from(Origin::Containers)
+            .per(&["container"]).bad_at(&[(High, 0.0)]);
 
         /// Number of processes.
         EACH_PIDS = Metric::gauge("mailcow.docker.pids[{#CONTAINER}]", Unit::Count).from(Origin::Docker)

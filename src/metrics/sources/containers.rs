@@ -29,18 +29,28 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
     .boxed()
 }
 
+/// Containers with a flag of their own.
+const SERVICES: [(&Metric, &str); 4] = [
+    (&postfix::PROCESS_RUNNING, "postfix-mailcow"),
+    (&dovecot::RUNNING, "dovecot-mailcow"),
+    (&rspamd::RUNNING, "rspamd-mailcow"),
+    (&clamav::RUNNING, "clamd-mailcow"),
+];
+
 pub(super) fn tell(containers: &BTreeMap<String, Container>, now: Millis, out: &mut Samples) {
     let running = |name: &str| containers.get(name).map(|container| container.state == "running");
-    for (metric, name) in [
-        (&postfix::PROCESS_RUNNING, "postfix-mailcow"),
-        (&dovecot::RUNNING, "dovecot-mailcow"),
-        (&rspamd::RUNNING, "rspamd-mailcow"),
-    ] {
-        out.set_or(metric, running(name), NO_CONTAINER);
+    for (metric, name) in SERVICES {
+        match running(name) {
+            // Mailcow can do without this one.
+            None if name == "clamd-mailcow" => out.not_in_use(metric, NO_CONTAINER),
+            running => out.set_or(metric, running, NO_CONTAINER),
+        }
     }
-    match running("clamd-mailcow") {
-        Some(running) => out.set(&clamav::RUNNING, running),
-        None => out.not_in_use(&clamav::RUNNING, NO_CONTAINER),
+    for (name, container) in containers {
+        if SERVICES.iter().all(|(_, service)| service != name) {
+            let labels = Labels::one("container", short(name));
+            out.set_each(&docker::EACH_RUNNING, labels, container.state == "running");
+        }
     }
     tell_version(out, &updates::CONTAINER_VERSION_POSTFIX, containers.get("postfix-mailcow"));
     tell_version(out, &updates::CONTAINER_VERSION_DOVECOT, containers.get("dovecot-mailcow"));
