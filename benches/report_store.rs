@@ -2,7 +2,7 @@
 //!
 //! Stores reports of a heavy-tailed number of records (102 on average, addresses at random: hardly a source comes twice,
 //! which is the worst for sums by source) until `MAILCOW_STATUS_BENCH_RECORDS` records are there (100,000 unless told
-//! otherwise), and prints the rate; then asks what the overview asks, first without memory of earlier answers, then with.
+//! otherwise), and prints the rate; then asks what the overview asks: after a restart, again, and after new reports.
 //! SQLite by default; `MAILCOW_STATUS_TEST_MYSQL` (an empty database's address) measures MariaDB instead.
 //! `MAILCOW_STATUS_BENCH_COMMIT` reports go into one transaction (1 unless told otherwise).
 
@@ -22,13 +22,14 @@ use mailcow_status::{
     store::{
         Db,
         db::Place,
-        reports::{self, Incoming},
+        reports::{self, Incoming, Packed},
     },
 };
 
 const DAY: i64 = 86_400_000;
 const END: i64 = 20_770 * DAY;
 const SPAN: u64 = 365;
+const PERIODS: [i64; 3] = [30, 90, 365];
 
 /// Numbers that look random and are the same in each run (Knuth's MMIX generator).
 struct Dice(u64);
@@ -127,23 +128,28 @@ fn report(dice: &mut Dice, number: u64) -> (Report, String) {
     (report, xml)
 }
 
-async fn fill(db: &Db, wanted: usize, commit: usize) {
+/// Stores so many reports in one transaction; the number of their records.
+async fn store(db: &Db, dice: &mut Dice, first: usize, reports: usize, busy: &mut Duration) -> usize {
     let arrival = Arrival { via: "bench".to_owned(), proof: Proof::Proven, ..Arrival::default() };
-    let (mut dice, mut stored, mut count, mut busy) = (Dice(1), 0, 0, Duration::ZERO);
+    let batch: Vec<(Report, String)> = (0..reports).map(|n| report(dice, (first + n) as u64)).collect();
+    let began = Instant::now();
+    let packed: Vec<Packed> = batch.iter().map(|(report, xml)| Packed::of(report, xml.as_bytes())).collect();
+    let mut tx = db.begin().await.expect("a transaction");
+    let both = batch.iter().zip(&packed);
+    let incoming: Vec<Incoming<'_>> = both
+        .map(|((report, xml), packed)| Incoming { arrival: &arrival, report, xml: xml.as_bytes(), packed })
+        .collect();
+    reports::insert(&mut tx, &incoming).await.expect("reports");
+    tx.commit().await.expect("a commit");
+    *busy += began.elapsed();
+    batch.iter().map(|(report, _)| report.records.len()).sum()
+}
+
+async fn fill(db: &Db, dice: &mut Dice, wanted: usize, commit: usize) -> usize {
+    let (mut stored, mut count, mut busy) = (0, 0, Duration::ZERO);
     while stored < wanted {
-        let batch: Vec<(Report, String)> =
-            (0..commit).map(|n| report(&mut dice, (count + n) as u64)).collect();
-        let began = Instant::now();
-        let mut tx = db.begin().await.expect("a transaction");
-        let incoming: Vec<Incoming<'_>> = batch
-            .iter()
-            .map(|(report, xml)| Incoming { arrival: &arrival, report, xml: xml.as_bytes() })
-            .collect();
-        reports::insert(&mut tx, &incoming).await.expect("reports");
-        stored += batch.iter().map(|(report, _)| report.records.len()).sum::<usize>();
-        tx.commit().await.expect("a commit");
-        busy += began.elapsed();
-        count += batch.len();
+        stored += store(db, dice, count, commit, &mut busy).await;
+        count += commit;
     }
     let seconds = busy.as_secs_f64();
     println!(
@@ -152,6 +158,14 @@ async fn fill(db: &Db, wanted: usize, commit: usize) {
         count as f64 / seconds,
         stored as f64 / seconds,
     );
+    count
+}
+
+/// A process that has just begun remembers nothing and has no connection yet.
+async fn restart(db: Db, place: &Place) -> Db {
+    reports::forget_answers();
+    db.close().await;
+    Db::open(place).await.expect("a database")
 }
 
 async fn overview(db: &Db, days: i64, round: &str) {
@@ -164,11 +178,31 @@ async fn overview(db: &Db, days: i64, round: &str) {
         parts.push(format!("{name} {:.1} ({rows})", at.elapsed().as_secs_f64() * 1e3));
         at = Instant::now();
     };
-    part("days", reports::days(db, &Scope::All, &span).await.expect("days").len());
+    // `/dmarc` asks for the domains only, a domain's own page for the others as well.
     part("domains", reports::domains(db, &Scope::All, &span).await.expect("domains").len());
-    part("sources", reports::sources(db, &Scope::All, &filter, 6).await.expect("sources").len());
+    part("days", reports::days(db, &Scope::All, &span).await.expect("days").len());
+    part("sources", reports::sources(db, &Scope::All, &filter, 500).await.expect("sources").len());
     part("receivers", reports::receivers(db, &Scope::All, &span).await.expect("receivers").len());
     println!("{days} days, {round}: {:.1} ms: {}", began.elapsed().as_secs_f64() * 1e3, parts.join(", "));
+}
+
+/// What the page of one domain asks for.
+async fn page(db: &Db, days: i64, round: &str) {
+    let began = Instant::now();
+    let span = |from: i64, to: i64| {
+        let domain = Some("corp7.example".to_owned());
+        Span { from: Millis(END + DAY - from * DAY), to: Millis(END + DAY - to * DAY), domain }
+    };
+    let (period, before, window) = (span(days, 0), span(2 * days, days), span(14, 0));
+    for span in [&period, &window] {
+        reports::domains(db, &Scope::All, span).await.expect("domains");
+    }
+    reports::days(db, &Scope::All, &span(2 * days, 0)).await.expect("days");
+    for span in [period, before, window] {
+        let filter = SourceFilter { span, ..SourceFilter::default() };
+        reports::sources(db, &Scope::All, &filter, 500).await.expect("sources");
+    }
+    println!("{days} days, one domain's page, {round}: {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
 }
 
 fn number(name: &str, otherwise: usize) -> usize {
@@ -187,12 +221,35 @@ fn main() {
             Ok(url) => Place::mysql_url(&url).expect("an address"),
             Err(_) => Place::Sqlite(dir.path().join("reports.sqlite")),
         };
-        let db = Db::open(&place).await.expect("a database");
-        fill(&db, number("MAILCOW_STATUS_BENCH_RECORDS", 100_000), number("MAILCOW_STATUS_BENCH_COMMIT", 1))
-            .await;
-        for round in ["first", "again"] {
-            for days in [30, 90, 365] {
-                overview(&db, days, round).await;
+        let mut db = Db::open(&place).await.expect("a database");
+        let mut dice = Dice(1);
+        let wanted = number("MAILCOW_STATUS_BENCH_RECORDS", 100_000);
+        let mut count = fill(&db, &mut dice, wanted, number("MAILCOW_STATUS_BENCH_COMMIT", 1)).await;
+        overview(&db, 365, "before anything is kept").await;
+        let began = Instant::now();
+        reports::settle(&db).await.expect("digests");
+        println!("digests of all months: {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
+        for days in PERIODS {
+            db = restart(db, &place).await;
+            page(&db, days, "after a restart").await;
+            page(&db, days, "again").await;
+            db = restart(db, &place).await;
+            overview(&db, days, "after a restart").await;
+            overview(&db, days, "again").await;
+        }
+        let mut spent = Duration::ZERO;
+        for (reports, words) in [(1, "after a new report"), (20, "after 20 new reports")] {
+            for days in PERIODS {
+                count += reports;
+                store(&db, &mut dice, count, reports, &mut spent).await;
+                page(&db, days, words).await;
+                reports::forget_answers();
+                overview(&db, days, words).await;
+                let began = Instant::now();
+                reports::settle(&db).await.expect("digests");
+                let settled = began.elapsed().as_secs_f64() * 1e3;
+                reports::forget_answers();
+                overview(&db, days, &format!("{words} and {settled:.0} ms of settling")).await;
             }
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

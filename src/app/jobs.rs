@@ -138,7 +138,11 @@ impl Worker {
         &self,
         watcher: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> anyhow::Result<Option<Fetched>> {
-        let fetching = async { Ok(self.fetcher.run(watcher).await?) };
+        let fetching = async {
+            let fetched = self.fetcher.run(watcher).await?;
+            reports::refresh(&self.poller.db).await.context("the digests of reports")?;
+            Ok(fetched)
+        };
         self.leased("reports", fetching, |fetched| told(&fetched.faults)).await
     }
 

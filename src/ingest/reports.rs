@@ -11,7 +11,7 @@ use crate::{
     },
     store::{
         self, Db, Tx,
-        reports::{self, Incoming, Stored},
+        reports::{self, Incoming, Packed, Stored},
         tls_reports, unreadable,
     },
 };
@@ -71,15 +71,15 @@ struct Document {
 
 #[derive(Debug)]
 enum Content {
-    Dmarc(Box<Report>),
+    Dmarc(Box<Report>, Packed),
     Tls(Box<TlsReport>),
     Unreadable(String),
 }
 
 impl Document {
     fn incoming(&self) -> Option<Incoming<'_>> {
-        let Content::Dmarc(report) = &self.content else { return None };
-        Some(Incoming { arrival: &self.arrival, report, xml: &self.bytes })
+        let Content::Dmarc(report, packed) = &self.content else { return None };
+        Some(Incoming { arrival: &self.arrival, report, xml: &self.bytes, packed })
     }
 }
 
@@ -143,7 +143,9 @@ pub fn read_begin(arrival: &Arrival, begin: &[u8], size: u64, most: usize) -> Re
 fn sound(mail: &Arrival, name: String, bytes: Vec<u8>, parsed: Parsed) -> Document {
     let (arrival, content) = match parsed {
         Parsed::Aggregate(report) => {
-            (super::trust::of_report(mail, &report.org, report.email.as_deref()), Content::Dmarc(report))
+            let packed = Packed::of(&report, &bytes);
+            let arrival = super::trust::of_report(mail, &report.org, report.email.as_deref());
+            (arrival, Content::Dmarc(report, packed))
         }
         Parsed::Tls(report) => {
             (super::trust::of_report(mail, &report.org, report.contact.as_deref()), Content::Tls(report))
@@ -163,7 +165,7 @@ pub async fn store(tx: &mut Tx, readings: &[&Reading]) -> store::Result<Vec<Vec<
         for Document { name, arrival, bytes, content } in &reading.documents {
             let (fate, summary) = match content {
                 // One answer came for each of them.
-                Content::Dmarc(report) => match stored.next() {
+                Content::Dmarc(report, _) => match stored.next() {
                     Some(stored) => (stored.into(), Some(of_dmarc(report))),
                     None => return Err(store::Error::Damaged("a report without an answer")),
                 },

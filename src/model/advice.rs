@@ -4,7 +4,7 @@
 mod change;
 
 use super::{
-    figures::{DomainFigures, PolicySeen, Source, Sums, Verdict},
+    figures::{DomainFigures, Handed, PolicySeen, Source, Sums, Verdict},
     time::Millis,
 };
 pub use change::{Change, History, shift};
@@ -36,6 +36,8 @@ pub enum Standing {
     New,
     /// Hands on mails of ours: their signature holds, the address is another's.
     Forwarder,
+    /// A mailing list or a forwarder that hands on mails under a name of its own.
+    List,
     /// Nothing of it passes, and nobody knows it.
     Forged,
     /// An admin says that it is not ours.
@@ -44,8 +46,16 @@ pub enum Standing {
 
 impl Standing {
     /// All, the own ones first.
-    pub const ALL: [Self; 7] =
-        [Self::Mailcow, Self::Ours, Self::Known, Self::New, Self::Forwarder, Self::Forged, Self::Foreign];
+    pub const ALL: [Self; 8] = [
+        Self::Mailcow,
+        Self::Ours,
+        Self::Known,
+        Self::New,
+        Self::Forwarder,
+        Self::List,
+        Self::Forged,
+        Self::Foreign,
+    ];
 
     /// The word in addresses and text keys.
     pub const fn code(self) -> &'static str {
@@ -55,6 +65,7 @@ impl Standing {
             Self::Known => "known",
             Self::New => "new",
             Self::Forwarder => "forwarder",
+            Self::List => "list",
             Self::Forged => "forged",
             Self::Foreign => "foreign",
         }
@@ -105,7 +116,10 @@ impl<'a> Judge<'a> {
         let new = self.has_past && source.first >= self.from;
         // Senders of forgeries come for a day or a few mails; a device or a service comes again.
         let lasting = source.last.since(source.first).as_secs() >= DAY && messages >= NOTABLE;
+        // One receiver's word is needed: a forger, too, can send under a name of its own.
+        let Handed { told, .. } = source.handed;
         match aligned {
+            0 if told > 0 && source.handed.all().saturating_mul(2) >= messages => Standing::List,
             0 if new && lasting => Standing::New,
             0 => Standing::Forged,
             _ if spf * 2 >= messages => Standing::Known,
@@ -250,6 +264,8 @@ pub enum Step<'a> {
     Keep,
     /// Mails of others in our name; so many.
     Ignore(u64),
+    /// Mails that lists and forwarders hand on; so many.
+    Lists(u64),
 }
 
 impl Step<'_> {
@@ -261,7 +277,7 @@ impl Step<'_> {
                 Turn::You
             }
             Self::NotYet(..) | Self::Wait(..) => Turn::Later,
-            Self::Keep | Self::Ignore(_) => Turn::Nobody,
+            Self::Keep | Self::Ignore(_) | Self::Lists(_) => Turn::Nobody,
         }
     }
 }
@@ -295,8 +311,11 @@ impl<'a> Situation<'a> {
         });
         let mut steps: Vec<Step> = mend.take(MOST_STEPS - 2).collect();
         steps.extend(self.policy_step());
-        let forged = self.forged();
+        let forged = self.failed_of(&[Standing::Forged, Standing::Foreign]);
         steps.extend((forged > 0).then_some(Step::Ignore(forged)));
+        let handed = self.failed_of(&[Standing::List]);
+        steps.extend((handed > 0).then_some(Step::Lists(handed)));
+        steps.truncate(MOST_STEPS);
         steps
     }
 
@@ -311,10 +330,10 @@ impl<'a> Situation<'a> {
         self.failing().iter().map(|(source, _)| source.sums.failed()).sum()
     }
 
-    fn forged(&self) -> u64 {
-        let foreign =
-            |source: &&Source| matches!(self.judge.standing(source), Standing::Forged | Standing::Foreign);
-        self.sources.iter().filter(foreign).map(|source| source.sums.failed()).sum()
+    /// Mails that fail from sources of these standings.
+    fn failed_of(&self, standings: &[Standing]) -> u64 {
+        let of = |source: &&Source| standings.contains(&self.judge.standing(source));
+        self.sources.iter().filter(of).map(|source| source.sums.failed()).sum()
     }
 
     fn policy_step(&self) -> Option<Step<'a>> {

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Sums over the rows of reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Sums {
     /// All messages.
     pub messages: u64,
@@ -28,6 +28,29 @@ impl Sums {
     /// Messages that failed DMARC.
     pub fn failed(&self) -> u64 {
         self.messages.saturating_sub(self.aligned)
+    }
+}
+
+/// Messages of a source that failed DMARC although a mailing list or a forwarder seems to hand them on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Handed {
+    /// The receiver says so: `forwarded`, `mailing_list`, `trusted_forwarder`, or `local_policy` with a chain of ARC seals
+    /// that holds (RFC 7489 appendix C, RFC 9990).
+    pub told: u64,
+    /// The receiver says nothing, but the source sends under a name of its own, which both SPF and DKIM prove.
+    pub own: u64,
+}
+
+impl Handed {
+    /// Both together.
+    pub fn all(&self) -> u64 {
+        self.told.saturating_add(self.own)
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, more: &Self) {
+        self.told = self.told.saturating_add(more.told);
+        self.own = self.own.saturating_add(more.own);
     }
 }
 
@@ -136,6 +159,8 @@ pub struct Source {
     pub verdict: Verdict,
     /// Sums of the span.
     pub sums: Sums,
+    /// What of it seems to be handed on.
+    pub handed: Handed,
     /// First seen ever, begin of the report.
     pub first: Millis,
     /// Last seen ever, begin of the report.
@@ -238,6 +263,35 @@ pub struct ReportFilter {
     pub org: Option<String>,
     /// A part of the report id, without regard to case.
     pub report_id: Option<String>,
+    /// Only reports that do not count, for this reason.
+    pub aside: Option<Aside>,
+}
+
+/// Why a report does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside {
+    /// Its sender is disproven ([`Proof::Failed`]).
+    Unproven,
+    /// Its domain is not hosted here.
+    Foreign,
+}
+
+impl Aside {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::Unproven, Self::Foreign];
+
+    /// The word in addresses and text keys.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unproven => "unproven",
+            Self::Foreign => "foreign",
+        }
+    }
+
+    /// The reason of an [`Aside::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|aside| aside.code() == code)
+    }
 }
 
 /// Where in a list of reports a page begins: begin of the span, then serial, both falling.

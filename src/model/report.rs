@@ -63,7 +63,7 @@ pub struct Policy {
 }
 
 /// One row of an aggregate report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Record {
     /// Where the mails came from; `None` when what is written is no address.
     pub source: Option<IpAddr>,

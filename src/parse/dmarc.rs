@@ -5,11 +5,13 @@
 //! record without a count are faults.
 
 mod places;
+mod shape;
 mod xml;
 
 use std::{borrow::Cow, net::IpAddr};
 
 use places::{Field, Node, Place};
+use shape::{Act, Draft, Shape};
 use xml::{Token, Tokens, resolve};
 
 use super::report::{Fault, NAME_MAX, TEXT_MAX, domain, moment, quoted, tidy};
@@ -37,14 +39,41 @@ const COUNT_MAX: u64 = u32::MAX as u64;
 pub(super) fn parse(text: &str) -> Result<Report, Fault> {
     let mut tokens = Tokens::new(text);
     let mut reading = Reading::new();
-    while let Some(token) = tokens.next()? {
-        match token {
-            Token::Open(name) => reading.open(name)?,
-            Token::Empty(name) => {
-                reading.open(name)?;
-                reading.close(name, tokens.at())?;
+    loop {
+        let begin = tokens.at();
+        if let Some((name, place)) = reading.path.last().copied() {
+            if place == Place::Node(Node::Feedback) && reading.record_alike(&mut tokens)? {
+                continue;
             }
-            Token::Close(name) => reading.close(name, tokens.at())?,
+            // What nearly always comes behind a value, and behind the last element inside of another.
+            if tokens.closes(name) {
+                reading.path.pop();
+                reading.note(place, begin, tokens.at());
+                reading.close(place)?;
+                if reading.done {
+                    return reading.finish();
+                }
+                continue;
+            }
+        }
+        let Some(token) = tokens.next()? else { break };
+        match token {
+            Token::Open(name) => {
+                let place = reading.open(name)?;
+                if place == Place::Node(Node::Record) {
+                    reading.draft = Some(Draft::new(text, begin));
+                }
+                reading.value_at = tokens.at();
+            }
+            Token::Empty(name) => {
+                reading.draft = None;
+                reading.open(name)?;
+                reading.close_named(name, tokens.at())?;
+            }
+            Token::Close(name) => {
+                reading.draft = None;
+                reading.close_named(name, tokens.at())?;
+            }
             Token::Text(raw) => reading.text(raw, resolve),
             Token::Literal(raw) => reading.text(raw, Cow::Borrowed),
         }
@@ -75,6 +104,11 @@ struct Reading<'a> {
     reason: Reason,
     pieces: usize,
     done: bool,
+    /// Where the value of the innermost element begins.
+    value_at: usize,
+    /// How the record that is being read is written, and how the last one was.
+    draft: Option<Draft<'a>>,
+    shape: Option<Shape<'a>>,
 }
 
 impl<'a> Reading<'a> {
@@ -85,17 +119,57 @@ impl<'a> Reading<'a> {
             report: Report::default(),
             begin: None,
             end: None,
-            record: blank(),
+            record: Record::default(),
             count: None,
             dkim: DkimResult::default(),
             spf: SpfResult::default(),
             reason: Reason::default(),
             pieces: 0,
             done: false,
+            value_at: 0,
+            draft: None,
+            shape: None,
         }
     }
 
-    fn open(&mut self, name: &'a str) -> Result<(), Fault> {
+    /// Reads the record that begins here, if it is written as the last one was.
+    fn record_alike(&mut self, tokens: &mut Tokens<'a>) -> Result<bool, Fault> {
+        let Some(shape) = self.shape.take() else { return Ok(false) };
+        let fitting = shape.fit(tokens.rest());
+        if let Some((values, length)) = &fitting {
+            let mut values = values.iter();
+            for act in &shape.acts {
+                match act {
+                    Act::Fill(_, field) => {
+                        let text = resolve(values.next().copied().unwrap_or_default());
+                        self.fill(*field, text.trim_ascii())?;
+                    }
+                    Act::Leave(node) => self.leave(*node)?,
+                }
+            }
+            tokens.take(*length);
+        }
+        self.shape = Some(shape);
+        Ok(fitting.is_some())
+    }
+
+    /// Notes for the shape of the record that an element was complete, whose end tag stands here.
+    fn note(&mut self, place: Place, begin: usize, end: usize) {
+        let Some(mut draft) = self.draft.take() else { return };
+        match place {
+            Place::Leaf(field) if !draft.fill(field, self.value_at, begin) => return,
+            Place::Node(Node::Record) => {
+                draft.leave(Node::Record);
+                self.shape = draft.done(end);
+                return;
+            }
+            Place::Node(node) => draft.leave(node),
+            _ => {}
+        }
+        self.draft = Some(draft);
+    }
+
+    fn open(&mut self, name: &'a str) -> Result<Place, Fault> {
         if self.path.len() >= DEPTH_MAX {
             return Err(Fault::Deep);
         }
@@ -106,7 +180,7 @@ impl<'a> Reading<'a> {
         }
         self.text = Cow::Borrowed("");
         self.path.push((name, place));
-        Ok(())
+        Ok(place)
     }
 
     fn text(&mut self, raw: &'a str, resolve: impl FnOnce(&'a str) -> Cow<'a, str>) {
@@ -119,10 +193,15 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn close(&mut self, name: &str, at: usize) -> Result<(), Fault> {
+    fn close_named(&mut self, name: &str, at: usize) -> Result<(), Fault> {
         let Some((_, place)) = self.path.pop_if(|(open, _)| *open == name) else {
             return Err(Fault::Syntax { at, what: "an end tag that fits no begin tag" });
         };
+        self.close(place)
+    }
+
+    /// The innermost element, which was this place, is complete.
+    fn close(&mut self, place: Place) -> Result<(), Fault> {
         match place {
             Place::Leaf(field) => {
                 let text = std::mem::take(&mut self.text);
@@ -136,11 +215,11 @@ impl<'a> Reading<'a> {
     /// An element that holds elements is complete.
     fn leave(&mut self, node: Node) -> Result<(), Fault> {
         match node {
-            Node::Reason => self.record.reasons.push(std::mem::take(&mut self.reason)),
-            Node::Dkim => self.record.dkim_results.push(std::mem::take(&mut self.dkim)),
-            Node::Spf => self.record.spf_results.push(std::mem::take(&mut self.spf)),
+            Node::Reason => push(&mut self.record.reasons, &mut self.reason),
+            Node::Dkim => push(&mut self.record.dkim_results, &mut self.dkim),
+            Node::Spf => push(&mut self.record.spf_results, &mut self.spf),
             Node::Record => {
-                let mut record = std::mem::replace(&mut self.record, blank());
+                let mut record = std::mem::take(&mut self.record);
                 record.count =
                     self.count.take().ok_or(Fault::Missing("count of mails in one of its records"))?;
                 if self.report.records.len() >= RECORDS_MAX {
@@ -241,8 +320,8 @@ fn fill_record(record: &mut Record, field: Field, text: &str) {
             record.source_text = if record.source.is_none() { some(text) } else { None };
         }
         Field::Disposition => record.disposition = lower(text),
-        Field::DkimAligned => record.dkim = Evaluation::from_code(&lower(text)),
-        Field::SpfAligned => record.spf = Evaluation::from_code(&lower(text)),
+        Field::DkimAligned => record.dkim = evaluation(text),
+        Field::SpfAligned => record.spf = evaluation(text),
         Field::HeaderFrom => record.header_from = lower_domain(text),
         Field::EnvelopeFrom => {
             record.envelope_from = Some(lower_domain(text)).filter(|text| !text.is_empty())
@@ -252,21 +331,19 @@ fn fill_record(record: &mut Record, field: Field, text: &str) {
     }
 }
 
-/// A record of which nothing is known yet.
-const fn blank() -> Record {
-    Record {
-        source: None,
-        source_text: None,
-        count: 0,
-        disposition: String::new(),
-        dkim: Evaluation::Unknown,
-        spf: Evaluation::Unknown,
-        reasons: Vec::new(),
-        header_from: String::new(),
-        envelope_from: None,
-        envelope_to: None,
-        dkim_results: Vec::new(),
-        spf_results: Vec::new(),
+/// Moves what is complete to its list. Nearly all lists have one entry: room for more would be most of a report's memory.
+fn push<T: Default>(list: &mut Vec<T>, item: &mut T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(std::mem::take(item));
+}
+
+fn evaluation(text: &str) -> Evaluation {
+    match text {
+        "pass" => Evaluation::Pass,
+        "fail" => Evaluation::Fail,
+        other => Evaluation::from_code(&lower(other)),
     }
 }
 
@@ -306,6 +383,9 @@ fn date(what: &'static str, text: &str) -> Result<Option<Millis>, Fault> {
 
 /// A number of mails; some write it with a fraction of zero.
 fn count(text: &str) -> Result<u64, Fault> {
+    if let Some(count) = text.parse().ok().filter(|count| *count <= COUNT_MAX) {
+        return Ok(count);
+    }
     let whole = text.split_once('.').map_or(text, |(whole, fraction)| match fraction.trim_matches('0') {
         "" => whole,
         _ => text,

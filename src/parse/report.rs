@@ -103,8 +103,8 @@ pub(super) fn moment(text: &str) -> Option<Millis> {
 /// A domain in the form in which domains are compared: lower case, ASCII form, no dot at the end.
 pub(super) fn domain(text: &str) -> Option<String> {
     // What nearly all reports say, and needs no second look.
-    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    if (1..=253).contains(&text.len()) && text.bytes().all(is_plain) && !text.ends_with('.') {
+    let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    if (1..=253).contains(&text.len()) && all(text, is_plain) && !text.ends_with('.') {
         return Some(text.to_owned());
     }
     if text.is_ascii() {
@@ -116,8 +116,8 @@ pub(super) fn domain(text: &str) -> Option<String> {
 
 /// The text without blanks around it and without control characters, cut to `max` bytes.
 pub(super) fn tidy(text: &str, max: usize) -> Cow<'_, str> {
-    let is_plain = |byte: u8| matches!(byte, b'!'..=b'~');
-    if text.len() <= max && text.bytes().all(is_plain) {
+    let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~');
+    if text.len() <= max && all(text, is_plain) {
         return Cow::Borrowed(text);
     }
     let text = text.trim();
@@ -127,6 +127,11 @@ pub(super) fn tidy(text: &str, max: usize) -> Cow<'_, str> {
         return Cow::Owned(text.replace(char::is_control, " "));
     }
     Cow::Borrowed(text)
+}
+
+/// Whether all bytes of a short text are of a kind. Without a way out, so that several are looked at in one step.
+fn all(text: &str, is: impl Fn(&u8) -> bool) -> bool {
+    text.as_bytes().iter().fold(true, |all, byte| all & is(byte))
 }
 
 /// A value in a fault: short enough for a log and a page.

@@ -150,6 +150,7 @@ value_from! {
     &'a str => |v| Self::Text(Cow::Borrowed(v)),
     &'a String => |v| Self::Text(Cow::Borrowed(v)),
     String => |v| Self::Text(Cow::Owned(v)),
+    Cow<'a, str> => |v| Self::Text(v),
     &'a [u8] => |v| Self::Bytes(Cow::Borrowed(v)),
     &'a Vec<u8> => |v| Self::Bytes(Cow::Borrowed(v)),
     Vec<u8> => |v| Self::Bytes(Cow::Owned(v)),
@@ -212,8 +213,10 @@ macro_rules! bound {
                 Value::Null => query.bind(None::<i64>),
                 Value::Int(value) => query.bind(value),
                 Value::Real(value) => query.bind(value),
-                Value::Text(value) => query.bind(value.into_owned()),
-                Value::Bytes(value) => query.bind(value.into_owned()),
+                Value::Text(Cow::Borrowed(value)) => query.bind(value),
+                Value::Text(Cow::Owned(value)) => query.bind(value),
+                Value::Bytes(Cow::Borrowed(value)) => query.bind(value),
+                Value::Bytes(Cow::Owned(value)) => query.bind(value),
             };
         }
         query

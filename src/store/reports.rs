@@ -11,27 +11,33 @@
 //! | `lines` | what is derived of a report for lists and figures |
 //! | `packed` | sums by source |
 //! | `settle` | deriving it for rows of other programs |
-//! | `figures`, `sources`, `sightings` | sums for pages |
+//! | `digest`, `months` | what figures take of a month, worked out once |
+//! | `figures`, `sources`, `by_ip` | sums for pages |
 //! | `memory` | answers that are still true |
 
 mod body;
+mod by_ip;
+mod digest;
 mod figures;
 mod lines;
 mod list;
 mod memory;
+mod months;
 mod packed;
 mod rows;
 mod scope;
 mod settle;
-mod sightings;
 mod sources;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub use body::Packed;
 pub(super) use body::{decode, encode, hash};
 pub use figures::{days, domains, receivers};
 pub(super) use list::ArrivalRow;
 pub use list::{find, list, months, xml};
+pub use memory::forget_answers;
+pub use months::refresh;
 pub(super) use rows::fit;
 pub(super) use scope::{condition, counted, sees};
 pub use scope::{host, hosted, names as domain_names};
@@ -46,7 +52,7 @@ use super::{
     pack::{Unpacked, pack},
 };
 use crate::model::{
-    report::{Arrival, Proof, Record, Report},
+    report::{Arrival, Proof, Report},
     scope::Scope,
     time::Millis,
 };
@@ -74,6 +80,8 @@ pub struct Incoming<'a> {
     pub report: &'a Report,
     /// What it was read from.
     pub xml: &'a [u8],
+    /// Both, packed.
+    pub packed: &'a Packed,
 }
 
 /// Stores reports, one after the other. Storing one again changes nothing, unless its sender is better proven this time:
@@ -85,115 +93,107 @@ pub async fn insert(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<Vec<Stored
     let keyed: Vec<_> = incoming.iter().zip(keys).zip(known).collect();
     for ((one, key), mut serial) in keyed {
         if !begun.insert(key.outline()) && serial.is_none() {
+            // It may be one of those that wait.
+            batch.write(tx, &mut stored).await?;
             serial = rows::serials(tx, std::slice::from_ref(&key)).await?.first().copied().flatten();
         }
-        stored.push(match serial {
-            None => {
-                let serial = rows::insert(tx, &key, one.report, one.xml).await?;
-                batch.add(serial, one);
-                Stored::New(serial)
-            }
+        match serial {
+            None => batch.reports.push((key, *one)),
             Some(serial) => {
-                // It may be one of those whose other rows wait.
-                std::mem::take(&mut batch).write(tx).await?;
-                again(tx, serial, one.arrival, one.report, one.xml).await?
+                batch.write(tx, &mut stored).await?;
+                stored.push(again(tx, serial, one).await?);
             }
-        });
+        }
     }
-    batch.write(tx).await?;
+    batch.write(tx, &mut stored).await?;
     Ok(stored)
 }
 
-/// Rows of new reports that are written at once.
+/// New reports that are written at once.
 #[derive(Default)]
 struct Batch<'a> {
-    records: Vec<(i64, &'a [Record])>,
-    bodies: Vec<BodyValues<'a>>,
-    lines: Lines,
+    reports: Vec<(rows::Key, Incoming<'a>)>,
 }
 
-impl<'a> Batch<'a> {
-    fn add(&mut self, serial: i64, one: &Incoming<'a>) {
-        self.records.push((serial, &one.report.records));
-        self.bodies.push(body_row(serial, one.arrival, one.report, &body::hash(one.xml)));
-        self.lines.add(serial, one.report, one.arrival.proof, 0);
-    }
-
-    async fn write(self, tx: &mut Tx) -> Result<()> {
-        rows::insert_records(tx, &self.records).await?;
-        tx.insert_all("report_body", BODY, self.bodies).await?;
-        self.lines.write(tx).await
+impl Batch<'_> {
+    /// Writes them, notes what became of each, and is empty then.
+    async fn write(&mut self, tx: &mut Tx, stored: &mut Vec<Stored>) -> Result<()> {
+        let reports = std::mem::take(&mut self.reports);
+        let serials = rows::insert(tx, &reports).await?;
+        let (mut records, mut bodies, mut lines) = (Vec::new(), Vec::new(), Lines::default());
+        for (serial, (_, one)) in serials.into_iter().zip(&reports) {
+            records.push((serial, one.report.records.as_slice()));
+            bodies.push(body_row(serial, one));
+            lines.add(serial, one.report, one.arrival.proof, 0);
+            stored.push(Stored::New(serial));
+        }
+        rows::insert_records(tx, &records).await?;
+        tx.insert_all("report_body", BODY, bodies).await?;
+        lines.write(tx).await
     }
 }
-
-type BodyValues<'a> = [Value<'a>; 8];
 
 const BODY: [&str; 8] = ["serial", "hash", "arrived_at", "via", "name", "sender", "evidence", "body"];
 
-fn body_row<'a>(serial: i64, arrival: &'a Arrival, report: &Report, hash: &[u8]) -> BodyValues<'a> {
+fn body_row<'a>(serial: i64, one: &Incoming<'a>) -> [Value<'a>; 8] {
+    let Incoming { arrival, packed, .. } = *one;
     [
         serial.into(),
-        hash.to_vec().into(),
+        (&packed.hash).into(),
         arrival.at.into(),
         (&arrival.via).into(),
         (&arrival.name).into(),
         arrival.sender.as_deref().into(),
         arrival.evidence.as_deref().into(),
-        body::encode(report).into(),
+        (&packed.body).into(),
     ]
 }
 
 /// A report whose key is here already.
-async fn again(tx: &mut Tx, serial: i64, arrival: &Arrival, report: &Report, xml: &[u8]) -> Result<Stored> {
+async fn again(tx: &mut Tx, serial: i64, one: &Incoming<'_>) -> Result<Stored> {
+    let Incoming { arrival, report, packed, .. } = *one;
     if lines::mark(tx, serial).await?.is_none() {
         settle::take(tx, serial).await?;
     }
     let Some(mark) = lines::mark(tx, serial).await? else { return Ok(Stored::Known(serial)) };
     let proof = Proof::from_code(&mark.proof).unwrap_or_default();
-    let hash = body::hash(xml);
     let known = "SELECT hash FROM report_body WHERE serial = ?";
     let known: Option<(Vec<u8>,)> = tx.fetch_one(sql(known).bind(serial)).await?;
     match known {
         // Another program stored it: we know more of it now.
         None if settle::same(&mark, report) => {
-            tx.insert("report_body", BODY, body_row(serial, arrival, report, &hash)).await?;
+            tx.insert("report_body", BODY, body_row(serial, one)).await?;
             let variants = mark.variants;
             lines::remove(tx, &[mark]).await?;
             Lines::of(serial, report, arrival.proof.min(proof), variants).write(tx).await?;
             Ok(Stored::Known(serial))
         }
-        Some((known,)) if known == hash => {
+        Some((known,)) if known == packed.hash => {
             if arrival.proof < proof {
                 prove(tx, serial, arrival.proof, arrival.evidence.as_deref()).await?;
             }
             Ok(Stored::Known(serial))
         }
-        own => vary(tx, &mark, arrival, report, xml, own.is_some() && arrival.proof < proof).await,
+        own => vary(tx, &mark, one, own.is_some() && arrival.proof < proof).await,
     }
 }
 
 /// Keeps another body of a report: as the report itself, when its sender is better proven, else beside it.
-async fn vary(
-    tx: &mut Tx,
-    mark: &lines::Mark,
-    arrival: &Arrival,
-    report: &Report,
-    xml: &[u8],
-    better: bool,
-) -> Result<Stored> {
-    let (serial, hash) = (mark.serial, body::hash(xml));
+async fn vary(tx: &mut Tx, mark: &lines::Mark, one: &Incoming<'_>, better: bool) -> Result<Stored> {
+    let Incoming { arrival, report, xml, packed } = *one;
+    let (serial, hash) = (mark.serial, &packed.hash);
     let known = "SELECT id FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
-    let known: Option<(i64,)> = tx.fetch_one(sql(known).bind(serial).bind(&hash)).await?;
+    let known: Option<(i64,)> = tx.fetch_one(sql(known).bind(serial).bind(hash)).await?;
     match (known, better) {
         (Some(_), false) => return Ok(Stored::Known(serial)),
-        (None, false) => insert_variant(tx, "dmarc", serial, arrival, &hash, xml).await?,
+        (None, false) => insert_variant(tx, "dmarc", serial, arrival, hash, xml).await?,
         (_, true) => {
             set_aside(tx, serial, &mark.proof).await?;
             let text = "DELETE FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
-            tx.execute(sql(text).bind(serial).bind(&hash)).await?;
-            rows::replace(tx, serial, report, xml).await?;
+            tx.execute(sql(text).bind(serial).bind(hash)).await?;
+            rows::replace(tx, serial, report, packed).await?;
             rows::insert_records(tx, &[(serial, &report.records)]).await?;
-            tx.insert("report_body", BODY, body_row(serial, arrival, report, &hash)).await?;
+            tx.insert("report_body", BODY, body_row(serial, one)).await?;
             lines::remove(tx, std::slice::from_ref(mark)).await?;
             Lines::of(serial, report, arrival.proof, 0).write(tx).await?;
         }

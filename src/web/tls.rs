@@ -9,14 +9,15 @@ use axum::{
 
 use super::{
     errors::WebError,
-    pages::{dmarc::period::Period, dmarc::publish, frame::Entry, tls, tls_report},
+    pages::{dmarc::period::Period, dmarc::publish, frame::Entry, tls, tls_now, tls_report},
     reports::{domains_of, value},
     state::AppState,
+    system::latest,
     visit::{Desk, render},
 };
 use crate::{
     model::scope::normalise_domain,
-    store::{audit::Action, tls_reports},
+    store::{audit::Action, samples::Which as Series, tls_reports},
 };
 
 /// `/tls-reports`: could other servers reach us with encryption?
@@ -68,6 +69,7 @@ pub fn report_page() -> MethodRouter<AppState> {
         let domains: BTreeSet<String> =
             stored.report.policies.iter().filter_map(|policy| normalise_domain(&policy.domain)).collect();
         desk.looked(Action::TlsReport, &id.to_string(), domains);
-        render(&tls_report::view(&desk.frame, &stored))
+        let now = latest(&desk, Series::Metrics(&tls_now::SERIES)).await?;
+        render(&tls_report::view(&desk.frame, &stored, &now))
     })
 }

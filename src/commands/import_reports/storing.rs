@@ -18,14 +18,14 @@ use crate::{
     },
     model::time::Millis,
     parse::attachment::Limits,
-    store::Db,
+    store::{self, Db},
 };
 
 /// Inputs in one transaction, …
 const INPUTS: usize = 50;
 /// … or as many as hold this many bytes, unpacked. Three such batches are in memory: one that is read, one that waits,
 /// one that is stored.
-const BYTES: usize = 2 << 20;
+const BYTES: usize = 3 << 19;
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::R
         write(db, batch, &mut tally).await?;
     }
     reader.await?;
+    store::reports::refresh(db).await?;
     Ok(tally)
 }
 

@@ -21,6 +21,7 @@ fn source(last_octet: u8, sums: Sums) -> Source {
         label: None,
         verdict: Verdict::Unsaid,
         sums,
+        handed: Handed::default(),
         first: days_ago(200),
         last: days_ago(1),
     }
@@ -65,6 +66,13 @@ fn a_source_is_whose_it_shows_itself_to_be() {
     assert_eq!(standing(source(2, sums(40, 5, 0))), Standing::Forwarder, "some signatures hold");
     assert_eq!(standing(source(2, sums(40, 0, 0))), Standing::Forged);
     assert_eq!(standing(recent(source(2, sums(40, 0, 0)))), Standing::New);
+    let handed = |told, own| Source { handed: Handed { told, own }, ..source(2, sums(40, 0, 0)) };
+    assert_eq!(standing(handed(1, 19)), Standing::List, "one receiver says so, and it uses its own name");
+    assert_eq!(standing(recent(handed(20, 0))), Standing::List, "also when it is new");
+    assert_eq!(standing(handed(0, 40)), Standing::Forged, "nobody says that it hands on");
+    assert_eq!(standing(handed(1, 18)), Standing::Forged, "most of it is something else");
+    let disowned = Source { verdict: Verdict::Foreign, ..handed(40, 0) };
+    assert_eq!(standing(disowned), Standing::Foreign, "an admin knows better");
     assert_eq!(standing(recent(source(2, sums(3, 0, 0)))), Standing::Forged, "too few to be a device");
     let once = Source { first: days_ago(1), ..source(2, sums(400, 0, 0)) };
     assert_eq!(standing(once), Standing::Forged, "one wave");
@@ -95,6 +103,19 @@ fn a_nameless_portal_recognises_nobody() {
     let nameless = Judge { mailcow: "", ..judge(&figures) };
     assert!(!nameless.is_mailcow(&source(1, sums(1, 1, 1))));
     assert!(!nameless.is_mailcow(&Source { name: Some(".".into()), ..source(1, sums(1, 1, 1)) }));
+}
+
+#[test]
+fn mailing_lists_are_neither_mended_nor_called_forged() {
+    let list = Source { handed: Handed { told: 3, own: 37 }, ..source(2, sums(40, 0, 0)) };
+    let sources = [own(sums(990, 990, 985)), list, source(9, sums(10, 0, 0))];
+    let figures = figures("none", 1000);
+    assert_eq!(
+        steps(&figures, &sources),
+        [Step::Tighten(Goal::Quarantine), Step::Ignore(10), Step::Lists(40)],
+        "they keep nobody from a stricter policy"
+    );
+    assert_eq!(steps(&figures, &sources)[2].turn(), Turn::Nobody);
 }
 
 #[test]

@@ -73,8 +73,14 @@ pub(super) enum Field {
 
 /// The place of an element inside of another. The prefix of its namespace, if it has one, does not matter.
 pub(super) fn enter(parent: Place, name: &str) -> Place {
-    let prefix = name.bytes().position(|byte| byte == b':').map_or(0, |colon| colon + 1);
-    let name = name.get(prefix..).unwrap_or_default();
+    match find(parent, name) {
+        // No known name has a colon: it is looked for where the name is not known.
+        Place::Other => name.split_once(':').map_or(Place::Other, |(_, bare)| find(parent, bare)),
+        place => place,
+    }
+}
+
+fn find(parent: Place, name: &str) -> Place {
     match parent {
         Place::Node(node) => match node {
             Node::Outside | Node::Feedback | Node::Record | Node::Auth => nodes(node, name),

@@ -251,3 +251,51 @@ proptest! {
         let _ = parse(&junk);
     }
 }
+
+/// Records that are written alike are read in one step; with a comment that differs in each, tag by tag.
+#[test]
+fn records_that_are_written_alike_are_read_as_any_other() {
+    let record = |number: usize, noted: bool| {
+        let note = if noted { format!("<!-- {number} -->") } else { String::new() };
+        let odd = match number % 7 {
+            0 => "<reason><type>forwarded</type><comment>a &amp; b</comment></reason>",
+            1 => "<new><![CDATA[<x>]]></new><dkim>pass</dkim>",
+            2 => "<dkim><!-- no value --></dkim><spf/>",
+            _ => "<dkim>pass</dkim><spf> Fail\n</spf>",
+        };
+        let more = if number.is_multiple_of(5) {
+            "<dkim><domain>two.test</domain><result>pass</result></dkim>"
+        } else {
+            ""
+        };
+        let selector = if number.is_multiple_of(3) { "" } else { "s1" };
+        format!(
+            "  <record>{note}<row><source_ip>192.0.2.{number}</source_ip><count>{number}</count><policy_evaluated>\
+             <disposition>none</disposition>{odd}</policy_evaluated></row><identifiers><header_from>a&#46;test\
+             </header_from></identifiers><auth_results>{more}<dkim><domain>One.test</domain><selector>{selector}</selector>\
+             <result>pass</result></dkim><spf><domain>a.test</domain><result>fail</result></spf></auth_results></record>\n"
+        )
+    };
+    let document = |numbers: &[usize], noted| {
+        let records: String = numbers.iter().map(|number| record(*number, noted)).collect();
+        format!(
+            "<feedback><report_metadata><org_name>o</org_name><report_id>1</report_id><date_range><begin>1700000000\
+             </begin><end>1700086399</end></date_range></report_metadata><policy_published><domain>a.test</domain>\
+             </policy_published>\n{records}</feedback>"
+        )
+    };
+    let numbers: Vec<usize> = (1..=60).chain([8, 8, 8, 14, 14, 9, 9, 15, 15, 4, 4]).collect();
+    let report = parse(&document(&numbers, false)).unwrap();
+    assert_eq!(report, parse(&document(&numbers, true)).unwrap());
+    assert_eq!(report.records.len(), numbers.len());
+    assert!(report.records.iter().zip(&numbers).all(|(record, number)| record.count == *number as u64));
+    for broken in ["<count>x</count>", "<cuont>8</count>", ""] {
+        let text = document(&[8, 9, 8, 8], false);
+        let (before, after) = text.rsplit_once("<count>8</count>").unwrap();
+        assert!(parse(&format!("{before}{broken}{after}")).is_err(), "{broken}");
+    }
+    let text = document(&[8, 8], false);
+    for cut in text.char_indices().map(|(at, _)| at) {
+        assert!(parse(&text[..cut]).is_err(), "cut at {cut}");
+    }
+}

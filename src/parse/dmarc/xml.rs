@@ -39,6 +39,18 @@ impl<'a> Tokens<'a> {
         self.at
     }
 
+    /// Takes the end tag of this element, if it is what comes next, written plainly.
+    pub(super) fn closes(&mut self, name: &str) -> bool {
+        let rest = self.rest().as_bytes();
+        let closes = rest.starts_with(b"</")
+            && rest.get(2..).is_some_and(|rest| rest.starts_with(name.as_bytes()))
+            && rest.get(name.len() + 2) == Some(&b'>');
+        if closes {
+            self.at += name.len() + 3;
+        }
+        closes
+    }
+
     /// The next token but comments and instructions, or `None` at the end of the document.
     pub(super) fn next(&mut self) -> Result<Option<Token<'a>>, Fault> {
         loop {
@@ -145,11 +157,13 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn rest(&self) -> &'a str {
+    /// What is left of the document.
+    pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn take(&mut self, length: usize) -> &'a str {
+    /// Takes so many bytes.
+    pub(super) fn take(&mut self, length: usize) -> &'a str {
         let taken = self.rest().get(..length).unwrap_or_default();
         self.at += taken.len();
         taken

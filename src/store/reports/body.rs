@@ -8,9 +8,12 @@ use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::store::{
-    Error, Result,
-    pack::{Unpacked, pack},
+use crate::{
+    model::report::Report,
+    store::{
+        Error, Result,
+        pack::{Unpacked, pack},
+    },
 };
 
 /// The version of the serialised form of `model::report`.
@@ -23,6 +26,21 @@ const MOST_XML: u64 = 256 << 20;
 /// SHA-256 of a document, by which the same one is known again.
 pub fn hash(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
+}
+
+/// What takes its time of storing a report, done before: while it is packed, others can be stored.
+#[derive(Debug)]
+pub struct Packed {
+    pub(super) hash: Vec<u8>,
+    pub(super) xml: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Packed {
+    /// Packs a report and what it was read from.
+    pub fn of(report: &Report, xml: &[u8]) -> Self {
+        Self { hash: hash(xml), xml: xml_text(xml), body: encode(report) }
+    }
 }
 
 /// The packed form of a report.
@@ -43,7 +61,7 @@ pub fn decode<T: for<'a> Deserialize<'a>>(packed: Vec<u8>) -> Result<T> {
 }
 
 /// The text for the column `raw_xml`; `None` when it is too long to be kept.
-pub fn xml_text(xml: &[u8]) -> Option<String> {
+fn xml_text(xml: &[u8]) -> Option<String> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(xml.len() / 8), Compression::fast());
     encoder.write_all(xml).ok()?;
     let text = STANDARD.encode(encoder.finish().ok()?);

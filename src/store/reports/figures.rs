@@ -1,22 +1,22 @@
 //! Sums over reports: by day, by domain, by receiver. Only reports count whose sender is not disproven and whose domain
 //! is hosted here; both are looked at when a question is asked, because both may change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{memory::About, sources};
+use super::{
+    digest::{self, Fact},
+    memory::{About, DAY},
+    months::{self, Part, Piece},
+    packed,
+};
 use crate::{
     model::{
         figures::{Day, DomainFigures, PolicySeen, Span, Sums},
         scope::Scope,
         time::Millis,
     },
-    store::db::{Db, Result, Sql, places, sql},
+    store::db::{Db, Result},
 };
-
-/// The sums of a selection of lines.
-pub const SUMS: &str = "CAST(SUM(messages) AS SIGNED) AS messages, CAST(SUM(dkim) AS SIGNED) AS dkim, \
-    CAST(SUM(spf) AS SIGNED) AS spf, CAST(SUM(aligned) AS SIGNED) AS aligned, \
-    CAST(SUM(quarantined) AS SIGNED) AS quarantined, CAST(SUM(rejected) AS SIGNED) AS rejected";
 
 /// [`Sums`] as the database answers them.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
@@ -43,68 +43,42 @@ impl From<SumsRow> for Sums {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct DayRow {
-    at: Millis,
-    #[sqlx(flatten)]
-    sums: SumsRow,
-}
-
-#[derive(sqlx::FromRow)]
-struct NamedRow {
-    name: String,
-    #[sqlx(flatten)]
-    sums: SumsRow,
-}
-
-#[derive(sqlx::FromRow)]
-struct DomainRow {
-    domain: String,
-    reports: i64,
-    receivers: i64,
-    first_at: Millis,
-    last_at: Millis,
-    #[sqlx(flatten)]
-    sums: SumsRow,
-}
-
-#[derive(sqlx::FromRow)]
-struct PolicyRow {
-    domain: String,
-    policy_p: String,
-    policy_sp: Option<String>,
-    policy_pct: Option<i64>,
-    last_at: Millis,
-    last_serial: i64,
-}
-
 /// Sums by day, in order; days without a report are not there. Days at either end of the span count as a whole.
 pub async fn days(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<Day>> {
     let about = About::of(db, scope, span).await?;
-    about
-        .answer("days", async {
-            let columns = format!("begin_at - begin_at % 86400000 AS at, {SUMS}");
-            let Some(statement) = selection(&about, &columns, "<>", "GROUP BY at ORDER BY at") else {
-                return Ok(Vec::new());
-            };
-            let rows: Vec<DayRow> = db.fetch(statement).await?;
-            Ok(rows.into_iter().map(|row| Day { at: row.at, sums: row.sums.into() }).collect())
-        })
-        .await
+    let work = async {
+        let mut days: BTreeMap<i64, Sums> = BTreeMap::new();
+        for piece in months::pieces(db, &about, Part::Facts).await? {
+            digest::facts(&piece.bytes, |fact| {
+                if about.holds(fact.begin) && !fact.failed {
+                    packed::add(days.entry(fact.begin - fact.begin.rem_euclid(DAY)).or_default(), &fact.sums);
+                }
+            })?;
+        }
+        Ok(days.into_iter().map(|(at, sums)| Day { at: Millis(at), sums }).collect())
+    };
+    about.answer("days", work).await
 }
 
 /// Receivers with their sums, most messages first.
 pub async fn receivers(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<(String, Sums)>> {
     let about = About::of(db, scope, span).await?;
-    about
-        .answer("receivers", async {
-            let columns = format!("org AS name, {SUMS}");
-            let tail = "GROUP BY org ORDER BY messages DESC, org";
-            let Some(statement) = selection(&about, &columns, "<>", tail) else { return Ok(Vec::new()) };
-            let rows: Vec<NamedRow> = db.fetch(statement).await?;
-            Ok(rows.into_iter().map(|row| (row.name, row.sums.into())).collect())
-        })
-        .await
+    let work = async {
+        let pieces = months::pieces(db, &about, Part::Facts).await?;
+        let mut receivers: HashMap<&str, Sums> = HashMap::new();
+        for piece in &pieces {
+            digest::facts(&piece.bytes, |fact| {
+                if about.holds(fact.begin) && !fact.failed {
+                    packed::add(receivers.entry(fact.org).or_default(), &fact.sums);
+                }
+            })?;
+        }
+        let mut receivers: Vec<(String, Sums)> =
+            receivers.into_iter().map(|(org, sums)| (org.to_owned(), sums)).collect();
+        receivers.sort_by(|(one, a), (next, b)| (b.messages, one).cmp(&(a.messages, next)));
+        Ok(receivers)
+    };
+    about.answer("receivers", work).await
 }
 
 /// One entry for each domain that has reports, counts and is in scope, by name.
@@ -114,95 +88,90 @@ pub async fn domains(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<DomainFi
 }
 
 async fn work_out_domains(db: &Db, about: &About) -> Result<Vec<DomainFigures>> {
-    let names = about.domains.iter();
-    let mut all: BTreeMap<String, DomainFigures> = names
-        .map(|domain| (domain.clone(), DomainFigures { domain: domain.clone(), ..DomainFigures::default() }))
-        .collect();
-    let columns = format!(
-        "domain, COUNT(*) AS reports, COUNT(DISTINCT org) AS receivers, MIN(begin_at) AS first_at, \
-         MAX(begin_at) AS last_at, {SUMS}"
-    );
-    if let Some(statement) = selection(about, &columns, "<>", "GROUP BY domain") {
-        for row in db.fetch::<DomainRow>(statement).await? {
-            let Some(figures) = all.get_mut(&row.domain) else { continue };
-            figures.sums = row.sums.into();
-            figures.reports = row.reports.unsigned_abs();
-            figures.receivers = row.receivers.unsigned_abs();
-            figures.first = Some(row.first_at);
-            figures.last = Some(row.last_at);
-        }
+    let mut debuts = months::debuts(db, about).await?;
+    let mut pieces: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+    // The policy may have changed long before the span.
+    for piece in months::pieces(db, &about.ever(), Part::Facts).await? {
+        pieces.entry(piece.domain.clone()).or_default().push(piece);
     }
-    let columns = format!("domain AS name, {SUMS}");
-    if let Some(statement) = selection(&about.before(), &columns, "<>", "GROUP BY domain") {
-        for row in db.fetch::<NamedRow>(statement).await? {
-            if let Some(figures) = all.get_mut(&row.name) {
-                figures.before = row.sums.into();
+    let mut all = Vec::with_capacity(about.domains.len());
+    for domain in &about.domains {
+        let mut figures = one_domain(about, &pieces.remove(domain).unwrap_or_default())?;
+        let debut = debuts.remove(domain).unwrap_or_default();
+        figures.new_sources =
+            debut.iter().filter(|(day, _)| about.holds(*day)).map(|(_, sources)| sources).sum();
+        all.push(DomainFigures { domain: domain.clone(), ..figures });
+    }
+    Ok(all)
+}
+
+fn one_domain(about: &About, pieces: &[Piece]) -> Result<DomainFigures> {
+    let (mut figures, mut orgs, mut policies) =
+        (DomainFigures::default(), HashSet::new(), Policies::default());
+    let before = about.before();
+    for piece in pieces {
+        digest::facts(&piece.bytes, |fact| {
+            let within = about.holds(fact.begin);
+            if fact.failed {
+                figures.set_aside += u64::from(within);
+                return;
             }
-        }
-    }
-    if let Some(statement) = selection(about, "domain, COUNT(*)", "=", "GROUP BY domain") {
-        for (domain, reports) in db.fetch::<(String, i64)>(statement).await? {
-            if let Some(figures) = all.get_mut(&domain) {
-                figures.set_aside = reports.unsigned_abs();
+            policies.add(&fact);
+            if before.holds(fact.begin) {
+                packed::add(&mut figures.before, &fact.sums);
             }
-        }
+            if within {
+                let begin = Some(Millis(fact.begin));
+                packed::add(&mut figures.sums, &fact.sums);
+                figures.reports += 1;
+                figures.first = figures.first.map_or(begin, |first| begin.min(Some(first)));
+                figures.last = figures.last.max(begin);
+                orgs.insert(fact.org);
+            }
+        })?;
     }
-    add_policies(db, about, &mut all).await?;
-    for (domain, figures) in &mut all {
-        figures.new_sources = sources::count_new(db, domain, about).await?;
-    }
-    Ok(all.into_values().collect())
+    figures.receivers = orgs.len() as u64;
+    policies.tell(&mut figures);
+    Ok(figures)
 }
 
-async fn add_policies(db: &Db, about: &About, all: &mut BTreeMap<String, DomainFigures>) -> Result<()> {
-    let whole = about.ever();
-    let columns =
-        "domain, policy_p, policy_sp, policy_pct, MAX(begin_at) AS last_at, MAX(serial) AS last_serial";
-    let tail = "GROUP BY domain, policy_p, policy_sp, policy_pct";
-    let Some(statement) = selection(&whole, columns, "<>", tail) else { return Ok(()) };
-    let mut rows: Vec<PolicyRow> = db.fetch(statement).await?;
-    rows.sort_by_key(|row| (row.last_at, row.last_serial));
-    let mut seen: BTreeMap<String, Vec<PolicyRow>> = BTreeMap::new();
-    for row in rows {
-        seen.entry(row.domain.clone()).or_default().push(row);
-    }
-    for (domain, mut policies) in seen {
-        let (Some(figures), Some(newest)) = (all.get_mut(&domain), policies.pop()) else { continue };
-        let old = policies.into_iter().rev().find(|row| row.meaning() != newest.meaning());
-        figures.policy = newest.into();
-        let Some(old) = old else { continue };
-        let text = "SELECT MIN(begin_at) FROM report_line \
-            WHERE domain = ? AND begin_at > ? AND proof <> 'failed'";
-        let since: Option<(Option<Millis>,)> =
-            db.fetch_one(sql(text).bind(&domain).bind(old.last_at)).await?;
-        let since = since.and_then(|(since,)| since).unwrap_or(old.last_at);
-        figures.policy_before = Some((old.into(), since));
-    }
-    Ok(())
+/// The words of a policy as one receiver writes them.
+type Words<'a> = (&'a str, Option<&'a str>, Option<i64>);
+
+/// What the words mean where a receiver leaves some out: `sp` follows `p`, and `pct` is 100 (RFC 7489 section 6.3).
+fn meaning<'a>((p, sp, pct): Words<'a>) -> (&'a str, &'a str, i64) {
+    (p, sp.unwrap_or(p), pct.unwrap_or(100))
 }
 
-impl PolicyRow {
-    /// What the words mean where a receiver leaves some out: `sp` follows `p`, and `pct` is 100 (RFC 7489 section 6.3).
-    fn meaning(&self) -> (&str, &str, i64) {
-        let sp = self.policy_sp.as_deref().unwrap_or(&self.policy_p);
-        (&self.policy_p, sp, self.policy_pct.unwrap_or(100))
-    }
+/// When which words were seen.
+#[derive(Default)]
+struct Policies<'a> {
+    /// Last begin and last number of each.
+    last: BTreeMap<Words<'a>, (i64, i64)>,
+    begins: Vec<i64>,
 }
 
-impl From<PolicyRow> for PolicySeen {
-    fn from(row: PolicyRow) -> Self {
-        let pct = row.policy_pct.and_then(|pct| u8::try_from(pct).ok());
-        Self { p: row.policy_p, sp: row.policy_sp, pct }
+impl<'a> Policies<'a> {
+    fn add(&mut self, fact: &Fact<'a>) {
+        let last = self.last.entry((fact.p, fact.sp, fact.pct)).or_insert((fact.begin, fact.serial));
+        *last = (last.0.max(fact.begin), last.1.max(fact.serial));
+        self.begins.push(fact.begin);
+    }
+
+    fn tell(self, figures: &mut DomainFigures) {
+        let mut seen: Vec<(Words<'_>, (i64, i64))> = self.last.into_iter().collect();
+        seen.sort_by_key(|(_, last)| *last);
+        let Some((newest, _)) = seen.pop() else { return };
+        figures.policy = policy_seen(newest);
+        let old = seen.into_iter().rev().find(|(words, _)| meaning(*words) != meaning(newest));
+        figures.policy_before = old.map(|(words, (last, _))| {
+            let since = self.begins.into_iter().filter(|begin| *begin > last).min().unwrap_or(last);
+            (policy_seen(words), Millis(since))
+        });
     }
 }
 
-/// A statement on the lines in question: those whose proof is (`=`) or is not (`<>`) failed. `None`: no domain counts.
-pub fn selection<'a>(about: &'a About, columns: &str, proof: &str, tail: &str) -> Option<Sql<'a>> {
-    let text = format!(
-        "SELECT {columns} FROM report_line WHERE begin_at >= ? AND begin_at < ? AND domain IN ({}) \
-         AND proof {proof} 'failed' {tail}",
-        places(about.domains.len())
-    );
-    let some = !about.domains.is_empty();
-    some.then(|| sql(text).bind(about.from).bind(about.to).bind_all(&about.domains))
+fn policy_seen((p, sp, pct): Words<'_>) -> PolicySeen {
+    let pct = pct.and_then(|pct| u8::try_from(pct).ok());
+    PolicySeen { p: p.to_owned(), sp: sp.map(str::to_owned), pct }
 }

@@ -45,7 +45,7 @@ fn domain_of(report: &Report) -> String {
 }
 
 /// The month of a moment: year * 100 + month, UTC.
-fn month_of(at: Millis) -> i64 {
+pub(super) fn month_of(at: Millis) -> i64 {
     let at = at.in_zone(&TimeZone::UTC);
     i64::from(at.year()) * 100 + i64::from(at.month())
 }
@@ -56,7 +56,7 @@ fn hash(bytes: &[u8]) -> i64 {
 }
 
 /// What a report adds to the stamp of its month.
-fn stamp(stamp: i64, proof: &str) -> i64 {
+pub(super) fn stamp(stamp: i64, proof: &str) -> i64 {
     hash(format!("{stamp} {proof}").as_bytes())
 }
 

@@ -1,19 +1,21 @@
 //! Lists of reports, newest first, and single reports.
 
+use std::collections::BTreeSet;
+
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     body, rows,
-    scope::{condition, sees},
+    scope::{condition, hosted, sees},
 };
 use crate::{
     model::{
-        figures::{ReportFilter, ReportLine, ReportPlace, ReportState, StoredReport, Sums},
+        figures::{Aside, ReportFilter, ReportLine, ReportPlace, ReportState, StoredReport, Sums},
         report::{Arrival, Proof, Report},
         scope::Scope,
         time::Millis,
     },
-    store::db::{Db, Result, Sql, Value, sql},
+    store::db::{Db, Result, Sql, Value, places, sql},
 };
 
 /// Domains that are listed each by its own index range; a visitor with more gets a walk through all in order of time.
@@ -63,7 +65,15 @@ pub async fn list(
     limit: usize,
 ) -> Result<Vec<ReportLine>> {
     let mut found: Vec<ReportLine> = Vec::new();
-    for statement in statements(scope, filter, after, limit) {
+    let hosted = match filter.aside {
+        // As long as nobody has looked at Mailcow, no domain is foreign.
+        Some(Aside::Foreign) => match hosted(db).await? {
+            Some(hosted) => hosted,
+            None => return Ok(found),
+        },
+        _ => BTreeSet::new(),
+    };
+    for statement in statements(scope, filter, &hosted, after, limit) {
         let rows: Vec<Row> = db.fetch(statement).await?;
         found.extend(rows.into_iter().map(ReportLine::from));
     }
@@ -72,10 +82,11 @@ pub async fn list(
     Ok(found)
 }
 
-/// One statement for each domain, or one for all.
+/// One statement for each domain, or one for all. The hosted domains matter where foreign ones are asked for.
 pub(super) fn statements<'a>(
     scope: &'a Scope,
     filter: &'a ReportFilter,
+    hosted: &'a BTreeSet<String>,
     after: Option<ReportPlace>,
     limit: usize,
 ) -> Vec<Sql<'a>> {
@@ -88,13 +99,14 @@ pub(super) fn statements<'a>(
         }
         (None, _) => vec![condition(scope, "domain")],
     };
-    wheres.into_iter().map(|(text, values)| statement(text, values, filter, after, limit)).collect()
+    wheres.into_iter().map(|(text, values)| statement(text, values, filter, hosted, after, limit)).collect()
 }
 
 fn statement<'a>(
     mut text: String,
     mut values: Vec<Value<'a>>,
     filter: &'a ReportFilter,
+    hosted: &'a BTreeSet<String>,
     after: Option<ReportPlace>,
     limit: usize,
 ) -> Sql<'a> {
@@ -114,6 +126,14 @@ fn statement<'a>(
     }
     if let Some(id) = &filter.report_id {
         and("words LIKE ? ESCAPE '!'", vec![format!("%\t%{}%", pattern(id)).into()]);
+    }
+    match filter.aside {
+        Some(Aside::Unproven) => and("proof = ?", vec![Proof::Failed.code().into()]),
+        Some(Aside::Foreign) if !hosted.is_empty() => {
+            let condition = format!("domain NOT IN ({})", places(hosted.len()));
+            and(&condition, hosted.iter().map(Value::from).collect());
+        }
+        _ => {}
     }
     if let Some(ReportPlace { begin, serial }) = after {
         let begin = Value::from(begin);

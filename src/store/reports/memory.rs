@@ -1,5 +1,5 @@
-//! Answers that were worked out before and are still true: adding up a million records takes a tenth of a second, and
-//! reports come a few times a day.
+//! Answers that were worked out before and are still true: adding up the digests of a million records takes some
+//! hundredths of a second, and reports come a few times a day.
 //!
 //! An answer is remembered under its question and the state of all that it was worked out from: the domains that count
 //! with the stamps of their months. Any change of a report changes a stamp, so an old answer is never found again.
@@ -18,7 +18,8 @@ use crate::{
 
 /// Answers that are kept.
 const MOST: usize = 96;
-const DAY: i64 = 86_400_000;
+/// A day in milliseconds.
+pub const DAY: i64 = 86_400_000;
 
 type Answer = Arc<dyn Any + Send + Sync>;
 static ANSWERS: Mutex<VecDeque<(String, Answer)>> = Mutex::new(VecDeque::new());
@@ -50,6 +51,11 @@ impl About {
             false => db.fetch_one(sql(text).bind_all(&domains)).await?,
         };
         Ok(Self { domains, from, to, state: state.unwrap_or_default() })
+    }
+
+    /// All that is in our memory of one domain, whether or not it counts.
+    pub fn whole(domain: &str) -> Self {
+        Self { domains: vec![domain.to_owned()], from: i64::MIN, to: i64::MAX, state: (0, 0) }
     }
 
     /// Whether a moment, in milliseconds, is in the span.
@@ -95,4 +101,9 @@ fn recall<T: Clone + 'static>(question: &str) -> Option<T> {
     let answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, answer) = answers.iter().find(|(known, _)| known == question)?;
     answer.downcast_ref::<T>().cloned()
+}
+
+/// Forgets all answers, as a restart does: for tests and measurements.
+pub fn forget_answers() {
+    ANSWERS.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

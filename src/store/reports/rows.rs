@@ -3,19 +3,29 @@
 //! Their times are timestamps on MariaDB (our sessions are at UTC) and Unix seconds on SQLite. `mindate` moves by
 //! itself on MariaDB unless an UPDATE sets it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use super::{body, packed::MOST};
+use super::{Incoming, Packed, packed::MOST};
 use crate::{
     model::{
         report::{DkimResult, Evaluation, Policy, Reason, Record, Report, SpfResult},
         time::Millis,
     },
-    store::db::{Db, Result, Sql, Tx, Value, places, sql},
+    store::{
+        Error,
+        db::{Db, Result, Sql, Tx, Value, places, sql},
+    },
 };
 
 /// Rows in one statement: as many as leave it below the values with which it stays prepared.
 const ROWS: usize = 128;
+/// Reports that one statement writes, …
+const AT_ONCE: usize = 16;
+/// … or as many as hold this many bytes of XML: a packet of the database holds 16 MiB.
+const BYTES_AT_ONCE: usize = 1 << 20;
 /// Keys that are looked up by one statement.
 const KEYS: usize = 32;
 /// A timestamp holds no more; a report that says so is kept with its true moments beside.
@@ -110,30 +120,63 @@ pub async fn serials(tx: &mut Tx, keys: &[Key]) -> Result<Vec<Option<i64>>> {
     Ok(serials)
 }
 
-/// Writes a new row of `report` and answers its serial.
-pub async fn insert(tx: &mut Tx, key: &Key, report: &Report, xml: &[u8]) -> Result<i64> {
-    let at = moment(tx);
-    let text = format!(
+/// Writes new rows of `report`, no two with one key, and answers their serials.
+pub async fn insert(tx: &mut Tx, reports: &[(Key, Incoming<'_>)]) -> Result<Vec<i64>> {
+    let (mut all, mut rest) = (Vec::with_capacity(reports.len()), reports);
+    while !rest.is_empty() {
+        let (now, after) = rest.split_at(at_once(rest));
+        let statement = insert_statement(moment(tx), now);
+        if let [_] = now {
+            all.push(tx.insert_serial(statement).await?);
+        } else {
+            // The numbers that one statement gives need not follow each other (`auto_increment_increment`).
+            tx.execute(statement).await?;
+            let keys: Vec<Key> = now.iter().map(|(key, _)| key.clone()).collect();
+            let serials: Option<Vec<i64>> = serials(tx, &keys).await?.into_iter().collect();
+            all.extend(serials.ok_or(Error::Damaged("a report that was written and is not there"))?);
+        }
+        rest = after;
+    }
+    Ok(all)
+}
+
+/// How many of these reports, at least one, go into one statement: a power of two, so that few texts have to be prepared,
+/// of which each is found again by its key. Tables of other programs may hold other letters than ASCII otherwise.
+fn at_once(reports: &[(Key, Incoming<'_>)]) -> usize {
+    let mut bytes = 0;
+    let fitting = reports.iter().take(AT_ONCE).take_while(|(key, one)| {
+        bytes += one.packed.xml.as_ref().map_or(0, String::len);
+        bytes <= BYTES_AT_ONCE && key.names.iter().all(|name| name.is_ascii())
+    });
+    1 << fitting.count().max(1).ilog2()
+}
+
+fn insert_statement<'a>(at: &str, reports: &'a [(Key, Incoming<'_>)]) -> Sql<'a> {
+    let row = format!("(?, ?, ?, {at}, {at}, {})", places(8));
+    let mut statement = sql(format!(
         "INSERT INTO report (domain, org, reportid, mindate, maxdate, email, extra_contact_info, policy_adkim, \
-         policy_aspf, policy_p, policy_sp, policy_pct, raw_xml) VALUES (?, ?, ?, {at}, {at}, {})",
-        places(8)
-    );
-    let statement = sql(text).bind_all(&key.names).bind_all(key.seconds);
-    tx.insert_serial(statement.bind_all(facts(report, xml))).await
+         policy_aspf, policy_p, policy_sp, policy_pct, raw_xml) VALUES {}",
+        vec![row; reports.len()].join(", ")
+    ));
+    for (key, one) in reports {
+        statement = statement.bind_all(&key.names).bind_all(key.seconds);
+        statement = statement.bind_all(facts(one.report, one.packed));
+    }
+    statement
 }
 
 /// Writes another body over a row of `report`; its key stays.
-pub async fn replace(tx: &mut Tx, serial: i64, report: &Report, xml: &[u8]) -> Result<()> {
+pub async fn replace(tx: &mut Tx, serial: i64, report: &Report, packed: &Packed) -> Result<()> {
     let statement = sql(
         "UPDATE report SET mindate = mindate, email = ?, extra_contact_info = ?, policy_adkim = ?, policy_aspf = ?, \
          policy_p = ?, policy_sp = ?, policy_pct = ?, raw_xml = ? WHERE serial = ?",
     );
-    tx.execute(statement.bind_all(facts(report, xml)).bind(serial)).await?;
+    tx.execute(statement.bind_all(facts(report, packed)).bind(serial)).await?;
     tx.execute(sql("DELETE FROM rptrecord WHERE serial = ?").bind(serial)).await?;
     Ok(())
 }
 
-fn facts(report: &Report, xml: &[u8]) -> [Value<'static>; 8] {
+fn facts<'a>(report: &Report, packed: &'a Packed) -> [Value<'a>; 8] {
     let policy = &report.policy;
     let text = |text: &Option<String>, most| Value::from(text.as_deref().map(|text| fit(text, most)));
     [
@@ -144,7 +187,7 @@ fn facts(report: &Report, xml: &[u8]) -> [Value<'static>; 8] {
         text(&policy.p, 20),
         text(&policy.sp, 20),
         policy.pct.into(),
-        body::xml_text(xml).unwrap_or_default().into(),
+        packed.xml.as_deref().unwrap_or_default().into(),
     ]
 }
 
@@ -154,7 +197,9 @@ pub async fn insert_records<'a>(tx: &mut Tx, of: &[(i64, &'a [Record])]) -> Resu
         let serial = *serial;
         records.iter().map(move |record| (serial, record))
     };
-    let records: Vec<(i64, &'a Record)> = of.iter().flat_map(with).collect();
+    let mut records: Vec<(i64, &'a Record)> = of.iter().flat_map(with).collect();
+    // In the order of the table's indexes: in any other, each row costs twice as much.
+    records.sort_by_key(|(serial, record)| (*serial, record.source.map(|ip| ip.to_canonical())));
     for records in records.chunks(ROWS) {
         let rows = records.iter().map(|(serial, record)| row(*serial, record)).collect();
         tx.insert_all("rptrecord", RECORD_COLUMNS, rows).await?;
@@ -190,7 +235,7 @@ fn row(serial: i64, record: &Record) -> [Value<'_>; 13] {
         spf_result.map(|word| known(word, &SPF_RESULTS)).into(),
         record.spf.code().into(),
         record.dkim.code().into(),
-        fit(&record.header_from, 255).into(),
+        fitting(&record.header_from).into(),
     ]
 }
 
@@ -198,12 +243,25 @@ fn known<'a>(word: &str, words: &[&'a str]) -> &'a str {
     words.iter().find(|known| **known == word).copied().unwrap_or("unknown")
 }
 
+/// A text of a record, which nearly always fits as it is.
+fn fitting(text: &str) -> Cow<'_, str> {
+    if text.len() <= 255 { Cow::Borrowed(text) } else { Cow::Owned(fit(text, 255)) }
+}
+
 /// The domains joined as their tool joins them, and the result that counts: a pass, or the first.
-fn joined<'a>(results: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<String>, Option<&'a str>) {
-    let results: Vec<(&str, &str)> = results.collect();
-    let domains: Vec<&str> = results.iter().map(|(domain, _)| *domain).collect();
-    let best = results.iter().find(|(_, result)| *result == "pass").or(results.first());
-    (best.map(|_| fit(&domains.join("/"), 255)), best.map(|(_, result)| *result))
+fn joined<'a>(
+    results: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> (Option<Cow<'a, str>>, Option<&'a str>) {
+    let best = results.clone().find(|(_, result)| *result == "pass").or_else(|| results.clone().next());
+    let mut domains = results.map(|(domain, _)| domain);
+    let joined = domains.next().map(|first| match domains.next() {
+        None => fitting(first),
+        Some(second) => {
+            let all: Vec<&str> = [first, second].into_iter().chain(domains).collect();
+            fit(&all.join("/"), 255).into()
+        }
+    });
+    (joined, best.map(|(_, result)| result))
 }
 
 #[derive(sqlx::FromRow)]

@@ -3,7 +3,7 @@
 
 use super::{
     lines::{self, Lines},
-    packed, rows,
+    months, packed, rows,
 };
 use crate::{
     model::report::{Proof, Report},
@@ -24,8 +24,15 @@ struct Row {
     written: i64,
 }
 
-/// Brings lists and figures up to date with rows of other programs; answers how many reports were taken.
+/// Brings lists and figures up to date with rows of other programs, and the digests of months with all reports; answers
+/// how many reports were taken.
 pub async fn settle(db: &Db) -> Result<u64> {
+    let count = take_new(db).await?;
+    months::refresh(db).await?;
+    Ok(count)
+}
+
+async fn take_new(db: &Db) -> Result<u64> {
     let begin = (settled(db).await? - LOOK_BACK).max(0);
     let (mut at, mut count) = (begin, 0);
     loop {

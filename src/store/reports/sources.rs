@@ -1,4 +1,4 @@
-//! Who sends in the name of a domain: one pass over the packed sums of all reports in question.
+//! Who sends in the name of a domain: from digests of months; one source in detail, from the packed sums of each report.
 
 use std::{
     cmp::Reverse,
@@ -8,13 +8,17 @@ use std::{
 
 use super::{
     body,
-    memory::About,
+    by_ip::ByIp,
+    digest,
+    memory::{About, DAY},
+    months::{self, Part},
     packed, rows,
-    sightings::{Seen, Sightings},
 };
 use crate::{
     model::{
-        figures::{Day, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict},
+        figures::{
+            Day, Handed, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict,
+        },
         report::{Record, Report},
         scope::Scope,
         time::Millis,
@@ -31,7 +35,6 @@ const STRIDE: i64 = 400;
 const SORTED: usize = 4096;
 /// Shares of a source that are shown of each kind.
 const SHARES: usize = 50;
-const DAY: i64 = 86_400_000;
 
 #[derive(sqlx::FromRow)]
 struct PackedRow {
@@ -63,15 +66,6 @@ async fn pass(db: &Db, domain: &str, mut each: impl FnMut(i64, i64, IpAddr, &Sum
     }
 }
 
-/// How many sources of a domain were first seen within the span.
-pub async fn count_new(db: &Db, domain: &str, about: &About) -> Result<u64> {
-    let mut all = Sightings::default();
-    pass(db, domain, |_, begin, ip, _| all.add(ip, begin, None)).await?;
-    let mut count = 0;
-    all.each(|_, seen| count += u64::from(about.holds(seen.first)));
-    Ok(count)
-}
-
 /// Sources with messages in the span, at most `limit`.
 pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize) -> Result<Vec<Source>> {
     let about = About::of(db, scope, &filter.span).await?;
@@ -87,33 +81,97 @@ pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize
     dress(db, found).await
 }
 
-async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> Result<Vec<(IpAddr, Seen)>> {
-    let mut all = Sightings::default();
-    for domain in &about.domains {
-        pass(db, domain, |_, begin, ip, sums| all.add(ip, begin, about.holds(begin).then_some(sums))).await?;
+/// What is known of one source: its sums in the span, and when it was seen, ever.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    sums: Sums,
+    handed: Handed,
+    first: i64,
+    last: i64,
+}
+
+impl Seen {
+    fn new(first: i64, last: i64) -> Self {
+        Self { sums: Sums::default(), handed: Handed::default(), first, last }
     }
+}
+
+/// By what sources are chosen and put in order.
+#[derive(Debug, Clone, Copy)]
+struct Brief {
+    messages: u64,
+    failed: u64,
+    first: i64,
+    last: i64,
+}
+
+/// Chooses sources by few numbers of each, then looks closely at those only: a forged report may speak of millions.
+async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> Result<Vec<(IpAddr, Seen)>> {
+    let pieces = months::pieces(db, &about.ever(), Part::Sightings).await?;
+    // What is outside of the span matters for the choice only where it tells when a source was seen.
+    let ever = filter.new || filter.sort == SourceSort::LastSeen;
+    let mut all: ByIp<Brief> = ByIp::default();
+    for piece in pieces.iter().filter(|piece| ever || piece.meets(about)) {
+        digest::sightings(&piece.bytes, |ip, begin, sums| {
+            let brief = all.entry(ip, || Brief { messages: 0, failed: 0, first: begin, last: begin });
+            (brief.first, brief.last) = (brief.first.min(begin), brief.last.max(begin));
+            if about.holds(begin) {
+                brief.messages = brief.messages.saturating_add(sums.messages);
+                brief.failed = brief.failed.saturating_add(sums.failed());
+            }
+        })?;
+    }
+    let found = choose(db, about, filter, limit, &all).await?;
+    let mut seen: ByIp<Seen> = ByIp::default();
+    for ip in &found {
+        seen.entry(*ip, || Seen::new(i64::MAX, i64::MIN));
+    }
+    for piece in &pieces {
+        digest::sightings(&piece.bytes, |ip, begin, sums| {
+            let Some(seen) = seen.find(ip) else { return };
+            (seen.first, seen.last) = (seen.first.min(begin), seen.last.max(begin));
+            if about.holds(begin) {
+                packed::add(&mut seen.sums, sums);
+            }
+        })?;
+        digest::handed(&piece.bytes, |ip, begin, handed| {
+            if let Some(seen) = seen.find(ip).filter(|_| about.holds(begin)) {
+                seen.handed.add(handed);
+            }
+        })?;
+    }
+    Ok(found.into_iter().filter_map(|ip| seen.find(ip).map(|seen| (ip, *seen))).collect())
+}
+
+/// The first `limit` sources that fit, in order.
+async fn choose(
+    db: &Db,
+    about: &About,
+    filter: &SourceFilter,
+    limit: usize,
+    all: &ByIp<Brief>,
+) -> Result<Vec<IpAddr>> {
     let said = match filter.verdict {
         Some(_) => names::judgements(db).await?,
         None => HashMap::new(),
-    };
-    let wanted = |ip: &IpAddr, seen: &Seen| {
-        seen.sums.messages > 0
-            && (!filter.failing || seen.sums.failed() > 0)
-            && (!filter.new || about.holds(seen.first))
-            && filter
-                .verdict
-                .is_none_or(|verdict| said.get(ip).map_or(Verdict::Unsaid, |said| said.verdict) == verdict)
     };
     let named = match filter.sort {
         SourceSort::Name => names::all(db).await?,
         _ => HashMap::new(),
     };
-    let sort = |found: &mut Vec<(IpAddr, Seen)>| {
+    let wanted = |(ip, brief): &(IpAddr, &Brief)| {
+        brief.messages > 0
+            && (!filter.failing || brief.failed > 0)
+            && (!filter.new || about.holds(brief.first))
+            && filter
+                .verdict
+                .is_none_or(|verdict| said.get(ip).map_or(Verdict::Unsaid, |said| said.verdict) == verdict)
+    };
+    let mut found: Vec<(IpAddr, &Brief)> = Vec::new();
+    let sort = |found: &mut Vec<(IpAddr, &Brief)>| {
         match filter.sort {
-            SourceSort::Messages => {
-                found.sort_unstable_by_key(|(ip, seen)| (Reverse(seen.sums.messages), *ip))
-            }
-            SourceSort::LastSeen => found.sort_unstable_by_key(|(ip, seen)| (Reverse(seen.last), *ip)),
+            SourceSort::Messages => found.sort_unstable_by_key(|(ip, brief)| (Reverse(brief.messages), *ip)),
+            SourceSort::LastSeen => found.sort_unstable_by_key(|(ip, brief)| (Reverse(brief.last), *ip)),
             SourceSort::Name => found.sort_by_cached_key(|(ip, _)| {
                 let name = named.get(ip);
                 (name.is_none(), name.cloned(), *ip)
@@ -121,18 +179,15 @@ async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> 
         }
         found.truncate(limit);
     };
-    let mut found = Vec::new();
-    all.each(|ip, seen| {
-        if wanted(&ip, seen) {
-            found.push((ip, *seen));
-        }
+    for one in all.iter().filter(wanted) {
+        found.push(one);
         // Only the first ones matter: the rest need not wait in memory.
         if found.len() >= SORTED.max(limit.saturating_mul(2)) {
             sort(&mut found);
         }
-    });
+    }
     sort(&mut found);
-    Ok(found)
+    Ok(found.into_iter().map(|(ip, _)| ip).collect())
 }
 
 /// Adds names, labels and verdicts.
@@ -147,6 +202,7 @@ async fn dress(db: &Db, found: Vec<(IpAddr, Seen)>) -> Result<Vec<Source>> {
             label: said.label,
             verdict: said.verdict,
             sums: seen.sums,
+            handed: seen.handed,
             first: Millis(seen.first),
             last: Millis(seen.last),
         }
@@ -166,7 +222,7 @@ pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<O
             if found != ip {
                 return;
             }
-            let known = seen.get_or_insert(Seen { sums: Sums::default(), first: begin, last: begin });
+            let known = seen.get_or_insert(Seen::new(begin, begin));
             known.first = known.first.min(begin);
             known.last = known.last.max(begin);
             if about.holds(begin) {
@@ -177,7 +233,14 @@ pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<O
         })
         .await?;
     }
-    let Some(seen) = seen else { return Ok(None) };
+    let Some(mut seen) = seen else { return Ok(None) };
+    for piece in months::pieces(db, &about, Part::Sightings).await? {
+        digest::handed(&piece.bytes, |found, begin, handed| {
+            if found == ip && about.holds(begin) {
+                seen.handed.add(handed);
+            }
+        })?;
+    }
     let Some(source) = dress(db, vec![(ip, seen)]).await?.pop() else { return Ok(None) };
     let days = days.into_iter().map(|(at, sums)| Day { at: Millis(at), sums }).collect();
     let (receivers, signers) = (receivers_of(db, &reports).await?, signers_of(db, ip, &reports).await?);

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use super::*;
 use crate::{
     model::{
-        report::{DkimResult, Evaluation, Policy, Record, SpfResult},
+        report::{DkimResult, Evaluation, Policy, Reason, Record, SpfResult},
         scope::Holdings,
     },
     store::fresh::databases,
@@ -75,7 +75,8 @@ pub fn admin_of(domains: &[&str]) -> Scope {
 
 pub async fn put(db: &Db, arrival: &Arrival, report: &Report, xml: &str) -> Stored {
     let mut tx = db.begin().await.unwrap();
-    let stored = insert(&mut tx, &[Incoming { arrival, report, xml: xml.as_bytes() }]).await.unwrap();
+    let (xml, packed) = (xml.as_bytes(), &Packed::of(report, xml.as_bytes()));
+    let stored = insert(&mut tx, &[Incoming { arrival, report, xml, packed }]).await.unwrap();
     tx.commit().await.unwrap();
     stored[0]
 }
@@ -86,5 +87,14 @@ pub async fn count(db: &Db, table: &str) -> i64 {
 }
 
 /// Every table that a report leaves rows in.
-pub const TABLES: [&str; 7] =
-    ["report", "rptrecord", "report_line", "report_source", "report_month", "report_body", "report_variant"];
+pub const TABLES: [&str; 9] = [
+    "report",
+    "rptrecord",
+    "report_line",
+    "report_source",
+    "report_month",
+    "report_body",
+    "report_variant",
+    "report_digest",
+    "report_debut",
+];

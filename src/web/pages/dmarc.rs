@@ -100,7 +100,7 @@ pub struct DmarcPage<'a> {
     rule: String,
     facts: Vec<(&'static str, String)>,
     reports: String,
-    set_aside: Option<String>,
+    set_aside: Option<(String, String)>,
 }
 
 /// Something that changed.
@@ -155,8 +155,10 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
         rule: rule(frame),
         facts: facts(frame, input.figures),
         reports: super::reports::Query::of_domain(domain).link(frame),
-        set_aside: (input.figures.set_aside > 0)
-            .then(|| frame.lang().tn("dmarc.set_aside", count(input.figures.set_aside), &[])),
+        set_aside: (input.figures.set_aside > 0).then(|| {
+            let text = frame.lang().tn("dmarc.set_aside", count(input.figures.set_aside), &[]);
+            (text, super::reports::Query::set_aside(domain).link(frame))
+        }),
     }
 }
 

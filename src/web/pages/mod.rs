@@ -33,6 +33,7 @@ pub mod start;
 mod story;
 pub mod system;
 pub mod tls;
+pub mod tls_now;
 pub mod tls_report;
 pub mod tracking;
 pub mod traffic;

@@ -1,4 +1,4 @@
-//! The list of DMARC reports with its five filters.
+//! The list of DMARC reports with its five filters, and one for reports that do not count.
 
 use askama::Template;
 use url::form_urlencoded;
@@ -11,7 +11,7 @@ use super::dmarc::{
 };
 use crate::{
     model::{
-        figures::{ReportFilter, ReportLine, ReportPlace, ReportState},
+        figures::{Aside, ReportFilter, ReportLine, ReportPlace, ReportState},
         scope::normalise_domain,
         time::Millis,
     },
@@ -26,7 +26,7 @@ const LONGEST: usize = 255;
 /// What the address says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
-    /// The five filters.
+    /// The filters.
     pub filter: ReportFilter,
     /// Where the page begins.
     pub after: Option<ReportPlace>,
@@ -37,6 +37,13 @@ impl Query {
     pub fn of_domain(domain: &str) -> Self {
         let filter = ReportFilter { domain: Some(domain.to_owned()), ..ReportFilter::default() };
         Self { filter, after: None }
+    }
+
+    /// The reports of a domain whose sender is not proven.
+    pub fn set_aside(domain: &str) -> Self {
+        let mut query = Self::of_domain(domain);
+        query.filter.aside = Some(Aside::Unproven);
+        query
     }
 
     /// Reads the part of an address behind `?`; what cannot be understood is left out.
@@ -60,6 +67,7 @@ impl Query {
             "domain" => self.filter.domain = normalise_domain(value),
             "org" | "reporter" => self.filter.org = text(),
             "report_id" => self.filter.report_id = text(),
+            "trust" => self.filter.aside = Aside::from_code(value),
             "after" => self.after = place(value),
             _ => {}
         }
@@ -72,7 +80,7 @@ impl Query {
     }
 
     fn text(&self) -> String {
-        let ReportFilter { state, month, domain, org, report_id } = &self.filter;
+        let ReportFilter { state, month, domain, org, report_id, aside } = &self.filter;
         let month = month.map(|(year, month)| format!("{year:04}-{month:02}"));
         let after = self.after.map(|place| format!("{}.{}", place.begin.0, place.serial));
         let pairs = [
@@ -81,6 +89,7 @@ impl Query {
             ("domain", domain.clone()),
             ("org", org.clone()),
             ("report_id", report_id.clone()),
+            ("trust", aside.map(|aside| aside.code().to_owned())),
             ("after", after),
         ];
         let pairs = pairs.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
@@ -134,6 +143,7 @@ struct Form {
     states: Vec<Choice>,
     months: Vec<Choice>,
     domains: Vec<Choice>,
+    trust: Vec<Choice>,
     org: String,
     report_id: String,
 }
@@ -237,11 +247,19 @@ fn form(frame: &Frame, input: Input<'_>) -> Form {
         // A domain without reports stays what was asked for.
         domains.push(Choice { value: own.clone(), word: own.clone(), chosen: true });
     }
+    let aside = |aside: Aside| Choice {
+        value: aside.code().to_owned(),
+        word: frame.lang().t_in("report_aside", aside.code()).to_owned(),
+        chosen: filter.aside == Some(aside),
+    };
+    // Only admins see reports about domains of others.
+    let asides = Aside::ALL.into_iter().filter(|aside| frame.is_admin() || *aside != Aside::Foreign);
     Form {
         action: frame.url("/dmarc/reports"),
         states: [any()].into_iter().chain(ReportState::ALL.map(state)).collect(),
         months: [any()].into_iter().chain(input.months.iter().map(month)).collect(),
         domains: [any()].into_iter().chain(domains).collect(),
+        trust: [any()].into_iter().chain(asides.map(aside)).collect(),
         org: filter.org.clone().unwrap_or_default(),
         report_id: filter.report_id.clone().unwrap_or_default(),
     }
@@ -257,12 +275,14 @@ fn chips(frame: &Frame, query: &Query) -> Vec<Chip> {
     };
     let state = all.state.map(|state| frame.lang().t_in("report_state", state.code()).to_owned());
     let month = all.month.map(|month| frame.formats.month(month));
+    let aside = all.aside.map(|aside| frame.lang().t_in("report_aside", aside.code()).to_owned());
     [
         chip(frame.t("mails.column.status"), state, ReportFilter { state: None, ..all.clone() }),
         chip(frame.t("reports.month"), month, ReportFilter { month: None, ..all.clone() }),
         chip(frame.t("reports.domain"), all.domain.clone(), ReportFilter { domain: None, ..all.clone() }),
         chip(frame.t("reports.receiver"), all.org.clone(), ReportFilter { org: None, ..all.clone() }),
         chip(frame.t("reports.id"), all.report_id.clone(), ReportFilter { report_id: None, ..all.clone() }),
+        chip(frame.t("reports.sender"), aside, ReportFilter { aside: None, ..all.clone() }),
     ]
     .into_iter()
     .flatten()
@@ -280,11 +300,11 @@ mod tests {
     #[test]
     fn an_address_says_the_same_both_ways() {
         let frame = samples::frame(Role::Admin, Lang::En);
-        let text = "status=mixed&month=2026-11&domain=Alpha.Test&org=big+mail&report_id=%3C1%3E&after=5.-3";
+        let text = "status=mixed&month=2026-11&domain=Alpha.Test&org=big+mail&report_id=%3C1%3E&trust=foreign&after=5.-3";
         let link = Query::parse(text).link(&frame);
         assert_eq!(
             link,
-            "/dmarc/reports?status=mixed&month=2026-11&domain=alpha.test&org=big+mail&report_id=%3C1%3E&after=5.-3"
+            "/dmarc/reports?status=mixed&month=2026-11&domain=alpha.test&org=big+mail&report_id=%3C1%3E&trust=foreign&after=5.-3"
         );
         assert_eq!(Query::parse(link.split_once('?').unwrap().1), Query::parse(text));
     }
@@ -294,10 +314,29 @@ mod tests {
         let old = Query::parse("task=dmarc&status=fail&date=2025-02&reporter=google.com&page=3");
         assert_eq!(old.filter.state, Some(ReportState::Fail));
         assert_eq!((old.filter.month, old.filter.org.as_deref()), (Some((2025, 2)), Some("google.com")));
-        for text in
-            ["month=2026-13", "month=99999-01", "month=x", "status=x", "after=1", "after=x.y", "org=%00"]
-        {
+        for text in [
+            "month=2026-13",
+            "month=99999-01",
+            "month=x",
+            "status=x",
+            "trust=x",
+            "after=1",
+            "after=x.y",
+            "org=%00",
+        ] {
             assert_eq!(Query::parse(text), Query::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_admins_may_ask_for_domains_of_others() {
+        for (role, may) in [(Role::Admin, true), (Role::DomainAdmin, false)] {
+            let frame = samples::frame(role, Lang::En);
+            let query = Query::default();
+            let input = Input { query: &query, lines: &[], months: &[], domains: &[] };
+            let page = view(&frame, input).render().unwrap();
+            assert!(page.contains("value=\"unproven\""), "{role:?}");
+            assert_eq!(page.contains("value=\"foreign\""), may, "{role:?}");
         }
     }
 

@@ -10,12 +10,14 @@ use super::{
     report::proof_text,
     reports,
     tls::{self, Failure},
+    tls_now::{self, Check},
 };
 use crate::{
     model::{
         figures::StoredTlsReport,
         report::{TlsFailure, TlsPolicy},
     },
+    store::samples::Latest,
     web::pages::frame::{Frame, NavLink},
 };
 
@@ -48,6 +50,7 @@ struct PolicyCard {
     hosts: String,
     failures: Vec<Row>,
     cut: bool,
+    now: Vec<Check>,
 }
 
 struct Row {
@@ -56,8 +59,8 @@ struct Row {
     facts: Vec<(&'static str, String)>,
 }
 
-/// The view.
-pub fn view<'a>(frame: &'a Frame, stored: &StoredTlsReport) -> TlsReportPage<'a> {
+/// The view; `now` is what our own probes saw last ([`tls_now::SERIES`]).
+pub fn view<'a>(frame: &'a Frame, stored: &StoredTlsReport, now: &[Latest]) -> TlsReportPage<'a> {
     let report = &stored.report;
     let (good, bad) = tls::sums(&report.policies);
     let state = tls::state(frame, good, bad);
@@ -78,14 +81,19 @@ pub fn view<'a>(frame: &'a Frame, stored: &StoredTlsReport) -> TlsReportPage<'a>
         grounds: frame.lang().tf("report.its_id", &[("id", &report.report_id)]),
         tone: state.tone,
         icon: state.icon,
-        policies: report.policies.iter().enumerate().map(|(id, policy)| card(frame, id, policy)).collect(),
+        policies: report
+            .policies
+            .iter()
+            .enumerate()
+            .map(|(id, policy)| card(frame, id, policy, now))
+            .collect(),
         facts: facts(frame, stored),
         proof: words::proof(frame, stored.arrival.proof),
         proof_text: proof_text(frame, stored.arrival.proof, Some(&stored.arrival)),
     }
 }
 
-fn card(frame: &Frame, id: usize, policy: &TlsPolicy) -> PolicyCard {
+fn card(frame: &Frame, id: usize, policy: &TlsPolicy, now: &[Latest]) -> PolicyCard {
     let good = number(frame, policy.successful);
     let bad = number(frame, policy.failed);
     PolicyCard {
@@ -98,6 +106,7 @@ fn card(frame: &Frame, id: usize, policy: &TlsPolicy) -> PolicyCard {
         hosts: policy.mx_hosts.join(", "),
         failures: policy.failures.iter().take(MOST).map(|failure| row(frame, failure)).collect(),
         cut: policy.failures.len() > MOST,
+        now: if policy.failed > 0 { tls_now::checks(frame, &policy.domain, now) } else { Vec::new() },
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::{Connection, Executor, Row};
 use super::*;
 use crate::{
     model::{
-        figures::{ReportFilter, ReportState, SourceFilter, Span, Verdict},
+        figures::{Day, ReportFilter, ReportState, SourceFilter, Span, Sums, Verdict},
         report::Reason,
     },
     store::{db::Place, fresh::mysql_url},
@@ -315,11 +315,11 @@ async fn names_that_a_table_takes_for_the_same_come_in_one_batch() {
         let first = report("alpha.test", "receiver.test", "r-1", 1, Vec::new());
         let other = Report { org: first.org.to_uppercase(), ..first.clone() };
         let arrival = arrival(Proof::Proven);
-        let incoming = [&first, &other, &first].map(|report| Incoming {
-            arrival: &arrival,
-            report,
-            xml: b"<feedback/>",
-        });
+        let xml = b"<feedback/>";
+        let packed = [&first, &other].map(|report| Packed::of(report, xml));
+        let (one, two) = ((&first, &packed[0]), (&other, &packed[1]));
+        let incoming =
+            [one, two, one].map(|(report, packed)| Incoming { arrival: &arrival, report, xml, packed });
         let mut tx = db.begin().await.unwrap();
         let stored = insert(&mut tx, &incoming).await.unwrap();
         tx.commit().await.unwrap();
@@ -330,5 +330,35 @@ async fn names_that_a_table_takes_for_the_same_come_in_one_batch() {
         let same = matches!(db, Db::Mysql(_));
         assert_eq!(serial(stored[1]) == serial(stored[0]), same, "{}: {stored:?}", db.engine());
         assert_eq!(count(&db, "report").await, if same { 1 } else { 2 });
+    }
+}
+
+/// A report may say that it begins in the first month of all, or on a day that is in no calendar of ours.
+#[tokio::test]
+async fn odd_days_are_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = |at: i64| Day { at: Millis(at), sums: Sums { messages: 2, ..Sums::default() } };
+    let last = 253_402_300_799_000;
+    for db in databases(&dir).await {
+        for (number, begin) in [0, DAY, BEGIN, last].into_iter().enumerate() {
+            let records = vec![record("192.0.2.1", 2, "fail", "fail", "none")];
+            let odd = report("alpha.test", "receiver.test", &number.to_string(), 0, records);
+            let odd = Report { begin: Millis(begin), end: Millis(begin), ..odd };
+            put(&db, &arrival(Proof::Proven), &odd, "<feedback/>").await;
+        }
+        let span = |from, to| Span { from: Millis(from), to: Millis(to), domain: None };
+        for kept in ["worked out", "kept"] {
+            forget_answers();
+            let at = format!("{} {kept}", db.engine());
+            let all = days(&db, &Scope::All, &span(0, i64::MAX)).await.unwrap();
+            assert_eq!(all, [day(0), day(DAY), day(BEGIN), day(last - last % DAY)], "{at}");
+            let some = days(&db, &Scope::All, &span(DAY, BEGIN)).await.unwrap();
+            assert_eq!(some, [day(DAY)], "{at}");
+            let late = days(&db, &Scope::All, &span(BEGIN + DAY, i64::MAX)).await.unwrap();
+            assert_eq!(late, [day(last - last % DAY)], "{at}");
+            assert_eq!(domains(&db, &Scope::All, &span(0, DAY)).await.unwrap()[0].new_sources, 1, "{at}");
+            refresh(&db).await.unwrap();
+            assert_eq!(count(&db, "report_digest").await, 2, "{at}: the first month of all, and November");
+        }
     }
 }

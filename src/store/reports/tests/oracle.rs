@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::{super::packed, *};
 use crate::{
     model::figures::{
-        Day, DomainFigures, ReportFilter, ReportState, Source, SourceFilter, SourceSort, Span, Sums,
+        Aside, Day, DomainFigures, Handed, ReportFilter, ReportState, Source, SourceFilter, SourceSort, Span,
+        Sums,
     },
     store::{inventory, names},
 };
@@ -45,7 +46,12 @@ fn random_report(dice: &mut Dice) -> Report {
             let word = ["pass", "fail", "odd"];
             let done = ["none", "quarantine", "reject", "odd"];
             let ip = dice.pick(&IPS);
-            record(ip, dice.below(50), dice.pick(&word), dice.pick(&word), dice.pick(&done))
+            let mut record = record(ip, dice.below(50), dice.pick(&word), dice.pick(&word), dice.pick(&done));
+            record.reasons = match dice.below(4) {
+                0 => vec![Reason { kind: "forwarded".to_owned(), comment: None }],
+                _ => Vec::new(),
+            };
+            record
         })
         .collect();
     let (domain, org) = (dice.pick(&DOMAINS), dice.pick(&["Bigmail", "tiny.example", "Größe & Co"]));
@@ -126,6 +132,7 @@ fn sources_of(ever: &[&Kept], within: &dyn Fn(&Kept) -> bool) -> Vec<Source> {
                 label: None,
                 verdict: Default::default(),
                 sums: Sums::default(),
+                handed: Handed::default(),
                 first: begin,
                 last: begin,
             };
@@ -133,6 +140,7 @@ fn sources_of(ever: &[&Kept], within: &dyn Fn(&Kept) -> bool) -> Vec<Source> {
             (source.first, source.last) = (source.first.min(begin), source.last.max(begin));
             if within(kept) {
                 packed::add(&mut source.sums, &packed::sums_of(record));
+                source.handed.add(&packed::handed_of(record));
             }
         }
     }
@@ -225,7 +233,7 @@ fn domain_figures(candidates: &[&Kept], domain: &str, span: &Span) -> DomainFigu
     }
 }
 
-async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope) {
+async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope, hosted: &[&str]) {
     let text = |text: &str| Some(text.to_owned());
     for filter in [
         ReportFilter::default(),
@@ -235,6 +243,9 @@ async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope) {
         ReportFilter { org: text("größe"), ..ReportFilter::default() },
         ReportFilter { org: text("%"), ..ReportFilter::default() },
         ReportFilter { report_id: text("ID-1"), org: text("big"), ..ReportFilter::default() },
+        ReportFilter { aside: Some(Aside::Unproven), ..ReportFilter::default() },
+        ReportFilter { aside: Some(Aside::Foreign), ..ReportFilter::default() },
+        ReportFilter { aside: Some(Aside::Foreign), domain: text("alpha.test"), ..ReportFilter::default() },
     ] {
         let has = |whole: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| whole.to_lowercase().contains(&part.to_lowercase()))
@@ -245,6 +256,11 @@ async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope) {
         let mut wanted: Vec<(i64, String, Proof, u64)> = all
             .iter()
             .filter(|kept| in_scope(scope, &kept.report.policy.domain))
+            .filter(|kept| match filter.aside {
+                Some(Aside::Unproven) => kept.proof == Proof::Failed,
+                Some(Aside::Foreign) => !hosted.contains(&kept.report.policy.domain.as_str()),
+                None => true,
+            })
             .filter(|kept| filter.state.is_none_or(|state| packed::state(&kept.report.records) == state))
             .filter(|kept| {
                 filter.month.is_none() || (december..december + 31 * DAY).contains(&kept.report.begin.0)
@@ -277,6 +293,7 @@ async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope) {
 }
 
 async fn compare_all(db: &Db, all: &[Kept], hosted: &[&str], at: &str) {
+    forget_answers();
     let spans = [(0, 40, None), (5, 25, None), (10, 30, Some("alpha.test")), (30, 41, Some("nowhere.test"))];
     let user = Scope::mailbox("ann@alpha.test", Millis(0));
     let scopes = [
@@ -292,7 +309,7 @@ async fn compare_all(db: &Db, all: &[Kept], hosted: &[&str], at: &str) {
             let span = Span { from: at_day(from), to: at_day(to), domain: domain.map(str::to_owned) };
             compare(db, all, scope, hosted, &span, at).await;
         }
-        compare_lists(db, all, scope).await;
+        compare_lists(db, all, scope, hosted).await;
     }
 }
 
@@ -333,11 +350,17 @@ async fn all_figures_equal_those_of_a_plain_list() {
                     };
                     let xml = format!("{report:?} {}", dice.below(2));
                     keep(&mut all, &report, &xml, arrival.proof);
-                    batch.push((arrival, report, xml));
+                    let packed = Packed::of(&report, xml.as_bytes());
+                    batch.push((arrival, report, xml, packed));
                 }
                 let incoming: Vec<Incoming<'_>> = batch
                     .iter()
-                    .map(|(arrival, report, xml)| Incoming { arrival, report, xml: xml.as_bytes() })
+                    .map(|(arrival, report, xml, packed)| Incoming {
+                        arrival,
+                        report,
+                        xml: xml.as_bytes(),
+                        packed,
+                    })
                     .collect();
                 let mut tx = db.begin().await.unwrap();
                 insert(&mut tx, &incoming).await.unwrap();
@@ -348,6 +371,9 @@ async fn all_figures_equal_those_of_a_plain_list() {
                     insert(&mut tx, &incoming).await.unwrap();
                 }
                 tx.commit().await.unwrap();
+                if dice.below(4) == 0 {
+                    refresh(&db).await.unwrap();
+                }
                 if step == 20 {
                     compare_all(&db, &all, &DOMAINS, "nobody has looked at Mailcow").await;
                     look_at(&db, &HOSTED[..1]).await;
@@ -356,16 +382,21 @@ async fn all_figures_equal_those_of_a_plain_list() {
                 }
             }
             compare_all(&db, &all, &HOSTED, "all are in").await;
+            refresh(&db).await.unwrap();
+            compare_all(&db, &all, &HOSTED, "digests of all months are kept").await;
             let before = Millis(BEGIN + 12 * DAY + 1);
             let mut tx = db.begin().await.unwrap();
             while prune(&mut tx, before).await.unwrap() {}
             tx.commit().await.unwrap();
             all.retain(|kept| kept.report.begin >= before);
             compare_all(&db, &all, &HOSTED, "pruned").await;
+            refresh(&db).await.unwrap();
+            compare_all(&db, &all, &HOSTED, "pruned, and digests are kept of the rest").await;
             let mut tx = db.begin().await.unwrap();
             while prune(&mut tx, Millis(i64::MAX)).await.unwrap() {}
             names::prune(&mut tx, Millis(i64::MAX)).await.unwrap();
             tx.commit().await.unwrap();
+            refresh(&db).await.unwrap();
             for table in TABLES {
                 assert_eq!(count(&db, table).await, 0, "{} {table}", db.engine());
             }

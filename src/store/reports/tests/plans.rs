@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    model::figures::{ReportFilter, ReportPlace, ReportState, Span},
+    model::figures::{Aside, ReportFilter, ReportPlace, ReportState, Span},
     store::fresh::scans,
 };
 
@@ -44,26 +44,31 @@ async fn no_question_scans() {
             let span = Span { from: Millis(to.0 - 30 * DAY), to, domain: None };
             let about = memory::About::of(&db, scope, &span).await.unwrap();
             assert_eq!(about.domains.len(), if *scope == Scope::All { 20 } else { 2 });
-            for tail in ["GROUP BY domain", "GROUP BY org"] {
-                let statement = figures::selection(&about, figures::SUMS, "<>", tail).unwrap();
+            for part in [months::Part::Facts, months::Part::Sightings] {
+                let statement = months::statement(&about.domains, about.from, about.to, part);
                 let found = scans(&db, statement).await;
-                assert!(found.is_empty(), "{}: figures for {scope:?}: {found:?}", db.engine());
+                assert!(found.is_empty(), "{}: {part:?} for {scope:?}: {found:?}", db.engine());
             }
+            let hosted = BTreeSet::from(["d1.test".to_owned()]);
             for filter in [
                 ReportFilter::default(),
                 ReportFilter { state: Some(ReportState::Fail), ..ReportFilter::default() },
                 ReportFilter { month: Some((2026, 3)), ..ReportFilter::default() },
                 ReportFilter { domain: text("d1.test"), ..ReportFilter::default() },
+                ReportFilter { aside: Some(Aside::Unproven), ..ReportFilter::default() },
+                ReportFilter { aside: Some(Aside::Foreign), ..ReportFilter::default() },
             ] {
                 let begin = Millis(BEGIN - 100 * DAY);
                 let after = Some(ReportPlace { begin, serial: 5 });
-                for statement in list::statements(scope, &filter, after, 50) {
+                for statement in list::statements(scope, &filter, &hosted, after, 50) {
                     let found = scans(&db, statement).await;
                     assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
                 }
             }
         }
         assert!(scans(&db, sources::packed_statement("d1.test", 7)).await.is_empty(), "{}", db.engine());
+        let statement = months::reports_statement("d1.test", (BEGIN - 100 * DAY, -1), BEGIN - 70 * DAY);
+        assert!(scans(&db, statement).await.is_empty(), "{}: a digest", db.engine());
         assert!(scans(&db, settle::statement(2990)).await.is_empty(), "{}: settling", db.engine());
         assert!(scans(&db, lines::oldest_statement(Millis(BEGIN - 360 * DAY), 50)).await.is_empty());
     }

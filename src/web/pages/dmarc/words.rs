@@ -66,7 +66,7 @@ pub fn standing(frame: &Frame, standing: Standing, source: &Source) -> Badge {
     let (icon, tone) = match standing {
         Standing::Mailcow | Standing::Ours | Standing::Known => ("check-circle", "ok"),
         Standing::New => ("eye", "wait"),
-        Standing::Forwarder => ("arrow-left-right", "idle"),
+        Standing::Forwarder | Standing::List => ("arrow-left-right", "idle"),
         Standing::Forged => ("exclamation-triangle", "bad"),
         Standing::Foreign => ("slash-circle", "idle"),
     };
@@ -206,6 +206,13 @@ pub fn advice(frame: &Frame, step: &Step, judge: &Judge, domain: &str, policy: &
                 _ => frame.t("advice.ignore.text"),
             };
             (frame.lang().tn("advice.ignore", count(*mails), &[]), text.to_owned())
+        }
+        Step::Lists(mails) => {
+            let text = match policy.p.as_str() {
+                "reject" => frame.t("advice.lists.reject"),
+                _ => frame.t("advice.lists.text"),
+            };
+            (frame.lang().tn("advice.lists", count(*mails), &[]), text.to_owned())
         }
     };
     Advice { title, text, turn: turn(frame, step.turn()) }

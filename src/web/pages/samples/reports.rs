@@ -3,7 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{NOW, ago};
-use crate::model::{advice::add, figures::*, report::*, time::Millis};
+use crate::{
+    metrics::{
+        facts::{self, Finding, Outcome, Records, Shown},
+        modules::{security, tls},
+    },
+    model::{
+        advice::add,
+        figures::*,
+        report::*,
+        sample::{DOMAIN, Labels, State},
+        time::Millis,
+    },
+    store::samples::Latest,
+};
 
 const DAY: u64 = 86_400;
 
@@ -33,6 +46,7 @@ pub fn source(octet: u8, name: Option<&str>, sums: Sums) -> Source {
         label: None,
         verdict: Verdict::Unsaid,
         sums,
+        handed: Handed::default(),
         first: midnight(200),
         last: midnight(1),
     }
@@ -268,4 +282,48 @@ pub fn tls_report(text: &str) -> StoredTlsReport {
         },
         arrival: arrival(Proof::Proven),
     }
+}
+
+/// What our own probes saw last of `alpha.test` and of the mail server; `fresh` or long ago.
+pub fn tls_now(text: &str, fresh: bool) -> Vec<Latest> {
+    let finding = |check: &str, outcome, why: &str| Finding {
+        check: check.to_owned(),
+        outcome,
+        why: why.to_owned(),
+        found: Vec::new(),
+        publish: Vec::new(),
+    };
+    let why = if text.is_empty() { "there is no record" } else { text };
+    let records = Records {
+        findings: vec![
+            finding("SPF", Outcome::Bad, "not asked for here"),
+            finding("MTA-STS", Outcome::Bad, why),
+            finding("MX", Outcome::Good, ""),
+            finding("DANE", Outcome::Unknown, why),
+        ],
+    };
+    let shown = Shown {
+        subject: "mail.alpha.test".to_owned(),
+        issuer: "Some Authority".to_owned(),
+        names: Vec::new(),
+        serial: String::new(),
+        from: 0,
+        until: 0,
+        faults: vec![why.to_owned()],
+        chain: Vec::new(),
+        version: "TLSv1.3".to_owned(),
+    };
+    let one = |metric: &str, labels, text: String| Latest {
+        metric: metric.to_owned(),
+        labels,
+        state: State::Text(text),
+        since: midnight(2),
+        source: String::new(),
+        told: midnight(0),
+        fresh,
+    };
+    vec![
+        one(security::EACH_DNS_FACTS.key, Labels::one(DOMAIN, "alpha.test"), facts::write(&records)),
+        one(tls::EACH_CERT_FACTS.key, Labels::one("port", "25"), facts::write(&shown)),
+    ]
 }

@@ -229,7 +229,8 @@ fn told(frame: &Frame, finding: &Finding) -> Told {
     }
 }
 
-fn look(frame: &Frame, outcome: Outcome) -> Look {
+/// How a check ended, as it is shown.
+pub fn look(frame: &Frame, outcome: Outcome) -> Look {
     let (tone, icon, word) = match outcome {
         Outcome::Good => ("ok", "check-circle", "good"),
         Outcome::Bad => ("bad", "x-circle", "bad"),

@@ -194,7 +194,10 @@ pub(super) fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     add("report", one_report(frame, ""));
     add("tls", tls_list(frame, "made-up", true));
     add("tls-fine", tls_list(frame, "", false));
-    add("tls-report", tls_report::view(frame, &samples::tls_report("")).render().unwrap());
+    add(
+        "tls-report",
+        tls_report::view(frame, &samples::tls_report(""), &samples::tls_now("", true)).render().unwrap(),
+    );
     if frame.role() == Role::Admin {
         let inputs = [samples::unreadable("not a report"), samples::unreadable("")];
         add("unreadable", unreadable::view(frame, &inputs, false).render().unwrap());
@@ -221,7 +224,9 @@ pub(super) fn hostile(frame: &Frame, payload: &str) -> Vec<String> {
         one_source(frame, &hostile),
         overview(frame, &figures, 30, false),
         tls_list(frame, payload, true),
-        tls_report::view(frame, &samples::tls_report(payload)).render().unwrap(),
+        tls_report::view(frame, &samples::tls_report(payload), &samples::tls_now(payload, true))
+            .render()
+            .unwrap(),
         unreadable::view(frame, &[samples::unreadable(payload)], false).render().unwrap(),
         upload::view(frame, Some(&answers(payload))).render().unwrap(),
     ]
