@@ -8,7 +8,6 @@ use crate::{
     model::{
         history::Point,
         sample::{MAILBOX, State},
-        time::Millis,
     },
     store::samples::{Beyond, Latest, Limit, Passed},
 };
@@ -195,7 +194,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{super::modules::postfix, *};
-    use crate::model::sample::Labels;
+    use crate::model::{sample::Labels, time::Millis};
 
     fn latest(metric: &Metric, state: State) -> Latest {
         Latest {
