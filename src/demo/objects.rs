@@ -349,30 +349,32 @@ pub(super) fn vmail(vitals: &Vitals, now: Millis) -> Json {
     }
 }
 
+/// Containers and their images.
+pub(super) static IMAGES: [(&str, &str); 17] = [
+    ("unbound", "ghcr.io/mailcow/unbound:1.24"),
+    ("mysql", "mariadb:10.11"),
+    ("redis", "redis:7.4.6-alpine"),
+    ("clamd", "ghcr.io/mailcow/clamd:1.71"),
+    ("rspamd", "ghcr.io/mailcow/rspamd:4.1.4-1"),
+    ("php-fpm", "ghcr.io/mailcow/phpfpm:8.2.29-3"),
+    ("sogo", "ghcr.io/mailcow/sogo:5.12.9-1"),
+    ("dovecot", "ghcr.io/mailcow/dovecot:2.3.21.1-2"),
+    ("postfix", "ghcr.io/mailcow/postfix:3.7.11-2"),
+    ("nginx", "ghcr.io/mailcow/nginx:1.06"),
+    ("acme", "ghcr.io/mailcow/acme:1.94"),
+    ("memcached", "memcached:alpine"),
+    ("netfilter", "ghcr.io/mailcow/netfilter:1.63"),
+    ("watchdog", "ghcr.io/mailcow/watchdog:2.09"),
+    ("dockerapi", "ghcr.io/mailcow/dockerapi:2.11"),
+    ("ofelia", "mcuadros/ofelia:latest"),
+    ("olefy", "ghcr.io/mailcow/olefy:1.15"),
+];
+
 /// The containers; one has stopped.
 pub(super) fn containers(now: Millis) -> Json {
-    let images = [
-        ("unbound", "ghcr.io/mailcow/unbound:1.24"),
-        ("mysql", "mariadb:10.11"),
-        ("redis", "redis:7.4.6-alpine"),
-        ("clamd", "ghcr.io/mailcow/clamd:1.71"),
-        ("rspamd", "ghcr.io/mailcow/rspamd:4.1.4-1"),
-        ("php-fpm", "ghcr.io/mailcow/phpfpm:8.2.29-3"),
-        ("sogo", "ghcr.io/mailcow/sogo:5.12.9-1"),
-        ("dovecot", "ghcr.io/mailcow/dovecot:2.3.21.1-2"),
-        ("postfix", "ghcr.io/mailcow/postfix:3.7.11-2"),
-        ("nginx", "ghcr.io/mailcow/nginx:1.06"),
-        ("acme", "ghcr.io/mailcow/acme:1.94"),
-        ("memcached", "memcached:alpine"),
-        ("netfilter", "ghcr.io/mailcow/netfilter:1.63"),
-        ("watchdog", "ghcr.io/mailcow/watchdog:2.09"),
-        ("dockerapi", "ghcr.io/mailcow/dockerapi:2.11"),
-        ("ofelia", "mcuadros/ofelia:latest"),
-        ("olefy", "ghcr.io/mailcow/olefy:1.15"),
-    ];
     let started = now.minus(Duration::from_secs(14 * 86_400)).in_zone(&jiff::tz::TimeZone::UTC);
     let started = started.strftime("%Y-%m-%dT%H:%M:%S.012411355Z").to_string();
-    let pairs = images.map(|(name, image)| {
+    let pairs = IMAGES.map(|(name, image)| {
         let container = format!("{name}-mailcow");
         let value = object! {
             "type": "info", "container": container.as_str(),

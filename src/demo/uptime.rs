@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::objects::IMAGES;
 use crate::{
     metrics::{
-        modules::{clamav, dovecot, postfix, rspamd, tls},
+        modules::{clamav, docker, dovecot, postfix, rspamd, tls},
         registry::Origin,
         samples::Samples,
     },
@@ -25,11 +26,14 @@ const DAY: u64 = 24 * HOUR;
 const PORTS: [&str; 9] = ["25", "110", "143", "443", "465", "587", "993", "995", "4190"];
 
 /// What was down, how many seconds ago it began, and for how many seconds.
-static OUTAGES: [(&str, u64, u64); 7] = [
+static OUTAGES: [(&str, u64, u64); 9] = [
     ("587", 17 * DAY + 9 * HOUR, 22 * 60),
     ("465", 17 * DAY + 9 * HOUR, 22 * 60),
     ("web", 9 * DAY + 5 * HOUR, 47 * 60),
     ("443", 9 * DAY + 5 * HOUR, 47 * 60),
+    ("sogo", 23 * DAY + 4 * HOUR, 12 * 60),
+    // It has not come back.
+    ("olefy", 5 * HOUR, 5 * HOUR),
     ("clamav", 51 * DAY + 2 * HOUR, 3 * HOUR),
     ("web", 77 * DAY + 11 * HOUR, 6 * 60),
     ("dovecot", WORK_AGO - 10 * 60, 35 * 60),
@@ -66,6 +70,10 @@ pub fn tell(origins: &[Origin], today: Millis, at: Millis, out: &mut Samples) {
         out.set(&dovecot::RUNNING, is_up("dovecot"));
         out.set(&rspamd::RUNNING, is_up("rspamd"));
         out.set(&clamav::RUNNING, is_up("clamav"));
+        let others = IMAGES.iter().map(|(name, _)| *name);
+        for name in others.filter(|name| !matches!(*name, "postfix" | "dovecot" | "rspamd" | "clamd")) {
+            out.set_each(&docker::EACH_RUNNING, Labels::one("container", name), is_up(name));
+        }
     }
     if origins.contains(&Origin::Ports) {
         for port in PORTS {

@@ -198,7 +198,7 @@ impl Vitals {
                 "restarts": u8::from(ill),
                 "health": if ill { "unhealthy" } else { "healthy" },
             });
-            (format!("{name}-mailcow"), values)
+            ((*name).to_owned(), values)
         };
         serde_json::Value::Object(CONTAINERS.iter().map(one).collect()).to_string()
     }

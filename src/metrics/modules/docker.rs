@@ -52,7 +52,7 @@ metrics! {
         EACH_UPTIME_H = Metric::gauge("mailcow.docker.uptime_h[{#CONTAINER}]", Unit::Hours)
             .from(Origin::Containers).per(&["container"]);
 
-        /// A container runs, of those that have no flag of their own: not Postfix, Dovecot, Rspamd and ClamAV.
+        /// Container runs. Told of those without a flag of their own: not of Postfix, Dovecot, Rspamd and ClamAV.
         EACH_RUNNING = Metric::flag("portal.container.running[{#CONTAINER}]").from(Origin::Containers)
             .per(&["container"]).bad_at(&[(High, 0.0)]);
 
