@@ -33,7 +33,7 @@ static OUTAGES: [(&str, u64, u64); 9] = [
     ("443", 9 * DAY + 5 * HOUR, 47 * 60),
     ("sogo", 23 * DAY + 4 * HOUR, 12 * 60),
     // It has not come back.
-    ("olefy", 5 * HOUR, 5 * HOUR),
+    ("olefy", 5 * HOUR, 6 * HOUR),
     ("clamav", 51 * DAY + 2 * HOUR, 3 * HOUR),
     ("web", 77 * DAY + 11 * HOUR, 6 * 60),
     ("dovecot", WORK_AGO - 10 * 60, 35 * 60),
@@ -56,7 +56,7 @@ pub fn is_watched(today: Millis, at: Millis) -> bool {
 /// The first moment behind `at` at which something changed.
 pub fn next_change(today: Millis, at: Millis) -> Option<Millis> {
     let spans = OUTAGES.iter().map(|(_, ago, length)| (*ago, *length)).chain([BLIND]);
-    let ends = spans.flat_map(|(ago, length)| [ago, ago - length]);
+    let ends = spans.flat_map(|(ago, length)| [ago, ago.saturating_sub(length)]);
     ends.map(|ago| today.minus(Duration::from_secs(ago))).filter(|end| *end > at).min()
 }
 

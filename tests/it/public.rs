@@ -33,7 +33,12 @@ async fn the_history_tells_how_much_of_90_days_each_was_up() {
         let line =
             |code: &str| lines.iter().find(|line| line.code == code).unwrap_or_else(|| panic!("no {code}"));
         let codes: Vec<&str> = lines.iter().map(|line| line.code.as_str()).collect();
-        assert_eq!(codes[..6], ["postfix", "dovecot", "rspamd", "clamav", "web", "port-25"]);
+        assert_eq!(codes[..6], ["postfix", "dovecot", "rspamd", "clamav", "web", "container-acme"]);
+        assert_eq!(codes[codes.len() - 9], "port-25", "behind all containers");
+        assert!(!codes.contains(&"container-postfix"), "which has a flag of its own");
+        let sogo = line("container-sogo").last(DAYS);
+        assert!((sogo.down - 12.0 * 60.0).abs() < 1.0, "{sogo:?}");
+        assert_eq!((line("container-sogo").up, line("container-olefy").up), (Some(true), Some(false)));
         // Nine hours nobody looked: not up, not down.
         let postfix = line("postfix").last(DAYS);
         let unknown = postfix.length - postfix.up - postfix.down;
