@@ -270,6 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn what_history_is_asked_for_is_what_a_warning_or_worse_means() {
+        for metric in modules::all() {
+            for number in [-1.0, 0.0, 0.5, 1.0, 3.0, 9.0, 47.0, 81.0, 96.0, 1e6] {
+                let one = latest(metric, State::Number(number));
+                let value = Value { metric, latest: Some(&one), standing: Standing::of(metric, &one) };
+                let passed = trouble(&value).unwrap().passed.into_iter().any(|limit| match limit {
+                    Passed::Above(limit) => number > limit,
+                    Passed::Below(limit) => number < limit,
+                    Passed::At(limit) => number == limit,
+                });
+                let severe = metric.severity(&State::Number(number)) >= Some(Severity::Warning);
+                assert_eq!(passed, severe, "{} {number}", metric.key);
+            }
+        }
+    }
+
+    #[test]
     fn a_straight_line_is_followed_to_its_end() {
         let line: Vec<Option<f64>> = (0..240).map(|hour| Some(50.0 + f64::from(hour) / 24.0)).collect();
         let forecast = super::forecast(&points(&line), 100.0).unwrap();

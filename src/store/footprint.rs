@@ -66,34 +66,38 @@ pub async fn measure(db: &Db) -> Result<Footprint> {
 
 /// The begin of each kind of data: the first entry of an index each, all in one statement.
 pub async fn oldest(db: &Db) -> Result<Oldest> {
-    let [mails, lines, reports, tls_reports, opens, audit, raw, minutes, hours] = firsts(db).await?;
+    let Some(first) = db.fetch_one::<Firsts>(sql(FIRSTS)).await? else { return Ok(Oldest::default()) };
     Ok(Oldest {
-        mails: mails.map(|id| MailId(id).second()),
-        lines: lines.map(Millis),
-        reports: reports.map(Millis),
-        tls_reports: tls_reports.map(Millis),
-        opens: opens.map(Millis),
-        samples: [raw, minutes, hours].map(|from| from.map(Millis)),
-        audit: audit.map(Millis),
+        mails: first.mails.map(|id| MailId(id).second()),
+        lines: first.line_chunks.map(Millis),
+        reports: first.reports.map(Millis),
+        tls_reports: first.tls_reports.map(Millis),
+        opens: first.opens.map(Millis),
+        samples: [first.raw, first.minutes, first.hours].map(|from| from.map(Millis)),
+        audit: first.audit.map(Millis),
     })
 }
 
-async fn firsts(db: &Db) -> Result<[Option<i64>; 9]> {
-    const FIRSTS: [&str; 9] = [
-        "SELECT MIN(id) AS first FROM mail_story",
-        "SELECT MIN(last_at) FROM line_chunk",
-        "SELECT MIN(begin_at) FROM report_line",
-        "SELECT MIN(begin_at) FROM tls_report",
-        "SELECT MIN(at) FROM opened",
-        "SELECT MIN(at) FROM audit",
-        "SELECT MIN(kept_from) FROM sample_rolled WHERE step = 0",
-        "SELECT MIN(kept_from) FROM sample_rolled WHERE step = 300",
-        "SELECT MIN(kept_from) FROM sample_rolled WHERE step = 3600",
-    ];
-    let found: Vec<(Option<i64>,)> = db.fetch(sql(FIRSTS.join(" UNION ALL "))).await?;
-    let mut found = found.into_iter().map(|(first,)| first);
-    Ok(FIRSTS.map(|_| found.next().flatten()))
+/// One value a column: the rows of a UNION have no order.
+#[derive(Debug, sqlx::FromRow)]
+struct Firsts {
+    mails: Option<i64>,
+    line_chunks: Option<i64>,
+    reports: Option<i64>,
+    tls_reports: Option<i64>,
+    opens: Option<i64>,
+    audit: Option<i64>,
+    raw: Option<i64>,
+    minutes: Option<i64>,
+    hours: Option<i64>,
 }
+
+const FIRSTS: &str = "SELECT (SELECT MIN(id) FROM mail_story) AS mails, (SELECT MIN(last_at) FROM line_chunk) AS line_chunks, \
+    (SELECT MIN(begin_at) FROM report_line) AS reports, (SELECT MIN(begin_at) FROM tls_report) AS tls_reports, \
+    (SELECT MIN(at) FROM opened) AS opens, (SELECT MIN(at) FROM audit) AS audit, \
+    (SELECT kept_from FROM sample_rolled WHERE step = 0) AS raw, \
+    (SELECT kept_from FROM sample_rolled WHERE step = 300) AS minutes, \
+    (SELECT kept_from FROM sample_rolled WHERE step = 3600) AS hours";
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)

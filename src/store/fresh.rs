@@ -39,33 +39,28 @@ pub struct Step {
     pub text: String,
 }
 
-/// How the engine would run a statement.
-pub async fn plan(db: &Db, statement: Sql<'_>) -> Vec<Step> {
+/// How the engine would run a statement. `found` tells by its name what is no table but the result of another step, and
+/// may be read whole: what the statement calls it, and with MariaDB `<derived2>` and its kin.
+pub async fn plan(db: &Db, statement: Sql<'_>, found: impl Fn(&str) -> bool) -> Vec<Step> {
     let statement = statement.explained(db);
     let steps: Vec<Step> = if let Db::Sqlite { .. } = db {
         let steps: Vec<(i64, i64, i64, String)> = db.fetch(statement).await.unwrap();
         let whole = |text: &str| {
             let name = text.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
-            name.is_some_and(|name| !is_found(name))
+            name.is_some_and(|name| !found(name))
         };
         steps.into_iter().map(|(_, _, _, text)| Step { whole: whole(&text), text }).collect()
     } else {
         let steps: Vec<MysqlStep> = db.fetch(statement).await.unwrap();
-        steps.into_iter().map(Step::from).collect()
+        steps.into_iter().map(|step| step.told(&found)).collect()
     };
     assert!(!steps.is_empty());
     steps
 }
 
-/// Whether our statements call the result of another step so: `t`, `own`, `r`, `r0`, `r1` …
-fn is_found(name: &str) -> bool {
-    let number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
-    matches!(name, "t" | "own") || name.strip_prefix('r').is_some_and(number)
-}
-
-/// The steps that read a whole table or index.
-pub async fn scans(db: &Db, statement: Sql<'_>) -> Vec<String> {
-    plan(db, statement).await.into_iter().filter(|step| step.whole).map(|step| step.text).collect()
+/// The steps that read a whole table or index; `found` as for [`plan`].
+pub async fn scans(db: &Db, statement: Sql<'_>, found: impl Fn(&str) -> bool) -> Vec<String> {
+    plan(db, statement, found).await.into_iter().filter(|step| step.whole).map(|step| step.text).collect()
 }
 
 #[derive(sqlx::FromRow)]
@@ -77,12 +72,11 @@ struct MysqlStep {
     key_len: Option<String>,
 }
 
-impl From<MysqlStep> for Step {
-    fn from(step: MysqlStep) -> Self {
+impl MysqlStep {
+    fn told(self, found: impl Fn(&str) -> bool) -> Step {
         let [table, kind, key, bytes] =
-            [step.table, step.kind, step.key, step.key_len].map(Option::unwrap_or_default);
-        // `<derived2>` is what another step has found already.
-        let whole = !table.starts_with('<') && matches!(kind.as_str(), "ALL" | "index");
-        Self { whole, text: format!("{kind} {table} {key} {bytes}") }
+            [self.table, self.kind, self.key, self.key_len].map(Option::unwrap_or_default);
+        let whole = !found(&table) && matches!(kind.as_str(), "ALL" | "index");
+        Step { whole, text: format!("{kind} {table} {key} {bytes}") }
     }
 }

@@ -1,5 +1,5 @@
-//! Reads logs on all cores: one thread cuts them into lines, and each of the others counts the mails that fall to it. What one mail's lines say together thereby stays together, and the sum is the same with any number of
-//! threads.
+//! Reads logs on all cores: one thread cuts them into lines, and each of the others counts the mails that fall to it. What
+//! one mail's lines say together thereby stays together, and the sum is the same with any number of threads.
 
 use std::{
     io::{self, Read},

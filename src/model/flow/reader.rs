@@ -113,8 +113,11 @@ impl Reader {
 
     /// Told again at each attempt; only the first time of a received mail counts.
     fn queued(&mut self, at: Millis, queue_id: &str, sender: &str, size: u64, flow: &mut Flow) {
-        self.make_room(at);
-        let life = self.lives.entry(print(queue_id)).or_default();
+        let print = print(queue_id);
+        if !self.lives.contains_key(&print) {
+            self.make_room(at);
+        }
+        let life = self.lives.entry(print).or_default();
         life.seen = at;
         // The first size stays, as in pflogsumm.
         if life.size == 0 {

@@ -187,6 +187,11 @@ async fn what_is_old_goes_with_its_owners_and_refusals_go_sooner() {
     }
 }
 
+/// What another step has found already.
+fn is_found(name: &str) -> bool {
+    name == "t" || name.starts_with('<')
+}
+
 /// A log of half a year, so that the engines have a choice.
 async fn fill(db: &Db) {
     let mut tx = db.begin().await.unwrap();
@@ -229,7 +234,7 @@ async fn no_question_scans() {
                 for scope in [&Scope::All, &mine] {
                     for place in [None, place] {
                         let Some(statement) = statement(scope, &filter, place, 51) else { continue };
-                        let found = scans(&db, statement).await;
+                        let found = scans(&db, statement, is_found).await;
                         assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
                     }
                 }
@@ -238,7 +243,7 @@ async fn no_question_scans() {
         for statement in
             [looked_statement(from), crowd_statement(from), clients_statement(Action::SignIn, from)]
         {
-            let found = scans(&db, statement).await;
+            let found = scans(&db, statement, is_found).await;
             assert!(found.is_empty(), "{}: summary: {found:?}", db.engine());
         }
         db.close().await;
@@ -261,8 +266,10 @@ async fn a_missing_index_is_noticed() {
         // A connection of SQLite that only explains does not see that the schema has changed: a new one does.
         db.close().await;
         let db = Db::connect(&place).await.unwrap();
-        let filter = Filter { action: Some(Action::Story), ..Filter::default() };
-        let statement = statement(&Scope::All, &filter, None, 51).unwrap();
-        assert!(!scans(&db, statement).await.is_empty(), "{}", db.engine());
+        for filter in [Filter::default(), Filter { action: Some(Action::Story), ..Filter::default() }] {
+            let statement = statement(&Scope::All, &filter, None, 51).unwrap();
+            let found = scans(&db, statement, is_found).await;
+            assert!(!found.is_empty(), "{}: nobody notices for {filter:?}", db.engine());
+        }
     }
 }

@@ -26,6 +26,12 @@ impl May {
     }
 }
 
+/// What another step has found already: `own`, `r`, `r0`, `r1` …, `<derived2>`.
+fn is_found(name: &str) -> bool {
+    let numbered = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+    name == "own" || name.starts_with('<') || name.strip_prefix('r').is_some_and(numbered)
+}
+
 /// The steps of a plan that read a whole table or index, or all mails of a span of time without leave.
 async fn scans(db: &Db, statement: Sql<'static>, may: May) -> Vec<String> {
     // Only the key of `mail_story` has eight bytes.
@@ -34,7 +40,7 @@ async fn scans(db: &Db, statement: Sql<'static>, may: May) -> Vec<String> {
         let ranged = step.text.starts_with("range ") || step.text.starts_with("SEARCH ");
         may == May::FollowKeys && ranged && step.text.contains(span)
     };
-    let steps = plan(db, statement).await.into_iter().filter(|step| step.whole || spans(step));
+    let steps = plan(db, statement, is_found).await.into_iter().filter(|step| step.whole || spans(step));
     steps.map(|step| step.text).collect()
 }
 

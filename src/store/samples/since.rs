@@ -111,18 +111,11 @@ fn statement(step: i64, open: &[Open<'_>]) -> Sql<'static> {
         RAW => ("sample", "number"),
         _ => ("sample_roll", "CASE WHEN last IS NULL AND seconds > 0 THEN total / seconds ELSE last END"),
     };
-    let narrowed = if step == RAW { "" } else { "step = ? AND " };
+    let narrowed = if step == RAW { String::new() } else { format!("step = {step} AND ") };
     let mut values: Vec<Value<'static>> = Vec::new();
-    if step != RAW {
-        values.push(step.into());
-    }
     let pauses = open.iter().map(|one| {
         let passed: Vec<String> = one.passed.iter().map(|it| format!("({number}) {} ?", it.sign())).collect();
-        values.push(one.id.into());
-        if step != RAW {
-            values.push(step.into());
-        }
-        values.push(one.id.into());
+        values.extend([one.id.into(), one.id.into()]);
         values.extend(one.passed.iter().map(|it| it.number().into()));
         format!(
             "SELECT ? AS series, (SELECT at FROM {table} WHERE {narrowed}series = ? \

@@ -81,10 +81,12 @@ fn known(latest: &Latest) -> Option<&str> {
 
 /// Why nothing is known.
 fn missing(frame: &Frame, latest: Option<&Latest>) -> String {
-    match latest.map(|latest| &latest.state) {
-        None => frame.t("tls_now.never").to_owned(),
-        Some(State::Unknown(why) | State::NotInUse(why)) => words::in_language(frame.lang(), why),
-        Some(_) => frame.t("system.stale").to_owned(),
+    match latest {
+        Some(Latest { state: State::Unknown(why) | State::NotInUse(why), .. }) => {
+            words::in_language(frame.lang(), why)
+        }
+        Some(Latest { fresh: false, .. }) => frame.t("system.stale").to_owned(),
+        _ => frame.t("tls_now.never").to_owned(),
     }
 }
 
@@ -133,7 +135,7 @@ mod tests {
     fn what_is_known_is_told_and_nothing_is_good_that_is_not_known() {
         let frame = samples::frame(Role::Admin, Lang::En);
         let why = "there is no record";
-        let never = "This portal has not checked this domain.";
+        let never = "This portal has not checked it.";
         let old = "Its source has not reported for too long.";
         let seen = checks(&frame, "Alpha.Test", &samples::tls_now("", true));
         let certificate = ("Certificate, port 25", "bad", why);
@@ -143,7 +145,7 @@ mod tests {
                 ("MTA-STS", "bad", why),
                 ("DANE", "idle", why),
                 ("MX", "ok", ""),
-                ("TLS-RPT", "idle", old),
+                ("TLS-RPT", "idle", never),
                 ("STARTTLS, port 25", "ok", ""),
                 certificate,
             ]

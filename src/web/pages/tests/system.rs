@@ -444,9 +444,16 @@ fn tables_are_sorted_searched_and_cut_into_pages() {
 fn ports_tell_closed_slow_and_unknown_apart() {
     let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
     let page = ports_page(&frame, &[("25", State::Number(1.0)), ("443", State::Number(0.0))]);
-    for words in
-        ["Web (HTTPS) has been closed since", "closed for ", "31 min", ": slow<", ": not known<", ": open<"]
-    {
+    // 31 minutes in all, across a full hour and so in two cells.
+    for words in [
+        "Web (HTTPS) has been closed since",
+        "closed for 15 min",
+        "closed for 16 min",
+        "31 min",
+        ": slow<",
+        ": not known<",
+        ": open<",
+    ] {
         assert!(page.contains(words), "{words:?} is missing");
     }
     assert!(page.contains("Nothing is known of 1 h 41 min"), "{page}");
