@@ -348,7 +348,7 @@ async fn sizes(db: &Db, mails: i64) {
         Db::Sqlite { .. } => {
             "SELECT name, CAST(SUM(pgsize) AS SIGNED) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 8"
         }
-        Db::Mysql(_) => {
+        Db::Mysql { .. } => {
             "SELECT table_name, CAST(data_length + index_length AS SIGNED) FROM information_schema.tables \
              WHERE table_schema = DATABASE() ORDER BY 2 DESC LIMIT 8"
         }

@@ -163,7 +163,6 @@ async fn fill(db: &Db, dice: &mut Dice, wanted: usize, commit: usize) -> usize {
 
 /// A process that has just begun remembers nothing and has no connection yet.
 async fn restart(db: Db, place: &Place) -> Db {
-    reports::forget_answers();
     db.close().await;
     Db::open(place).await.expect("a database")
 }
@@ -243,12 +242,12 @@ fn main() {
                 count += reports;
                 store(&db, &mut dice, count, reports, &mut spent).await;
                 page(&db, days, words).await;
-                reports::forget_answers();
+                db.forget_answers();
                 overview(&db, days, words).await;
                 let began = Instant::now();
                 reports::settle(&db).await.expect("digests");
                 let settled = began.elapsed().as_secs_f64() * 1e3;
-                reports::forget_answers();
+                db.forget_answers();
                 overview(&db, days, &format!("{words} and {settled:.0} ms of settling")).await;
             }
         }

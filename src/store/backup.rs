@@ -103,7 +103,7 @@ impl Snapshot {
                     sqlx::query_scalar("SELECT COUNT(*) FROM log_source").fetch_one(&mut *tx).await?;
                 Ok(Self::Sqlite(tx))
             }
-            Db::Mysql(pool) => {
+            Db::Mysql { pool, .. } => {
                 let mut connection = pool.acquire().await?;
                 for statement in [
                     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",

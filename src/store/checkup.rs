@@ -16,7 +16,7 @@ pub async fn try_writing(db: &Db) -> Result<()> {
 
 /// Rights that the user lacks; `None` when that cannot be told: rights may come from a role.
 pub async fn missing_rights(db: &Db) -> Result<Option<Vec<&'static str>>> {
-    let Db::Mysql(_) = db else { return Ok(Some(Vec::new())) };
+    let Db::Mysql { .. } = db else { return Ok(Some(Vec::new())) };
     let database: Option<(Option<String>,)> = db.fetch_one(sql("SELECT DATABASE()")).await?;
     let database = database.and_then(|(name,)| name).unwrap_or_default();
     let grants: Vec<(String,)> = db.fetch(sql("SHOW GRANTS")).await?;

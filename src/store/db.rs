@@ -13,6 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
+use super::answers::Answers;
 use crate::model::{mail::MailId, time::Millis};
 
 pub(super) static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -238,9 +239,16 @@ pub enum Db {
         read: SqlitePool,
         /// The one writer.
         write: SqlitePool,
+        /// What was worked out before.
+        answers: Answers,
     },
     /// MariaDB or MySQL.
-    Mysql(MySqlPool),
+    Mysql {
+        /// Readers and writers.
+        pool: MySqlPool,
+        /// What was worked out before.
+        answers: Answers,
+    },
 }
 
 impl Db {
@@ -267,7 +275,7 @@ impl Db {
                 let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
                 let write = pool(1).connect_with(options.clone()).await?;
                 let read = pool(4).connect_lazy_with(options);
-                Self::Sqlite { read, write }
+                Self::Sqlite { read, write, answers: Answers::default() }
             }
             Place::Mysql(options) => {
                 let pool = MySqlPoolOptions::new()
@@ -281,7 +289,7 @@ impl Db {
                     })
                     .connect_with((**options).clone())
                     .await?;
-                Self::Mysql(pool)
+                Self::Mysql { pool, answers: Answers::default() }
             }
         })
     }
@@ -289,7 +297,7 @@ impl Db {
     async fn migrate(&self) -> Result<()> {
         let outcome = match self {
             Self::Sqlite { write, .. } => SQLITE_MIGRATIONS.run(write).await,
-            Self::Mysql(pool) => match MYSQL_MIGRATIONS.run(pool).await {
+            Self::Mysql { pool, .. } => match MYSQL_MIGRATIONS.run(pool).await {
                 // MariaDB commits each table by itself: a process that was killed between two of them left a step
                 // half done. Its statements can be repeated.
                 Err(sqlx::migrate::MigrateError::Dirty(_)) => {
@@ -310,15 +318,27 @@ impl Db {
     pub fn engine(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "SQLite",
-            Self::Mysql(_) => "MariaDB",
+            Self::Mysql { .. } => "MariaDB",
         }
+    }
+
+    /// What was worked out before.
+    pub(super) fn answers(&self) -> &Answers {
+        match self {
+            Self::Sqlite { answers, .. } | Self::Mysql { answers, .. } => answers,
+        }
+    }
+
+    /// Forgets what was worked out before, as a restart does: for tests and measurements.
+    pub fn forget_answers(&self) {
+        self.answers().forget();
     }
 
     /// All rows of a reading statement.
     pub async fn fetch<T: Record>(&self, sql: Sql<'_>) -> Result<Vec<T>> {
         Ok(match self {
             Self::Sqlite { read, .. } => fetched!(sql, read),
-            Self::Mysql(pool) => fetched!(sql, pool),
+            Self::Mysql { pool, .. } => fetched!(sql, pool),
         })
     }
 
@@ -331,18 +351,18 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Mysql(pool) => Tx::Mysql(pool.begin().await?),
+            Self::Mysql { pool, .. } => Tx::Mysql(pool.begin().await?),
         })
     }
 
     /// Closes all connections, after those in use have been given back.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { read, write } => {
+            Self::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;
             }
-            Self::Mysql(pool) => pool.close().await,
+            Self::Mysql { pool, .. } => pool.close().await,
         }
     }
 }

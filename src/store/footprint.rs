@@ -58,7 +58,7 @@ pub struct Oldest {
 pub async fn measure(db: &Db) -> Result<Footprint> {
     let mut found = match db {
         Db::Sqlite { .. } => sqlite(db).await?,
-        Db::Mysql(_) => mysql(db).await?,
+        Db::Mysql { .. } => mysql(db).await?,
     };
     found.tables.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
     Ok(found)

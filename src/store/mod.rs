@@ -5,6 +5,7 @@
 //!
 //! To add a table: a migration of the same name and number in both folders, and one file here.
 
+mod answers;
 pub mod audit;
 pub mod backup;
 pub mod checkup;

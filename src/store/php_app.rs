@@ -52,7 +52,7 @@ impl Entry {
 
 /// Whether the database has the app's tables: always false on SQLite, which it does not know.
 pub async fn is_there(db: &Db) -> Result<bool> {
-    let Db::Mysql(_) = db else { return Ok(false) };
+    let Db::Mysql { .. } = db else { return Ok(false) };
     let found: Option<(i64,)> = db
         .fetch_one(sql("SELECT CAST(COUNT(DISTINCT table_name) AS SIGNED) FROM information_schema.columns \
              WHERE table_schema = DATABASE() AND ((table_name = 'mail' AND column_name = 'queue_id') \

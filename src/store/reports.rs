@@ -13,15 +13,15 @@
 //! | `settle` | deriving it for rows of other programs |
 //! | `digest`, `months` | what figures take of a month, worked out once |
 //! | `figures`, `sources`, `by_ip` | sums for pages |
-//! | `memory` | answers that are still true |
+//! | `about` | what a question is about, and answers that are still true |
 
+mod about;
 mod body;
 mod by_ip;
 mod digest;
 mod figures;
 mod lines;
 mod list;
-mod memory;
 mod months;
 mod packed;
 mod rows;
@@ -36,7 +36,6 @@ pub(super) use body::{decode, encode, hash};
 pub use figures::{days, domains, receivers};
 pub(super) use list::ArrivalRow;
 pub use list::{find, list, months, xml};
-pub use memory::forget_answers;
 pub use months::refresh;
 pub(super) use rows::fit;
 pub(super) use scope::{condition, counted, sees};

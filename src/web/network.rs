@@ -14,7 +14,7 @@ use super::{
         system::{certificates, dns, grid::Reach, ports},
     },
     state::AppState,
-    system::{latest, range_between},
+    system::{notable, range_between},
     visit::{Desk, render},
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         mail::ServerId,
         sample::{DOMAIN, State},
     },
-    store::samples::{Latest, Which as Series, wish},
+    store::samples::{Latest, wish},
 };
 
 /// The value of a name in a query.
@@ -58,7 +58,7 @@ async fn begin(desk: &mut Desk) -> Result<Vec<Latest>, WebError> {
     if asked(&desk.query, "asked").is_some() {
         desk.frame.message = Some(desk.frame.t("network.asked").to_owned());
     }
-    latest(desk, Series::All).await
+    notable(desk).await
 }
 
 /// `/system/ports`: which ports were open in each hour.

@@ -35,7 +35,7 @@ use crate::{
     },
     model::{
         mail::ServerId,
-        sample::{Labels, State as SampleState},
+        sample::{Labels, MAILBOX, State as SampleState},
         scope::Scope,
         time::Millis,
     },
@@ -54,6 +54,11 @@ const MOST_FIGURES: usize = 40;
 
 pub(super) async fn latest(desk: &Desk, which: Series<'_>) -> Result<Vec<Latest>, WebError> {
     Ok(samples::latest(desk.db(), desk.scope(), ServerId::FIRST, which, desk.now()).await?)
+}
+
+/// All series that a page about the whole needs: of single mailboxes only those that are not fine.
+pub(super) async fn notable(desk: &Desk) -> Result<Vec<Latest>, WebError> {
+    latest(desk, Series::Notable(&mailbox_limits())).await
 }
 
 async fn range(
@@ -81,8 +86,7 @@ pub(super) async fn range_between(
 pub fn overview_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         desk.frame.entry = Some(Entry::System);
-        let limits = mailbox_limits();
-        let latest = latest(&desk, Series::Notable(&limits)).await?;
+        let latest = notable(&desk).await?;
         let runs = samples::sources(desk.db()).await?;
         let healths = judge(&latest);
         let wrong = overview::troubles(&healths);
@@ -113,7 +117,8 @@ pub fn module_page() -> MethodRouter<AppState> {
         desk.frame.entry = Some(Entry::System);
         let which = Which::from_code(&code).ok_or(WebError::NotFound)?;
         let asked = Asked::parse(&desk.frame, &desk.query, which);
-        let latest = latest(&desk, Series::All).await?;
+        let latest =
+            if lists_mailboxes(which) { latest(&desk, Series::All).await? } else { notable(&desk).await? };
         let healths = judge(&latest);
         let own = match which {
             Which::Module(module) => healths.iter().find(|health| health.module == module),
@@ -156,6 +161,16 @@ pub fn module_page() -> MethodRouter<AppState> {
         };
         render(&system::view(&desk.frame, input))
     })
+}
+
+/// Whether a page tells of each mailbox.
+fn lists_mailboxes(which: Which) -> bool {
+    match which {
+        Which::Module(module) => {
+            modules::all().any(|metric| metric.module == module && metric.labels.contains(&MAILBOX))
+        }
+        which => which == Which::Domains,
+    }
 }
 
 /// What the address of a page asks for.

@@ -18,6 +18,7 @@ use super::{
         },
     },
     state::AppState,
+    system::notable,
     visit::{Desk, render},
 };
 use crate::{
@@ -32,7 +33,6 @@ use crate::{
     store::{
         audit::{self, Action},
         public::{self, Shown},
-        samples::{self, Which},
     },
 };
 
@@ -40,9 +40,7 @@ use crate::{
 pub fn page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         desk.frame.entry = Some(Entry::System);
-        let latest =
-            samples::latest(desk.db(), desk.scope(), desk.state.settings.server, Which::All, desk.now())
-                .await?;
+        let latest = notable(&desk).await?;
         let announced = announced(desk.db(), desk.now()).await?;
         let zone = desk.frame.formats.zone.clone();
         let lines =
@@ -79,7 +77,7 @@ const SAID: [&str; 4] = ["services", "saved", "ended", "removed"];
 async fn show(mut desk: Desk, draft: Option<Draft>) -> Result<Response, WebError> {
     desk.frame.entry = Some(Entry::System);
     let (server, now) = (desk.state.settings.server, desk.now());
-    let latest = samples::latest(desk.db(), desk.scope(), server, Which::All, now).await?;
+    let latest = notable(&desk).await?;
     let zone = desk.frame.formats.zone.clone();
     let board = board(desk.db(), server, &zone, now).await?;
     let shown = public::shown(desk.db()).await?;

@@ -203,7 +203,7 @@ async fn fill(db: &Db) {
         record(&mut tx, &entry.about([owner, "alpha.test".to_owned()])).await.unwrap();
     }
     tx.commit().await.unwrap();
-    if let Db::Mysql(_) = db {
+    if let Db::Mysql { .. } = db {
         let mut tx = db.begin().await.unwrap();
         let text = "ANALYZE TABLE audit, audit_owner";
         tx.fetch::<(String, String, String, String)>(sql(text)).await.unwrap();
@@ -257,7 +257,7 @@ async fn a_missing_index_is_noticed() {
     for place in places(&dir).await {
         let db = Db::open(&place).await.unwrap();
         fill(&db).await;
-        let on = if matches!(db, Db::Mysql(_)) { " ON audit" } else { "" };
+        let on = if matches!(db, Db::Mysql { .. }) { " ON audit" } else { "" };
         let mut tx = db.begin().await.unwrap();
         for index in ["audit_actor", "audit_action", "audit_at"] {
             tx.execute(sql(format!("DROP INDEX {index}{on}"))).await.unwrap();

@@ -13,7 +13,7 @@ async fn fill(db: &Db, mails: i64, story: usize) {
         .map(|n| [(n.wrapping_mul(0x9E37_79B9) % 0x7FFF_FFFF).into(), id(n / 2).into(), 1.into()]);
     tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &[], keys.collect()).await.unwrap();
     tx.commit().await.unwrap();
-    if let Db::Mysql(_) = db {
+    if let Db::Mysql { .. } = db {
         let mut tx = db.begin().await.unwrap();
         let text = sql("ANALYZE TABLE mail_story, mail_key");
         tx.fetch::<(String, String, String, String)>(text).await.unwrap();

@@ -35,7 +35,7 @@ fn is_found(name: &str) -> bool {
 /// The steps of a plan that read a whole table or index, or all mails of a span of time without leave.
 async fn scans(db: &Db, statement: Sql<'static>, may: May) -> Vec<String> {
     // Only the key of `mail_story` has eight bytes.
-    let span = if matches!(db, Db::Mysql(_)) { " PRIMARY 8" } else { "(rowid>? AND rowid<?)" };
+    let span = if matches!(db, Db::Mysql { .. }) { " PRIMARY 8" } else { "(rowid>? AND rowid<?)" };
     let spans = |step: &Step| {
         let ranged = step.text.starts_with("range ") || step.text.starts_with("SEARCH ");
         may == May::FollowKeys && ranged && step.text.contains(span)
@@ -61,7 +61,7 @@ async fn databases(dir: &tempfile::TempDir) -> Vec<(At, Db)> {
     let mut all = Vec::new();
     for place in fresh::places(dir).await {
         let db = filled(&place).await;
-        if let Db::Mysql(_) = db {
+        if let Db::Mysql { .. } = db {
             let mut tx = db.begin().await.unwrap();
             tx.fetch::<(String, String, String, String)>(sql("ANALYZE TABLE mail_story, mail_key"))
                 .await
@@ -128,7 +128,7 @@ async fn a_missing_index_is_noticed() {
     let scope = Scope::mailbox("ann@alpha.test", Millis(0));
     let dir = tempfile::tempdir().unwrap();
     for (place, db) in databases(&dir).await {
-        let on = if matches!(db, Db::Mysql(_)) { " ON mail_story" } else { "" };
+        let on = if matches!(db, Db::Mysql { .. }) { " ON mail_story" } else { "" };
         let steps = [
             (vec![format!("DROP INDEX mail_state{on}")], Scope::All, bounced.clone()),
             (

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
+    about::{About, DAY},
     digest::{self, Fact},
-    memory::{About, DAY},
     months::{self, Part, Piece},
     packed,
 };
@@ -57,7 +57,7 @@ pub async fn days(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<Day>> {
         }
         Ok(days.into_iter().map(|(at, sums)| Day { at: Millis(at), sums }).collect())
     };
-    about.answer("days", work).await
+    about.answer(db, "days", work).await
 }
 
 /// Receivers with their sums, most messages first.
@@ -78,13 +78,13 @@ pub async fn receivers(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<(Strin
         receivers.sort_by(|(one, a), (next, b)| (b.messages, one).cmp(&(a.messages, next)));
         Ok(receivers)
     };
-    about.answer("receivers", work).await
+    about.answer(db, "receivers", work).await
 }
 
 /// One entry for each domain that has reports, counts and is in scope, by name.
 pub async fn domains(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<DomainFigures>> {
     let about = About::of(db, scope, span).await?;
-    about.answer("domains", work_out_domains(db, &about)).await
+    about.answer(db, "domains", work_out_domains(db, &about)).await
 }
 
 async fn work_out_domains(db: &Db, about: &About) -> Result<Vec<DomainFigures>> {

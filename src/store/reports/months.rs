@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
+    about::{About, DAY},
     by_ip::ByIp,
     digest::{self, Digest, Fact},
     figures::SumsRow,
     lines,
-    memory::{About, DAY},
 };
 use crate::{
     model::{report::Proof, time::Millis},

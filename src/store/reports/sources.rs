@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
+    about::{About, DAY},
     body,
     by_ip::ByIp,
     digest,
-    memory::{About, DAY},
     months::{self, Part},
     packed, rows,
 };
@@ -75,7 +75,7 @@ pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize
         true => select(db, &about, filter, limit).await?,
         false => {
             let question = format!("sources {} {} {:?} {limit}", filter.failing, filter.new, filter.sort);
-            about.answer(&question, select(db, &about, filter, limit)).await?
+            about.answer(db, &question, select(db, &about, filter, limit)).await?
         }
     };
     dress(db, found).await

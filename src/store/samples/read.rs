@@ -1,5 +1,7 @@
 //! What series are at present, and charts of them. Series of a mailbox or a domain are people's: they need a scope.
 
+use std::sync::Arc;
+
 use super::{
     STEPS,
     roll::{MARKS, Mark, RAW, ROLLS, RollRow, of_mailboxes},
@@ -13,9 +15,14 @@ use crate::{
         scope::Scope,
         time::Millis,
     },
-    store::db::{Db, Result, Sql, places, sql},
+    store::{
+        answers::Stamp,
+        db::{Db, Result, Sql, places, sql},
+    },
 };
 
+/// Rows that are remembered at most.
+const MOST_KEPT: usize = 2_000;
 /// How far apart samples are at least, in seconds.
 const SHORTEST: i64 = 60;
 
@@ -109,6 +116,31 @@ pub async fn latest(
     which: Which<'_>,
     now: Millis,
 ) -> Result<Vec<Latest>> {
+    let rows = match scope {
+        Scope::All => remembered(db, server, which).await?,
+        Scope::Only(_) => Arc::new(read(db, scope, server, which).await?),
+    };
+    rows.iter().filter_map(|row| row.latest(now).transpose()).collect()
+}
+
+/// What admins see, again and again, is read once for each batch that a source tells.
+async fn remembered(db: &Db, server: ServerId, which: Which<'_>) -> Result<Arc<Vec<LatestRow>>> {
+    let statement =
+        sql("SELECT CAST(COALESCE(SUM(run), 0) AS SIGNED), CAST(COALESCE(SUM(ended_at), 0) AS SIGNED) \
+         FROM sample_source WHERE server = ?");
+    let stamp: Stamp = db.fetch_one(statement.bind(server.0)).await?.unwrap_or_default();
+    let question = format!("latest: {server:?} {which:?}");
+    if let Some(rows) = db.answers().recall(&question, stamp) {
+        return Ok(rows);
+    }
+    let rows = Arc::new(read(db, &Scope::All, server, which).await?);
+    if rows.len() <= MOST_KEPT {
+        db.answers().keep(question, stamp, Arc::clone(&rows));
+    }
+    Ok(rows)
+}
+
+async fn read(db: &Db, scope: &Scope, server: ServerId, which: Which<'_>) -> Result<Vec<LatestRow>> {
     let Some(visible) = Visible::of(scope) else { return Ok(Vec::new()) };
     let narrowed = match which {
         Which::All => String::new(),
@@ -136,20 +168,19 @@ pub async fn latest(
             limits.iter().fold(statement, |statement, it| statement.bind(it.metric).bind(it.passed.number()))
         }
     };
-    let rows: Vec<LatestRow> = db.fetch(visible.bind(statement)).await?;
-    rows.into_iter().filter_map(|row| row.latest(now).transpose()).collect()
+    db.fetch(visible.bind(statement)).await
 }
 
 impl LatestRow {
-    fn latest(self, now: Millis) -> Result<Option<Latest>> {
-        let Some(state) = state_of(self.kind, self.number, self.text)? else { return Ok(None) };
+    fn latest(&self, now: Millis) -> Result<Option<Latest>> {
+        let Some(state) = state_of(self.kind, self.number, self.text.clone())? else { return Ok(None) };
         let told = self.ended_at.unwrap_or(self.since_at);
         Ok(Some(Latest {
             labels: Labels::parse(&self.labels),
-            metric: self.metric,
+            metric: self.metric.clone(),
             state,
             since: self.since_at,
-            source: self.source,
+            source: self.source.clone(),
             fresh: now <= fresh_until(told, self.period_ms),
             told,
         }))

@@ -74,6 +74,38 @@ async fn only_changes_are_written_and_each_state_says_since_when() {
 }
 
 #[tokio::test]
+async fn what_admins_see_is_read_anew_once_something_was_told_and_what_others_see_always() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let mine = Labels::NONE.with(MAILBOX, "ann@alpha.test");
+        tell(&db, &mut book, minute(0), None, &[sample("m", mine.clone(), 5_u32)]).await;
+        let ann = Scope::mailbox("ann@alpha.test", Millis(0));
+        let told = async |db: &Db, scope: &Scope, at: Millis| {
+            let latest = latest(db, scope, SERVER, Which::All, at).await.unwrap();
+            latest.into_iter().map(|it| (it.state.number().unwrap(), it.fresh)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&db, &Scope::All, minute(0)).await, [(5.0, true)]);
+        // Nobody writes past a batch: only so is it to be seen that nothing is read.
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("UPDATE series_state SET number = 6")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(told(&db, &Scope::All, minute(9)).await, [(5.0, false)], "time goes on all the same");
+        assert_eq!(told(&db, &ann, minute(0)).await, [(6.0, true)]);
+        assert_eq!(told(&db, &Scope::mailbox("bob@alpha.test", Millis(0)), minute(0)).await, []);
+        // A batch that changes nothing is one that told something, and so is a wish.
+        tell(&db, &mut book, minute(1), None, &[sample("m", mine, 5_u32)]).await;
+        assert_eq!(told(&db, &Scope::All, minute(1)).await, [(6.0, true)]);
+        let mut tx = db.begin().await.unwrap();
+        wish(&mut tx, SERVER, "queue", minute(1)).await.unwrap();
+        tx.execute(sql("UPDATE series_state SET number = 7")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(told(&db, &Scope::All, minute(1)).await, [(7.0, true)]);
+        db.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_silent_source_was_not_measuring() {
     let dir = tempfile::tempdir().unwrap();
     for db in databases(&dir).await {

@@ -306,7 +306,7 @@ async fn what_admins_and_reverse_dns_say_of_sources() {
 async fn names_that_a_table_takes_for_the_same_come_in_one_batch() {
     let dir = tempfile::tempdir().unwrap();
     for db in databases(&dir).await {
-        if let Db::Mysql(_) = db {
+        if let Db::Mysql { .. } = db {
             let mut tx = db.begin().await.unwrap();
             let text = "ALTER TABLE report MODIFY org VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL";
             tx.execute(sql(text)).await.unwrap();
@@ -327,7 +327,7 @@ async fn names_that_a_table_takes_for_the_same_come_in_one_batch() {
             Stored::New(serial) | Stored::Known(serial) | Stored::Variant(serial) => serial,
         };
         assert!(matches!(stored[0], Stored::New(_)) && stored[2] == Stored::Known(serial(stored[0])));
-        let same = matches!(db, Db::Mysql(_));
+        let same = matches!(db, Db::Mysql { .. });
         assert_eq!(serial(stored[1]) == serial(stored[0]), same, "{}: {stored:?}", db.engine());
         assert_eq!(count(&db, "report").await, if same { 1 } else { 2 });
     }
@@ -348,7 +348,7 @@ async fn odd_days_are_counted_once() {
         }
         let span = |from, to| Span { from: Millis(from), to: Millis(to), domain: None };
         for kept in ["worked out", "kept"] {
-            forget_answers();
+            db.forget_answers();
             let at = format!("{} {kept}", db.engine());
             let all = days(&db, &Scope::All, &span(0, i64::MAX)).await.unwrap();
             assert_eq!(all, [day(0), day(DAY), day(BEGIN), day(last - last % DAY)], "{at}");

@@ -293,7 +293,7 @@ async fn compare_lists(db: &Db, all: &[Kept], scope: &Scope, hosted: &[&str]) {
 }
 
 async fn compare_all(db: &Db, all: &[Kept], hosted: &[&str], at: &str) {
-    forget_answers();
+    db.forget_answers();
     let spans = [(0, 40, None), (5, 25, None), (10, 30, Some("alpha.test")), (30, 41, Some("nowhere.test"))];
     let user = Scope::mailbox("ann@alpha.test", Millis(0));
     let scopes = [

@@ -24,7 +24,7 @@ async fn fill(db: &Db) {
         Lines::of(n + 1, &one, Proof::Proven, 0).write(&mut tx).await.unwrap();
     }
     tx.commit().await.unwrap();
-    if let Db::Mysql(_) = db {
+    if let Db::Mysql { .. } = db {
         let mut tx = db.begin().await.unwrap();
         let text = "ANALYZE TABLE report_line, report_source, report_month";
         tx.fetch::<(String, String, String, String)>(sql(text)).await.unwrap();
@@ -47,7 +47,7 @@ async fn no_question_scans() {
         for scope in [&Scope::All, &admin] {
             let to = Millis(BEGIN - 70 * DAY);
             let span = Span { from: Millis(to.0 - 30 * DAY), to, domain: None };
-            let about = memory::About::of(&db, scope, &span).await.unwrap();
+            let about = about::About::of(&db, scope, &span).await.unwrap();
             assert_eq!(about.domains.len(), if *scope == Scope::All { 20 } else { 2 });
             for part in [months::Part::Facts, months::Part::Sightings] {
                 let statement = months::statement(&about.domains, about.from, about.to, part);
