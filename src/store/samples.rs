@@ -12,12 +12,14 @@ use crate::model::{
     time::Millis,
 };
 
+mod ranges;
 mod read;
 mod roll;
 mod runs;
 mod since;
 
-pub use read::{Latest, Limit, Passed, Range, Track, Which, latest, range, tracks};
+pub use ranges::{Range, range, ranges};
+pub use read::{Latest, Limit, Passed, Track, Which, latest, tracks};
 pub use roll::{Keep, STEPS, prune, roll};
 pub use runs::{Run, claim, sources, wish};
 pub use since::{Beyond, beyond_since};

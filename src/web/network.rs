@@ -14,7 +14,7 @@ use super::{
         system::{certificates, dns, grid::Reach, ports},
     },
     state::AppState,
-    system::{notable, range_between},
+    system::{Histories, notable},
     visit::{Desk, render},
 };
 use crate::{
@@ -61,6 +61,17 @@ async fn begin(desk: &mut Desk) -> Result<Vec<Latest>, WebError> {
     notable(desk).await
 }
 
+fn port<'a>(latest: &'a Latest, histories: &Histories) -> Option<ports::Port<'a>> {
+    let of = |metric| histories.of(metric, &latest.labels).cloned();
+    let open = of(&tls::EACH_PORT_OPEN)?;
+    Some(ports::Port {
+        number: latest.labels.value("port")?,
+        latest,
+        open,
+        seconds: of(&tls::EACH_PORT_SECONDS),
+    })
+}
+
 /// `/system/ports`: which ports were open in each hour.
 pub fn ports_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
@@ -69,19 +80,14 @@ pub fn ports_page() -> MethodRouter<AppState> {
         let reach = asked(&desk.query, "range").and_then(|code| Reach::from_code(&code)).unwrap_or_default();
         let bounds = reach.bounds(desk.now(), &desk.frame.formats.zone);
         let from = bounds.first().copied().unwrap_or(desk.now());
-        let mut found = Vec::new();
-        for one in each(&latest, &tls::EACH_PORT_OPEN) {
-            // What is no longer looked at is no port of ours.
-            let number = one.labels.value("port").filter(|_| !matches!(one.state, State::NotInUse(_)));
-            let Some(number) = number else { continue };
-            let span = (from, desk.now());
-            let open = range_between(&desk, &tls::EACH_PORT_OPEN, &one.labels, span, reach.points()).await?;
-            let seconds =
-                range_between(&desk, &tls::EACH_PORT_SECONDS, &one.labels, span, reach.points()).await?;
-            if let Some(open) = open {
-                found.push(ports::Port { number, latest: one, open, seconds });
-            }
-        }
+        // What is no longer looked at is no port of ours.
+        let used = |one: &&Latest| !matches!(one.state, State::NotInUse(_));
+        let looked_at: Vec<&Latest> = each(&latest, &tls::EACH_PORT_OPEN).into_iter().filter(used).collect();
+        let both = [&tls::EACH_PORT_OPEN, &tls::EACH_PORT_SECONDS];
+        let series: Vec<_> =
+            looked_at.iter().flat_map(|one| both.map(|metric| (metric, &one.labels))).collect();
+        let histories = Histories::read(&desk, &series, (from, desk.now()), reach.points()).await?;
+        let found = looked_at.into_iter().filter_map(|one| port(one, &histories)).collect();
         let (by, turned) = sort(&desk.query);
         let input = ports::Input {
             healths: &healths,

@@ -1,6 +1,6 @@
 //! The handlers of the system's pages: what the series are at present, their history, and who may see it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{
     Json,
@@ -61,25 +61,34 @@ pub(super) async fn notable(desk: &Desk) -> Result<Vec<Latest>, WebError> {
     latest(desk, Series::Notable(&mailbox_limits())).await
 }
 
-async fn range(
-    desk: &Desk,
-    metric: &Metric,
-    labels: &Labels,
-    length: Duration,
-    points: u32,
-) -> Result<Option<Range>, WebError> {
-    range_between(desk, metric, labels, (desk.now().minus(length), desk.now()), points).await
-}
+/// The histories of the series that a page shows, in one span of time: each is read once.
+pub(super) struct Histories(HashMap<(&'static str, String), Range>);
 
-pub(super) async fn range_between(
-    desk: &Desk,
-    metric: &Metric,
-    labels: &Labels,
-    span: (Millis, Millis),
-    points: u32,
-) -> Result<Option<Range>, WebError> {
-    let series = (metric.key, labels);
-    Ok(samples::range(desk.db(), desk.scope(), ServerId::FIRST, series, span, points).await?)
+impl Histories {
+    /// Reads them.
+    pub(super) async fn read(
+        desk: &Desk,
+        series: &[(&'static Metric, &Labels)],
+        span: (Millis, Millis),
+        points: u32,
+    ) -> Result<Self, WebError> {
+        let mut wanted: Vec<(&str, &Labels)> = Vec::new();
+        let mut keys = Vec::new();
+        for (metric, labels) in series {
+            let key = (metric.key, labels.text());
+            if !keys.contains(&key) {
+                keys.push(key);
+                wanted.push((metric.key, labels));
+            }
+        }
+        let found = samples::ranges(desk.db(), desk.scope(), ServerId::FIRST, &wanted, span, points).await?;
+        Ok(Self(keys.into_iter().zip(found).filter_map(|(key, range)| Some((key, range?))).collect()))
+    }
+
+    /// That of one series; `None` where there is none that the visitor may see.
+    pub(super) fn of(&self, metric: &'static Metric, labels: &Labels) -> Option<&Range> {
+        self.0.get(&(metric.key, labels.text()))
+    }
 }
 
 /// `/system`: is everything all right?
@@ -124,21 +133,27 @@ pub fn module_page() -> MethodRouter<AppState> {
             Which::Module(module) => healths.iter().find(|health| health.module == module),
             _ => None,
         };
-        let plans: Vec<Plan> = match (which, asked.chart) {
+        let apart = asked.chart.map(|metric| [metric]);
+        let plans: Vec<Plan<'_>> = match (which, &apart) {
+            (_, Some(metric)) => vec![("", metric)],
             (Which::Module(module), None) => {
                 plan::place_of(module).map(|place| place.charts.to_vec()).unwrap_or_default()
             }
-            (Which::Trends, _) => plan::TRENDS.to_vec(),
+            (Which::Trends, None) => plan::TRENDS.to_vec(),
             _ => Vec::new(),
         };
-        let mut charts = Vec::new();
-        if let Some(metric) = asked.chart {
-            charts.extend(drawn(&desk, &latest, ("", &[metric]), asked.window).await?);
-        }
-        for plan in plans {
-            charts.extend(drawn(&desk, &latest, plan, asked.window).await?);
-        }
-        let ranges = figures(&desk, own, asked.window).await?;
+        let measured = measured(own);
+        let mut series: Vec<(&'static Metric, &Labels)> =
+            plans.iter().flat_map(|(_, metrics)| lines(&latest, metrics)).collect();
+        series.extend(&measured);
+        let span = (asked.window.from, asked.window.to);
+        let histories = Histories::read(&desk, &series, span, POINTS).await?;
+        let charts = plans.into_iter().filter_map(|plan| drawn(&desk, &latest, plan, &histories, span));
+        let charts: Vec<Chart> = charts.collect();
+        let ranges = measured.into_iter().filter_map(|(metric, labels)| {
+            Some((metric, labels.text(), histories.of(metric, labels)?.clone()))
+        });
+        let ranges: Vec<_> = ranges.collect();
         let since = match own.and_then(system::worst).filter(|value| value.standing.is_trouble()) {
             Some(value) => begins_of(&desk, &[value]).await?.into_iter().next().flatten(),
             None => None,
@@ -194,72 +209,70 @@ impl Asked {
     }
 }
 
-/// A chart of a plan; `None` when none of its series is there, or none is in use.
-async fn drawn(
-    desk: &Desk,
-    latest: &[Latest],
-    (title, metrics): (&str, &[&'static Metric]),
-    window: Window,
-) -> Result<Option<Chart>, WebError> {
-    let lang = desk.frame.lang();
-    let span = (window.from, window.to);
-    let mut lines = Vec::new();
-    for metric in metrics {
+/// The series that a chart of these metrics shows, those with the greatest numbers first.
+fn lines<'a>(
+    latest: &'a [Latest],
+    metrics: &[&'static Metric],
+) -> impl Iterator<Item = (&'static Metric, &'a Labels)> + use<'a> {
+    let of = |metric: &'static Metric| {
         let mut own: Vec<&Latest> = latest
             .iter()
             .filter(|one| one.metric == metric.key && !matches!(one.state, SampleState::NotInUse(_)))
             .collect();
         own.sort_by(|a, b| b.state.number().unwrap_or(-1.0).total_cmp(&a.state.number().unwrap_or(-1.0)));
-        for one in own.into_iter().take(chart::LINES) {
-            let Some(range) = range_between(desk, metric, &one.labels, span, POINTS).await? else {
-                continue;
-            };
-            let label: Vec<&str> = one.labels.iter().map(|(_, value)| value).collect();
-            let name = match (label.as_slice(), metrics.len()) {
-                ([], _) => words::name(lang, metric).to_owned(),
-                (_, 1) => label.join(", "),
-                _ => format!("{}: {}", words::name(lang, metric), label.join(", ")),
-            };
-            lines.push(Line { name, metric, range });
-        }
-    }
-    let Some(first) = metrics.first().filter(|_| !lines.is_empty()) else { return Ok(None) };
-    let title = if title.is_empty() { words::name(lang, first) } else { lang.t_in("chart_title", title) };
-    Ok(Some(chart::draw(&desk.frame, first.key, title.to_owned(), lines, span)))
+        own.into_iter().take(chart::LINES).map(move |one| (metric, &one.labels))
+    };
+    metrics.iter().copied().flat_map(of).collect::<Vec<_>>().into_iter()
 }
 
-/// The history of each value of a module, for its lowest, average and highest.
-async fn figures(
+/// A chart of a plan; `None` when none of its series is there, or none is in use.
+fn drawn(
     desk: &Desk,
-    health: Option<&Health<'_>>,
-    window: Window,
-) -> Result<Vec<(&'static Metric, String, Range)>, WebError> {
-    let mut ranges = Vec::new();
+    latest: &[Latest],
+    (title, metrics): Plan<'_>,
+    histories: &Histories,
+    span: (Millis, Millis),
+) -> Option<Chart> {
+    let lang = desk.frame.lang();
+    let line = |(metric, labels): (&'static Metric, &Labels)| {
+        let range = histories.of(metric, labels)?.clone();
+        let label: Vec<&str> = labels.iter().map(|(_, value)| value).collect();
+        let name = match (label.as_slice(), metrics.len()) {
+            ([], _) => words::name(lang, metric).to_owned(),
+            (_, 1) => label.join(", "),
+            _ => format!("{}: {}", words::name(lang, metric), label.join(", ")),
+        };
+        Some(Line { name, metric, range })
+    };
+    let lines: Vec<Line> = lines(latest, metrics).filter_map(line).collect();
+    let first = metrics.first().filter(|_| !lines.is_empty())?;
+    let title = if title.is_empty() { words::name(lang, first) } else { lang.t_in("chart_title", title) };
+    Some(chart::draw(&desk.frame, first.key, title.to_owned(), lines, span))
+}
+
+/// The series of a module whose lowest, average and highest its page tells.
+fn measured<'a>(health: Option<&Health<'a>>) -> Vec<(&'static Metric, &'a Labels)> {
     let values = health.into_iter().flat_map(|health| &health.values);
     let numeric = values.filter(|value| value.metric.kind.is_numeric() && value.metric.labels.len() < 2);
-    for value in numeric.take(MOST_FIGURES) {
-        let Some(latest) = value.latest else { continue };
-        if let Some(range) =
-            range_between(desk, value.metric, &latest.labels, (window.from, window.to), POINTS).await?
-        {
-            ranges.push((value.metric, latest.labels.text(), range));
-        }
-    }
-    Ok(ranges)
+    let series = numeric.take(MOST_FIGURES).filter_map(|value| Some((value.metric, &value.latest?.labels)));
+    series.collect()
 }
 
 /// What fills up, fullest first.
 async fn filling<'a>(desk: &Desk, healths: &[Health<'a>]) -> Result<Vec<Filling<'a>>, WebError> {
-    let mut filling = Vec::new();
-    for value in healths.iter().flat_map(|health| &health.values) {
-        let wanted = plan::FILLING.iter().any(|metric| metric.key == value.metric.key);
-        let Some(latest) = value.latest.filter(|latest| wanted && latest.state.number().is_some()) else {
-            continue;
-        };
-        let range = range(desk, value.metric, &latest.labels, GROWTH, 2 * POINTS).await?;
-        let forecast = range.and_then(|range| system::forecast(&range.points));
-        filling.push(Filling { value: *value, forecast });
-    }
+    let wanted = |value: &&Value<'_>| plan::FILLING.iter().any(|metric| metric.key == value.metric.key);
+    let values = healths.iter().flat_map(|health| &health.values).filter(wanted);
+    let told = values.filter_map(|value| {
+        let latest = value.latest.filter(|latest| latest.state.number().is_some())?;
+        Some((value, (value.metric, &latest.labels)))
+    });
+    let (values, series): (Vec<&Value<'_>>, Vec<_>) = told.unzip();
+    let span = (desk.now().minus(GROWTH), desk.now());
+    let histories = Histories::read(desk, &series, span, 2 * POINTS).await?;
+    let forecast = |(metric, labels)| system::forecast(&histories.of(metric, labels)?.points);
+    let filling = values.into_iter().zip(series);
+    let mut filling: Vec<Filling<'_>> =
+        filling.map(|(value, series)| Filling { value: *value, forecast: forecast(series) }).collect();
     let share =
         |filling: &Filling<'_>| filling.value.latest.and_then(|latest| latest.state.number()).unwrap_or(0.0);
     filling.sort_by(|a, b| share(b).total_cmp(&share(a)));
@@ -307,8 +320,11 @@ pub fn mailbox_page() -> MethodRouter<AppState> {
             (used, quota.map(|quota| words::number(&desk.frame, metric, quota)))
         });
         let used_over_time = [&mailboxes::EACH_MAILBOX_USED_MB];
-        let charts =
-            drawn(&desk, &latest, ("", &used_over_time), Window::back(Reach::Month, desk.now())).await?;
+        let window = Window::back(Reach::Month, desk.now());
+        let span = (window.from, window.to);
+        let series: Vec<_> = lines(&latest, &used_over_time).collect();
+        let histories = Histories::read(&desk, &series, span, POINTS).await?;
+        let charts = drawn(&desk, &latest, ("", &used_over_time), &histories, span);
         let query = table::Query::default();
         let tables = [Listed::Mailboxes, Listed::SyncJobs];
         let tables = tables.map(|listed| table::view(&desk.frame, listed, &latest, query.clone()));
@@ -339,7 +355,8 @@ pub fn chart_data() -> MethodRouter<AppState> {
         }
         let window = Window::parse(&desk.frame, &desk.query, Reach::default());
         let span = (window.from, window.to);
-        let range = range_between(&desk, metric, &labels, span, POINTS).await?.ok_or(WebError::NotFound)?;
+        let histories = Histories::read(&desk, &[(metric, &labels)], span, POINTS).await?;
+        let range = histories.of(metric, &labels).ok_or(WebError::NotFound)?;
         let points = range.points.iter().map(|point| {
             let (low, high) = point.extremes.unzip();
             serde_json::json!([point.at.0, point.mean(), low, high])

@@ -1,15 +1,16 @@
-//! What series are at present, and charts of them. Series of a mailbox or a domain are people's: they need a scope.
+//! What series are at present, and their histories as they are kept. Series of a mailbox or a domain are people's: they need a scope.
 
 use std::sync::Arc;
 
 use super::{
     STEPS,
-    roll::{MARKS, Mark, RAW, ROLLS, RollRow, of_mailboxes},
+    ranges::before,
+    roll::{MARKS, Mark, RAW, ROLLS, RollRow},
     state_of,
 };
 use crate::{
     model::{
-        history::{Point, Span, filled, fold, spans_of},
+        history::{Span, filled, spans_of},
         mail::ServerId,
         sample::{Labels, State},
         scope::Scope,
@@ -23,8 +24,6 @@ use crate::{
 
 /// Rows that are remembered at most.
 const MOST_KEPT: usize = 2_000;
-/// How far apart samples are at least, in seconds.
-const SHORTEST: i64 = 60;
 
 /// Which series are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -188,7 +187,7 @@ impl LatestRow {
 }
 
 /// What was told last is believed for three periods.
-fn fresh_until(told: Millis, period_ms: i64) -> Millis {
+pub(super) fn fresh_until(told: Millis, period_ms: i64) -> Millis {
     Millis(told.0.saturating_add(period_ms.saturating_mul(i64::from(super::SILENCE))))
 }
 
@@ -217,147 +216,6 @@ impl<'a> Visible<'a> {
     pub(super) fn bind(&self, statement: Sql<'a>) -> Sql<'a> {
         statement.bind_all(self.values.iter().copied())
     }
-}
-
-/// A chart of one series.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Range {
-    /// Width of a bucket in milliseconds.
-    pub width: i64,
-    /// The buckets, oldest first; one in which nothing is known has no extremes.
-    pub points: Vec<Point>,
-}
-
-#[derive(sqlx::FromRow)]
-struct SeriesRow {
-    id: i64,
-    domain: Option<String>,
-    address: Option<String>,
-    ended_at: Option<Millis>,
-    period_ms: i64,
-}
-
-/// A chart of one series with about `points` points at most; `None` when there is no such series, or none that the
-/// visitor may see. The owner of a mailbox sees nothing from before it was theirs.
-pub async fn range(
-    db: &Db,
-    scope: &Scope,
-    server: ServerId,
-    (metric, labels): (&str, &Labels),
-    (from, to): (Millis, Millis),
-    points: u32,
-) -> Result<Option<Range>> {
-    let Some(visible) = Visible::of(scope) else { return Ok(None) };
-    let text = format!(
-        "SELECT s.id, s.domain, s.address, r.ended_at, r.period_ms FROM series s \
-         JOIN sample_source r ON r.server = s.server AND r.source = s.source \
-         WHERE s.server = ? AND s.metric = ? AND s.labels = ?{}",
-        visible.condition
-    );
-    let labels = labels.text();
-    let statement = visible.bind(sql(text).bind(server.0).bind(metric).bind(labels.as_str()));
-    let Some(series): Option<SeriesRow> = db.fetch_one(statement).await? else { return Ok(None) };
-    let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
-    let (level, width) = grain(&marks, series.address.is_some(), from, to, points);
-    // Aligned, so that a chart does not flicker as time goes on.
-    let from = Millis(from.0 - from.0.rem_euclid(width));
-    // Beyond what was told, nothing is known.
-    let end = series.ended_at.map_or(from, |told| fresh_until(told, series.period_ms)).min(to).max(from);
-    let (carried, spans) = spans(db, series.id, level, &marks, from, end).await?;
-    let mut folded = fold(carried, &spans, from, end, width);
-    if let Some(since) = held_since(scope, series.domain.as_ref(), series.address.as_ref()) {
-        folded.retain(|point| point.at >= since);
-    }
-    Ok(Some(Range { width, points: folded }))
-}
-
-/// From when on the series belongs to the visitor, where it does so only by a mailbox.
-pub(super) fn held_since(scope: &Scope, domain: Option<&String>, address: Option<&String>) -> Option<Millis> {
-    let Scope::Only(holdings) = scope else { return None };
-    if domain.is_some_and(|domain| holdings.domains.contains(domain)) {
-        return None;
-    }
-    let holding = address.and_then(|address| holdings.addresses.get(address));
-    Some(holding.map_or(Millis(i64::MAX), |holding| holding.since))
-}
-
-/// The finest step that gives no more points than wanted and reaches back far enough, with the width of a bucket. The
-/// step is an index into [`STEPS`]; `None` stands for the samples themselves.
-fn grain(marks: &[Mark], of_mailbox: bool, from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
-    let length = (to.0 - from.0).max(1);
-    let points = i64::from(points.max(1));
-    let kept_from = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from);
-    let reaches = |step: i64| {
-        let own = kept_from(of_mailboxes(step)).filter(|_| of_mailbox && step != RAW);
-        kept_from(step).map(|all| own.map_or(all, |own| own.max(all)) <= from)
-    };
-    let all = [(None, SHORTEST, RAW)]
-        .into_iter()
-        .chain(STEPS.into_iter().enumerate().map(|(i, step)| (Some(i), step, step)));
-    let mut chosen = (None, SHORTEST);
-    for (level, step, mark) in all {
-        // A step that is not there yet is no choice; samples are always there.
-        let reach = reaches(mark);
-        if reach.is_none() && level.is_some() {
-            break;
-        }
-        chosen = (level, step);
-        if length <= points * step * 1000 && reach.unwrap_or(true) {
-            break;
-        }
-    }
-    let (level, step) = chosen;
-    let (wanted, step) = ((length + points - 1) / points, step * 1000);
-    (level, ((wanted + step - 1) / step).max(1) * step)
-}
-
-/// The spans of a series: from the chosen step as far as it is rolled up, and then from ever finer ones.
-async fn spans(
-    db: &Db,
-    series: i64,
-    level: Option<usize>,
-    marks: &[Mark],
-    from: Millis,
-    to: Millis,
-) -> Result<(Option<f64>, Vec<Span>)> {
-    let (mut carried, mut all, mut at) = (None, Vec::new(), from);
-    let mut first = true;
-    let levels = level.map_or(0, |level| level + 1);
-    for step in STEPS.into_iter().take(levels).rev() {
-        let upto = marks.iter().find(|mark| mark.step == step).map_or(at, |mark| mark.upto).min(to);
-        if upto > at {
-            if first {
-                carried = before(db, series, step, at).await?;
-                first = false;
-            }
-            let text = format!("{ROLLS} WHERE step = ? AND series = ? AND at >= ? AND at < ? ORDER BY at");
-            let rows: Vec<RollRow> = db.fetch(sql(text).bind(step).bind(series).bind(at).bind(upto)).await?;
-            all.extend(rows.into_iter().map(|row| row.span(step)));
-            at = upto;
-        }
-    }
-    if first {
-        carried = before(db, series, RAW, at).await?;
-    }
-    if at < to {
-        let text = "SELECT at, number FROM sample WHERE series = ? AND at >= ? AND at < ? ORDER BY at";
-        let rows: Vec<(Millis, Option<f64>)> = db.fetch(sql(text).bind(series).bind(at).bind(to)).await?;
-        all.extend(spans_of(&rows, to));
-    }
-    Ok((carried, all))
-}
-
-/// What the series was just before a moment, by this step.
-async fn before(db: &Db, series: i64, step: i64, at: Millis) -> Result<Option<f64>> {
-    let statement = match step {
-        RAW => sql("SELECT number FROM sample WHERE series = ? AND at < ? ORDER BY at DESC LIMIT 1"),
-        step => sql(
-            "SELECT last FROM sample_roll WHERE step = ? AND series = ? AND at < ? ORDER BY at DESC LIMIT 1",
-        )
-        .bind(step),
-    };
-    let row: Option<(Option<f64>,)> = db.fetch_one(statement.bind(series).bind(at)).await?;
-    Ok(row.and_then(|(number,)| number))
 }
 
 /// The history of one series as exactly as it is kept.
@@ -426,7 +284,7 @@ async fn finest(db: &Db, series: i64, marks: &[Mark], from: Millis, to: Millis) 
         }
         let begin = Millis(at.0 - at.0.rem_euclid(width));
         if first {
-            (carried, first) = (before(db, series, step, begin).await?, false);
+            (carried, first) = (before(db, &[series], step, begin).await?.remove(&series).flatten(), false);
         }
         let text = format!("{ROLLS} WHERE step = ? AND series = ? AND at >= ? AND at < ? ORDER BY at");
         let rows: Vec<RollRow> = db.fetch(sql(text).bind(step).bind(series).bind(begin).bind(end)).await?;
@@ -434,7 +292,7 @@ async fn finest(db: &Db, series: i64, marks: &[Mark], from: Millis, to: Millis) 
         at = end;
     }
     if first {
-        carried = before(db, series, RAW, at).await?;
+        carried = before(db, &[series], RAW, at).await?.remove(&series).flatten();
     }
     if at < to {
         let text = "SELECT at, number FROM sample WHERE series = ? AND at >= ? AND at < ? ORDER BY at";

@@ -173,8 +173,8 @@ async fn changed_spans(
 
 #[derive(sqlx::FromRow)]
 pub(super) struct RollRow {
-    series: i64,
-    at: Millis,
+    pub(super) series: i64,
+    pub(super) at: Millis,
     low: Option<f64>,
     high: Option<f64>,
     total: f64,

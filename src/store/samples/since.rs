@@ -2,7 +2,8 @@
 
 use super::{
     STEPS,
-    read::{Passed, Visible, held_since},
+    ranges::held_since,
+    read::{Passed, Visible},
     roll::RAW,
 };
 use crate::{

@@ -38,7 +38,7 @@ impl Group {
 }
 
 /// A chart: the word in its title's text key (empty: the name of its metric), and its metrics, all of one unit.
-pub type Plan = (&'static str, &'static [&'static Metric]);
+pub type Plan<'a> = (&'static str, &'a [&'static Metric]);
 
 /// A module's place.
 pub struct Place {
@@ -49,7 +49,7 @@ pub struct Place {
     /// The one value that matters.
     pub main: &'static Metric,
     /// The charts of its page.
-    pub charts: &'static [Plan],
+    pub charts: &'static [Plan<'static>],
 }
 
 /// A chart of each `[…]`; one with several metrics has the word of its title before it.
@@ -181,7 +181,7 @@ pub static PLACES: &[Place] = places! {
 };
 
 /// Trends: eight charts on one time axis.
-pub static TRENDS: &[Plan] = charts! [
+pub static TRENDS: &[Plan<'static>] = charts! [
     "mailflow" [
         mailflow::RECEIVED, mailflow::DELIVERED, mailflow::DEFERRED, mailflow::BOUNCED, mailflow::REJECTED
     ]

@@ -1,0 +1,267 @@
+//! Charts: the histories of some series over one span of time, all read together.
+
+use std::collections::HashMap;
+
+use super::{
+    STEPS,
+    read::{Visible, fresh_until},
+    roll::{MARKS, Mark, RAW, ROLLS, RollRow, of_mailboxes},
+};
+use crate::{
+    model::{
+        history::{Point, Span, fold, spans_of},
+        mail::ServerId,
+        sample::Labels,
+        scope::Scope,
+        time::Millis,
+    },
+    store::db::{Db, Result, places, sql},
+};
+
+/// How far apart samples are at least, in seconds.
+const SHORTEST: i64 = 60;
+/// Series in one statement.
+const AT_ONCE: usize = 64;
+
+/// A chart of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Range {
+    /// Width of a bucket in milliseconds.
+    pub width: i64,
+    /// The buckets, oldest first; one in which nothing is known has no extremes.
+    pub points: Vec<Point>,
+}
+
+#[derive(sqlx::FromRow)]
+struct SeriesRow {
+    id: i64,
+    metric: String,
+    labels: String,
+    domain: Option<String>,
+    address: Option<String>,
+    ended_at: Option<Millis>,
+    period_ms: i64,
+}
+
+/// A series with what it takes to read and to draw its history.
+struct Drawn {
+    id: i64,
+    /// An index into [`STEPS`]; `None` stands for the samples themselves.
+    level: Option<usize>,
+    width: i64,
+    from: Millis,
+    /// Beyond what was told, nothing is known.
+    end: Millis,
+    /// From when on it belongs to the visitor.
+    held: Option<Millis>,
+}
+
+/// Charts of these series, each by metric and labels, with about `points` points at most; `None` where there is no such
+/// series, or none that the visitor may see. The owner of a mailbox sees nothing from before it was theirs.
+pub async fn ranges(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    wanted: &[(&str, &Labels)],
+    (from, to): (Millis, Millis),
+    points: u32,
+) -> Result<Vec<Option<Range>>> {
+    let mut known: HashMap<(String, String), SeriesRow> = HashMap::new();
+    for wanted in wanted.chunks(AT_ONCE) {
+        for row in series(db, scope, server, wanted).await? {
+            known.insert((row.metric.clone(), row.labels.clone()), row);
+        }
+    }
+    if known.is_empty() {
+        return Ok(vec![None; wanted.len()]);
+    }
+    let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
+    let drawn = |row: &SeriesRow| {
+        let (level, width) = grain(&marks, row.address.is_some(), from, to, points);
+        // Aligned, so that a chart does not flicker as time goes on.
+        let from = Millis(from.0 - from.0.rem_euclid(width));
+        let end = row.ended_at.map_or(from, |told| fresh_until(told, row.period_ms)).min(to).max(from);
+        let held = held_since(scope, row.domain.as_ref(), row.address.as_ref());
+        Drawn { id: row.id, level, width, from, end, held }
+    };
+    let all: Vec<Drawn> = known.values().map(drawn).collect();
+    let mut folded: HashMap<i64, Range> = HashMap::new();
+    // Those of single mailboxes may be kept by another step than the rest.
+    for level in [None, Some(0), Some(1), Some(2)] {
+        let same: Vec<&Drawn> = all.iter().filter(|one| one.level == level).collect();
+        for some in same.chunks(AT_ONCE) {
+            fold_all(db, &marks, level, some, &mut folded).await?;
+        }
+    }
+    let of = |(metric, labels): &(&str, &Labels)| {
+        let row = known.get(&((*metric).to_owned(), labels.text()))?;
+        folded.get(&row.id).cloned()
+    };
+    Ok(wanted.iter().map(of).collect())
+}
+
+/// A chart of one series, as of [`ranges`].
+pub async fn range(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    series: (&str, &Labels),
+    span: (Millis, Millis),
+    points: u32,
+) -> Result<Option<Range>> {
+    Ok(ranges(db, scope, server, &[series], span, points).await?.pop().flatten())
+}
+
+/// Those of the series that are there and that the visitor may see.
+async fn series(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    wanted: &[(&str, &Labels)],
+) -> Result<Vec<SeriesRow>> {
+    let Some(visible) = Visible::of(scope) else { return Ok(Vec::new()) };
+    let each = vec!["(s.server = ? AND s.metric = ? AND s.labels = ?)"; wanted.len()].join(" OR ");
+    let mut statement = sql(format!(
+        "SELECT s.id, s.metric, s.labels, s.domain, s.address, r.ended_at, r.period_ms FROM series s \
+         JOIN sample_source r ON r.server = s.server AND r.source = s.source WHERE ({each}){}",
+        visible.condition
+    ));
+    for (metric, labels) in wanted {
+        statement = statement.bind(server.0).bind((*metric).to_owned()).bind(labels.text());
+    }
+    db.fetch(visible.bind(statement)).await
+}
+
+/// From when on the series belongs to the visitor, where it does so only by a mailbox.
+pub(super) fn held_since(scope: &Scope, domain: Option<&String>, address: Option<&String>) -> Option<Millis> {
+    let Scope::Only(holdings) = scope else { return None };
+    if domain.is_some_and(|domain| holdings.domains.contains(domain)) {
+        return None;
+    }
+    let holding = address.and_then(|address| holdings.addresses.get(address));
+    Some(holding.map_or(Millis(i64::MAX), |holding| holding.since))
+}
+
+/// The finest step that gives no more points than wanted and reaches back far enough, with the width of a bucket. The
+/// step is an index into [`STEPS`]; `None` stands for the samples themselves.
+fn grain(marks: &[Mark], of_mailbox: bool, from: Millis, to: Millis, points: u32) -> (Option<usize>, i64) {
+    let length = (to.0 - from.0).max(1);
+    let points = i64::from(points.max(1));
+    let kept_from = |step: i64| marks.iter().find(|mark| mark.step == step).map(|mark| mark.kept_from);
+    let reaches = |step: i64| {
+        let own = kept_from(of_mailboxes(step)).filter(|_| of_mailbox && step != RAW);
+        kept_from(step).map(|all| own.map_or(all, |own| own.max(all)) <= from)
+    };
+    let all = [(None, SHORTEST, RAW)]
+        .into_iter()
+        .chain(STEPS.into_iter().enumerate().map(|(i, step)| (Some(i), step, step)));
+    let mut chosen = (None, SHORTEST);
+    for (level, step, mark) in all {
+        // A step that is not there yet is no choice; samples are always there.
+        let reach = reaches(mark);
+        if reach.is_none() && level.is_some() {
+            break;
+        }
+        chosen = (level, step);
+        if length <= points * step * 1000 && reach.unwrap_or(true) {
+            break;
+        }
+    }
+    let (level, step) = chosen;
+    let (wanted, step) = ((length + points - 1) / points, step * 1000);
+    (level, ((wanted + step - 1) / step).max(1) * step)
+}
+
+/// Reads the spans of series of one level: from its step as far as it is rolled up, and then from ever finer ones.
+async fn fold_all(
+    db: &Db,
+    marks: &[Mark],
+    level: Option<usize>,
+    some: &[&Drawn],
+    folded: &mut HashMap<i64, Range>,
+) -> Result<()> {
+    let Some(from) = some.first().map(|one| one.from) else { return Ok(()) };
+    let told: Vec<i64> = some.iter().filter(|one| one.end > from).map(|one| one.id).collect();
+    let to = some.iter().map(|one| one.end).max().unwrap_or(from);
+    let ends: HashMap<i64, Millis> = some.iter().map(|one| (one.id, one.end)).collect();
+    let mut spans: HashMap<i64, Vec<Span>> = HashMap::new();
+    let (mut at, mut carried) = (from, None);
+    let levels = level.map_or(0, |level| level + 1);
+    for step in STEPS.into_iter().take(levels).rev().filter(|_| !told.is_empty()) {
+        let upto = marks.iter().find(|mark| mark.step == step).map_or(at, |mark| mark.upto).min(to);
+        if upto <= at {
+            continue;
+        }
+        if carried.is_none() {
+            carried = Some(before(db, &told, step, at).await?);
+        }
+        let text = format!(
+            "{ROLLS} WHERE step = ? AND series IN ({}) AND at >= ? AND at < ? ORDER BY series, at",
+            places(told.len())
+        );
+        let statement = sql(text).bind(step).bind_all(told.iter().copied()).bind(at).bind(upto);
+        let rows: Vec<RollRow> = db.fetch(statement).await?;
+        for row in rows {
+            if ends.get(&row.series).is_some_and(|end| row.at < *end) {
+                spans.entry(row.series).or_default().push(row.span(step));
+            }
+        }
+        at = upto;
+    }
+    let carried = match carried {
+        Some(carried) => carried,
+        None => before(db, &told, RAW, at).await?,
+    };
+    if at < to {
+        let text = format!(
+            "SELECT series, at, number FROM sample WHERE series IN ({}) AND at >= ? AND at < ? ORDER BY series, at",
+            places(told.len())
+        );
+        let statement = sql(text).bind_all(told.iter().copied()).bind(at).bind(to);
+        let rows: Vec<(i64, Millis, Option<f64>)> = db.fetch(statement).await?;
+        for rows in rows.chunk_by(|(one, ..), (next, ..)| one == next) {
+            let Some((series, ..)) = rows.first() else { continue };
+            let end = ends.get(series).copied().unwrap_or(at);
+            let own: Vec<(Millis, Option<f64>)> =
+                rows.iter().filter(|(_, at, _)| *at < end).map(|(_, at, number)| (*at, *number)).collect();
+            spans.entry(*series).or_default().extend(spans_of(&own, end));
+        }
+    }
+    for one in some {
+        let spans = spans.remove(&one.id).unwrap_or_default();
+        let carried = carried.get(&one.id).copied().flatten();
+        let mut points = fold(carried, &spans, one.from, one.end, one.width);
+        if let Some(since) = one.held {
+            points.retain(|point| point.at >= since);
+        }
+        folded.insert(one.id, Range { width: one.width, points });
+    }
+    Ok(())
+}
+
+/// What each series was just before a moment, by this step.
+pub(super) async fn before(
+    db: &Db,
+    series: &[i64],
+    step: i64,
+    at: Millis,
+) -> Result<HashMap<i64, Option<f64>>> {
+    if series.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let each = match step {
+        RAW => "SELECT ? AS series, (SELECT number FROM sample WHERE series = ? AND at < ? \
+             ORDER BY at DESC LIMIT 1) AS number"
+            .to_owned(),
+        step => format!(
+            "SELECT ? AS series, (SELECT last FROM sample_roll WHERE step = {step} AND series = ? AND at < ? \
+             ORDER BY at DESC LIMIT 1) AS number"
+        ),
+    };
+    let mut statement = sql(vec![each; series.len()].join(" UNION ALL "));
+    for id in series {
+        statement = statement.bind(*id).bind(*id).bind(at);
+    }
+    let rows: Vec<(i64, Option<f64>)> = db.fetch(statement).await?;
+    Ok(rows.into_iter().collect())
+}
