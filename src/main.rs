@@ -1,9 +1,13 @@
 //! The program `mailcow-status`.
 
 use clap::Parser;
-use mailcow_status::commands::{Cli, run};
+use mailcow_status::{
+    commands::{Cli, run},
+    work::heap,
+};
 
 fn main() -> std::process::ExitCode {
+    heap::keep_small();
     match run(Cli::parse()) {
         Ok(code) => code,
         // Somebody closed the pipe that we print to: nothing is wrong.

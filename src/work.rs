@@ -3,6 +3,8 @@
 //! Every loop of the program goes through [`run_every`]. A failure, or a panic, of a task is logged, counted and tried
 //! again later; it never ends the loop, let alone the process.
 
+pub mod heap;
+
 use std::{
     any::Any,
     collections::BTreeMap,
@@ -89,6 +91,7 @@ where
             );
             return;
         };
+        heap::give_back();
         let outcome = outcome.unwrap_or_else(|panic| Err(anyhow::anyhow!("panic: {}", panic_text(&*panic))));
         let pause = match outcome {
             Ok(next) => {

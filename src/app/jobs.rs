@@ -30,7 +30,7 @@ use crate::{
         tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
-    work::{Health, JobHealth},
+    work::{Health, JobHealth, heap},
 };
 
 /// A lease ends this long after its last renewal: so long a killed run blocks the next.
@@ -176,6 +176,7 @@ impl Worker {
         let db = &self.poller.db;
         search::shape(db).await?;
         while search::feed(db).await? {
+            heap::give_back();
             // Between two steps, pollers and visitors get their turn.
             tokio::task::yield_now().await;
         }

@@ -32,6 +32,7 @@ use crate::{
         ingestion::{self, Gap, Source, Tally},
         lines, scans,
     },
+    work::heap,
 };
 
 /// Rows committed at once while catching up: bounds memory and the length of a transaction.
@@ -240,6 +241,9 @@ impl Poller {
             ingestion::save_source(&mut tx, postfix).await?;
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
+            if !last_round {
+                heap::give_back();
+            }
         }
         Ok(true)
     }

@@ -26,6 +26,9 @@ const ROWS_PER_STATEMENT: usize = 256;
 /// Statements with more values than this are not kept prepared.
 const VALUES_KEPT: usize = 2048;
 
+/// Rows that SQLite's thread reads before they are taken: it need not wait for who takes them.
+const ROWS_AHEAD: usize = 1024;
+
 /// A connection that was used a moment ago is taken to be alive; else the server is asked.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -270,6 +273,7 @@ impl Db {
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(15))
+                    .row_buffer_size(ROWS_AHEAD)
                     .pragma("cache_size", "-1500");
                 // A file does not go away like a server: nothing is asked before each statement.
                 let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{ImportReportsArgs, inputs::Inputs};
 use crate::{
@@ -19,13 +19,16 @@ use crate::{
     model::time::Millis,
     parse::attachment::Limits,
     store::{self, Db},
+    work::heap,
 };
 
 /// Inputs in one transaction, …
 const INPUTS: usize = 50;
-/// … or as many as hold this many bytes, unpacked. Three such batches are in memory: one that is read, one that waits,
-/// one that is stored.
+/// … or as many as hold this many bytes, unpacked. Four such batches are in memory: one that is read, one that waits, and
+/// those that are stored.
 const BYTES: usize = 3 << 19;
+/// Transactions at once: MariaDB has a thread for each.
+const AT_ONCE: usize = 2;
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,18 +74,61 @@ struct Batch {
     failed: Vec<(String, String)>,
 }
 
-/// Reads the inputs into a database: the next ones while the last ones are stored.
+/// Reads the inputs into a database: the next ones while the last ones are stored, in two transactions at once.
 pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::Result<Tally> {
     let (sender, mut batches) = mpsc::channel(1);
     let paths = args.paths.clone();
     let reader = tokio::task::spawn_blocking(move || read(&paths, now, &sender));
-    let mut tally = Tally::default();
+    let (mut tally, mut writing) = (Tally::default(), JoinSet::new());
     while let Some(batch) = batches.recv().await {
-        write(db, batch, &mut tally).await?;
+        while writing.len() >= AT_ONCE {
+            finish(db, &mut writing, &mut tally).await?;
+        }
+        writing.spawn(attempt(db.clone(), batch));
+    }
+    while !writing.is_empty() {
+        finish(db, &mut writing, &mut tally).await?;
     }
     reader.await?;
     store::reports::refresh(db).await?;
     Ok(tally)
+}
+
+/// What became of a batch.
+type Attempt = (Batch, store::Result<Vec<Vec<Taken>>>);
+
+/// Waits for a batch. One that got into another's way, because both hold the same report, is stored again when it is alone.
+async fn finish(db: &Db, writing: &mut JoinSet<Attempt>, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut again = Vec::new();
+    while let Some(attempt) = writing.join_next().await {
+        match attempt? {
+            (batch, Ok(taken)) => tell(&batch, &taken, tally),
+            (batch, Err(store::Error::Conflict(_) | store::Error::Busy(_))) => again.push(batch),
+            (_, Err(error)) => return Err(error.into()),
+        }
+        heap::give_back();
+        if again.is_empty() {
+            return Ok(());
+        }
+    }
+    for batch in again {
+        let (batch, taken) = attempt(db.clone(), batch).await;
+        tell(&batch, &taken?, tally);
+    }
+    Ok(())
+}
+
+/// Stores a batch, all of it or nothing.
+async fn attempt(db: Db, batch: Batch) -> Attempt {
+    let stored = async {
+        let readings: Vec<&Reading> = batch.sound.iter().map(|(_, reading)| reading).collect();
+        let mut tx = db.begin().await?;
+        let taken = reports::store(&mut tx, &readings).await?;
+        tx.commit().await?;
+        Ok(taken)
+    };
+    let stored = stored.await;
+    (batch, stored)
 }
 
 /// Reads all inputs, in batches, as long as somebody takes them.
@@ -107,20 +153,15 @@ fn read(paths: &[PathBuf], now: Millis, batches: &mpsc::Sender<Batch>) {
     let _ = batches.blocking_send(batch);
 }
 
-async fn write(db: &Db, batch: Batch, tally: &mut Tally) -> anyhow::Result<()> {
-    let readings: Vec<&Reading> = batch.sound.iter().map(|(_, reading)| reading).collect();
-    let mut tx = db.begin().await?;
-    let taken = reports::store(&mut tx, &readings).await?;
-    tx.commit().await?;
+fn tell(batch: &Batch, taken: &[Vec<Taken>], tally: &mut Tally) {
     tally.inputs += (batch.sound.len() + batch.failed.len()) as u64;
     for (name, error) in &batch.failed {
         refuse(tally, name, error);
     }
-    for ((name, _), taken) in batch.sound.iter().zip(&taken) {
+    for ((name, _), taken) in batch.sound.iter().zip(taken) {
         taken.iter().for_each(|taken| count(tally, name, taken));
     }
     show(tally);
-    Ok(())
 }
 
 fn count(tally: &mut Tally, input: &str, taken: &Taken) {
