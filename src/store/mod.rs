@@ -14,7 +14,7 @@ pub mod correlation;
 pub mod db;
 pub mod footprint;
 #[cfg(test)]
-mod fresh;
+pub(crate) mod fresh;
 pub mod ingestion;
 pub mod inventory;
 pub mod job_runs;

@@ -183,3 +183,49 @@ fn show(tally: &Tally) {
         eprint!("{inputs} inputs: {new} new, {known} known, {refused} refused   \r");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{figures::ReportFilter, scope::Scope},
+        store::fresh::databases,
+    };
+
+    fn report(number: usize) -> String {
+        format!(
+            "<feedback><report_metadata><org_name>Post</org_name><report_id>{number}</report_id><date_range>\
+             <begin>1795132800</begin><end>1795219199</end></date_range></report_metadata><policy_published>\
+             <domain>a.test</domain><p>none</p></policy_published><record><row><source_ip>192.0.2.1</source_ip>\
+             <count>2</count><policy_evaluated><disposition>none</disposition><dkim>pass</dkim><spf>pass</spf>\
+             </policy_evaluated></row></record></feedback>"
+        )
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_stands_in_two_batches_at_once_is_stored_once() {
+        let folder = tempfile::tempdir().unwrap();
+        // Each batch holds most of what the one beside it holds.
+        let (files, reports) = (8 * INPUTS, INPUTS + 10);
+        for number in 0..files {
+            let path = folder.path().join(format!("{number:04}.xml"));
+            std::fs::write(path, report(number % reports)).unwrap();
+        }
+        std::fs::write(folder.path().join("bad.xml"), "<feedback>").unwrap();
+        let args = ImportReportsArgs { paths: vec![folder.path().to_owned()], dry_run: false, json: false };
+        let (files, reports) = (files as u64, reports as u64);
+        let dir = tempfile::tempdir().unwrap();
+        for db in databases(&dir).await {
+            let tally = import(&args, &db, Millis::now()).await.unwrap();
+            let wanted = Tally { inputs: files + 1, new: reports, known: files - reports, refused: 1 };
+            assert_eq!(tally, wanted, "{}", db.engine());
+            let filter = ReportFilter::default();
+            let all = store::reports::list(&db, &Scope::All, &filter, None, 1000).await.unwrap();
+            assert_eq!(all.len() as u64, reports, "{}", db.engine());
+            assert!(all.iter().all(|line| line.sums.messages == 2 && line.variants == 0));
+            let again = import(&args, &db, Millis::now()).await.unwrap();
+            assert_eq!(again, Tally { new: 0, known: files, ..wanted }, "{}", db.engine());
+            db.close().await;
+        }
+    }
+}
