@@ -1,7 +1,7 @@
 //! Byte lines of bounded length from a stream that may be gzipped.
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Cursor, Read},
     ops::Range,
 };
 
@@ -13,6 +13,9 @@ pub const LINE_MAX: usize = 64 * 1024;
 /// What is read at once.
 const CHUNK: usize = 256 * 1024;
 
+/// What is read at once of a block: little enough to stay in the caches of the cores that share it.
+const BLOCK: usize = 128 * 1024;
+
 /// The first bytes of a gzip stream (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -20,10 +23,13 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 ///
 /// # Errors
 /// When the first bytes cannot be read.
-pub fn unpacked<'a, R: Read + 'a>(stream: R) -> io::Result<Box<dyn Read + 'a>> {
-    let mut stream = BufReader::with_capacity(CHUNK, stream);
-    if stream.fill_buf()?.starts_with(&GZIP) {
-        return Ok(Box::new(MultiGzDecoder::new(stream)));
+pub fn unpacked<'a, R: Read + 'a>(mut stream: R) -> io::Result<Box<dyn Read + 'a>> {
+    let mut first = Vec::with_capacity(GZIP.len());
+    stream.by_ref().take(GZIP.len() as u64).read_to_end(&mut first)?;
+    let packed = first == GZIP;
+    let stream = Cursor::new(first).chain(stream);
+    if packed {
+        return Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, stream))));
     }
     Ok(Box::new(stream))
 }
@@ -166,10 +172,10 @@ impl<R: Read> Blocks<R> {
     /// When the stream cannot be read or unpacked.
     pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
         while !self.ended {
-            let mut block = Vec::with_capacity(CHUNK + self.rest.len());
+            let mut block = Vec::with_capacity(BLOCK + self.rest.len());
             block.append(&mut self.rest);
             let begun = block.len();
-            let read = self.stream.by_ref().take(CHUNK as u64).read_to_end(&mut block)?;
+            let read = self.stream.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
             self.ended = read == 0;
             if self.skipping
                 && let Some(end) = memchr::memchr(b'\n', &block)
@@ -246,19 +252,19 @@ mod tests {
 
     #[test]
     fn blocks_hold_the_same_lines() {
-        let long = "y".repeat(3 * CHUNK);
+        let long = "y".repeat(3 * BLOCK);
         let texts = [
             String::new(),
             "\n".into(),
             "a".into(),
-            "a\nb\n".repeat(CHUNK / 3),
+            "a\nb\n".repeat(BLOCK / 3),
             format!("{long}\nb\n{long}\nc"),
         ];
         for text in texts {
             let mut blocks = Blocks::new(text.as_bytes());
             let mut lines = Vec::new();
             while let Some(block) = blocks.next_block().expect("readable") {
-                assert!(block.len() <= 2 * CHUNK + LINE_MAX);
+                assert!(block.len() <= 2 * BLOCK + LINE_MAX);
                 lines.extend(lines_of(&block).map(|line| String::from_utf8_lossy(&block[line]).into_owned()));
             }
             assert!(lines == read(text.as_bytes()).0, "{:.20}", text);
@@ -287,7 +293,7 @@ mod tests {
 
     #[test]
     fn cuts_and_counts_long_lines_and_goes_on_behind_them() {
-        for length in [LINE_MAX, LINE_MAX + 1, LINE_MAX + CHUNK, 3 * CHUNK] {
+        for length in [LINE_MAX, LINE_MAX + 1, LINE_MAX + BLOCK, 3 * BLOCK] {
             let text = format!("a\n{}\nb\nc", "x".repeat(length));
             let (lines, cut) = read(text.as_bytes());
             let lengths: Vec<usize> = lines.iter().map(String::len).collect();

@@ -2,6 +2,7 @@
 //! one mail's lines say together thereby stays together, and the sum is the same with any number of threads.
 
 use std::{
+    borrow::Cow,
     io::{self, Read},
     num::NonZeroUsize,
     ops::Range,
@@ -48,7 +49,36 @@ enum Piece {
     /// A new file begins: time may start anew.
     File,
     /// A block, and where in it the lines stand that are to be counted.
-    Lines(Arc<Vec<u8>>, Vec<Range<usize>>),
+    Lines(Arc<Block>, Vec<Range<usize>>),
+}
+
+/// Whole lines. That they are UTF-8 is found once for all of them, where they all are.
+enum Block {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Block {
+    fn new(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    fn line(&self, range: Range<usize>) -> Option<Cow<'_, str>> {
+        match self {
+            // Lines may be cut in the middle of a letter.
+            Self::Text(all) => {
+                all.get(range.clone()).map(Cow::Borrowed).or_else(|| all.as_bytes().get(range).map(text))
+            }
+            Self::Bytes(all) => all.get(range).map(text),
+        }
+    }
 }
 
 /// Reads streams in their order. Queue ids go on from one to the next; an error says which could not be read.
@@ -94,8 +124,9 @@ fn hand_out(stream: impl Read, senders: &[SyncSender<Piece>]) -> io::Result<()> 
     let mut turn = 0;
     while let Some(block) = blocks.next_block()? {
         let mut shares = vec![Vec::new(); senders.len()];
-        for line in lines_of(&block) {
-            let owner = block.get(line.clone()).and_then(|line| falls_to(line, senders.len()));
+        let block = Block::new(block);
+        for line in lines_of(block.bytes()) {
+            let owner = block.bytes().get(line.clone()).and_then(|line| falls_to(line, senders.len()));
             turn = (turn + 1) % senders.len();
             shares.get_mut(owner.unwrap_or(turn)).into_iter().for_each(|share| share.push(line.clone()));
         }
@@ -117,9 +148,8 @@ fn count(pieces: &Receiver<Piece>, zone: &TimeZone) -> (Flow, Seen) {
             clock = new_clock();
             continue;
         };
-        for bytes in share.into_iter().filter_map(|line| block.get(line)) {
+        for whole in share.into_iter().filter_map(|line| block.line(line)) {
             seen.lines += 1;
-            let whole = text(bytes);
             match parse_line(&whole, &mut clock) {
                 Some(line) => {
                     let parsed = postfix::parse(line.program, line.text);
@@ -193,6 +223,24 @@ mod tests {
         let mut out = Vec::new();
         print::report(&flow, &TimeZone::UTC, usize::MAX, &mut out).unwrap();
         (String::from_utf8(out).unwrap(), json::object(&flow, usize::MAX).to_string(), seen)
+    }
+
+    #[test]
+    fn a_line_that_is_no_utf_8_costs_only_its_odd_bytes() {
+        let line = |name: &[u8]| {
+            let begin = b"Nov  1 00:00:01 mail postfix/smtpd[7]: NOQUEUE: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: ";
+            [begin.as_slice(), name, b"; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x>\n"].concat()
+        };
+        let told = |odd: &[u8]| {
+            let log = [line(b"no"), line(odd), line("nö".as_bytes())].concat();
+            let streams = std::iter::once(Ok::<_, ((), io::Error)>(((), log.as_slice())));
+            let (flow, seen) = read(streams, &TimeZone::UTC, 1).unwrap();
+            (json::object(&flow, usize::MAX).to_string(), seen)
+        };
+        let (odd, seen) = told(b"n\xff");
+        assert_eq!(seen, Seen { lines: 3, unreadable: 0 });
+        assert_eq!(odd, told("n\u{fffd}".as_bytes()).0);
+        assert_ne!(odd, told(b"no").0);
     }
 
     #[test]
