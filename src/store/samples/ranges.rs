@@ -21,7 +21,7 @@ use crate::{
 /// How far apart samples are at least, in seconds.
 const SHORTEST: i64 = 60;
 /// Series in one statement.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// A chart of one series.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,7 +172,7 @@ fn grain(marks: &[Mark], of_mailbox: bool, from: Millis, to: Millis, points: u32
     (level, ((wanted + step - 1) / step).max(1) * step)
 }
 
-/// Reads the spans of series of one level: from its step as far as it is rolled up, and then from ever finer ones.
+/// Folds series of one level.
 async fn fold_all(
     db: &Db,
     marks: &[Mark],
@@ -181,55 +181,12 @@ async fn fold_all(
     folded: &mut HashMap<i64, Range>,
 ) -> Result<()> {
     let Some(from) = some.first().map(|one| one.from) else { return Ok(()) };
-    let told: Vec<i64> = some.iter().filter(|one| one.end > from).map(|one| one.id).collect();
-    let to = some.iter().map(|one| one.end).max().unwrap_or(from);
-    let ends: HashMap<i64, Millis> = some.iter().map(|one| (one.id, one.end)).collect();
-    let mut spans: HashMap<i64, Vec<Span>> = HashMap::new();
-    let (mut at, mut carried) = (from, None);
-    let levels = level.map_or(0, |level| level + 1);
-    for step in STEPS.into_iter().take(levels).rev().filter(|_| !told.is_empty()) {
-        let upto = marks.iter().find(|mark| mark.step == step).map_or(at, |mark| mark.upto).min(to);
-        if upto <= at {
-            continue;
-        }
-        if carried.is_none() {
-            carried = Some(before(db, &told, step, at).await?);
-        }
-        let text = format!(
-            "{ROLLS} WHERE step = ? AND series IN ({}) AND at >= ? AND at < ? ORDER BY series, at",
-            places(told.len())
-        );
-        let statement = sql(text).bind(step).bind_all(told.iter().copied()).bind(at).bind(upto);
-        let rows: Vec<RollRow> = db.fetch(statement).await?;
-        for row in rows {
-            if ends.get(&row.series).is_some_and(|end| row.at < *end) {
-                spans.entry(row.series).or_default().push(row.span(step));
-            }
-        }
-        at = upto;
-    }
-    let carried = match carried {
-        Some(carried) => carried,
-        None => before(db, &told, RAW, at).await?,
-    };
-    if at < to {
-        let text = format!(
-            "SELECT series, at, number FROM sample WHERE series IN ({}) AND at >= ? AND at < ? ORDER BY series, at",
-            places(told.len())
-        );
-        let statement = sql(text).bind_all(told.iter().copied()).bind(at).bind(to);
-        let rows: Vec<(i64, Millis, Option<f64>)> = db.fetch(statement).await?;
-        for rows in rows.chunk_by(|(one, ..), (next, ..)| one == next) {
-            let Some((series, ..)) = rows.first() else { continue };
-            let end = ends.get(series).copied().unwrap_or(at);
-            let own: Vec<(Millis, Option<f64>)> =
-                rows.iter().filter(|(_, at, _)| *at < end).map(|(_, at, number)| (*at, *number)).collect();
-            spans.entry(*series).or_default().extend(spans_of(&own, end));
-        }
-    }
+    let told = some.iter().filter(|one| one.end > from);
+    let ends: HashMap<i64, Millis> = told.map(|one| (one.id, one.end)).collect();
+    let to = ends.values().copied().max().unwrap_or(from);
+    let mut found = read(db, &ends, &stretches(marks, level, from, to)).await?;
     for one in some {
-        let spans = spans.remove(&one.id).unwrap_or_default();
-        let carried = carried.get(&one.id).copied().flatten();
+        let (carried, spans) = found.remove(&one.id).unwrap_or_default();
         let mut points = fold(carried, &spans, one.from, one.end, one.width);
         if let Some(since) = one.held {
             points.retain(|point| point.at >= since);
@@ -239,16 +196,70 @@ async fn fold_all(
     Ok(())
 }
 
-/// What each series was just before a moment, by this step.
-pub(super) async fn before(
-    db: &Db,
-    series: &[i64],
-    step: i64,
-    at: Millis,
-) -> Result<HashMap<i64, Option<f64>>> {
-    if series.is_empty() {
-        return Ok(HashMap::new());
+/// A stretch of time, and the step that tells of it; [`RAW`] stands for the samples themselves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) step: i64,
+    pub(super) from: Millis,
+    pub(super) to: Millis,
+}
+
+/// From the step of a level as far as it is rolled up, and then from ever finer ones.
+fn stretches(marks: &[Mark], level: Option<usize>, from: Millis, to: Millis) -> Vec<Stretch> {
+    let (mut at, mut all) = (from, Vec::new());
+    let levels = level.map_or(0, |level| level + 1);
+    for step in STEPS.into_iter().take(levels).rev() {
+        let upto = marks.iter().find(|mark| mark.step == step).map_or(at, |mark| mark.upto).min(to);
+        if upto > at {
+            all.push(Stretch { step, from: at, to: upto });
+            at = upto;
+        }
     }
+    if at < to {
+        all.push(Stretch { step: RAW, from: at, to });
+    }
+    all
+}
+
+/// Of each series, what it was just before the first stretch, and its spans in all of them up to its own end.
+pub(super) async fn read(
+    db: &Db,
+    ends: &HashMap<i64, Millis>,
+    stretches: &[Stretch],
+) -> Result<HashMap<i64, (Option<f64>, Vec<Span>)>> {
+    let ids: Vec<i64> = ends.keys().copied().collect();
+    let Some(first) = stretches.first().filter(|_| !ids.is_empty()) else { return Ok(HashMap::new()) };
+    let mut found: HashMap<i64, (Option<f64>, Vec<Span>)> = HashMap::new();
+    for (id, number) in before(db, &ids, first.step, first.from).await? {
+        found.entry(id).or_default().0 = number;
+    }
+    let within = format!("series IN ({}) AND at >= ? AND at < ? ORDER BY series, at", places(ids.len()));
+    for Stretch { step, from, to } in stretches.iter().copied() {
+        if step == RAW {
+            let statement = sql(format!("SELECT series, at, number FROM sample WHERE {within}"));
+            let statement = statement.bind_all(ids.iter().copied()).bind(from).bind(to);
+            let rows: Vec<(i64, Millis, Option<f64>)> = db.fetch(statement).await?;
+            for rows in rows.chunk_by(|(one, ..), (next, ..)| one == next) {
+                let Some((series, ..)) = rows.first() else { continue };
+                let end = ends.get(series).copied().unwrap_or(from);
+                let own = rows.iter().filter(|(_, at, _)| *at < end);
+                let own: Vec<(Millis, Option<f64>)> = own.map(|(_, at, number)| (*at, *number)).collect();
+                found.entry(*series).or_default().1.extend(spans_of(&own, end));
+            }
+            continue;
+        }
+        let statement = sql(format!("{ROLLS} WHERE step = ? AND {within}")).bind(step);
+        let rows: Vec<RollRow> =
+            db.fetch(statement.bind_all(ids.iter().copied()).bind(from).bind(to)).await?;
+        for row in rows.into_iter().filter(|row| ends.get(&row.series).is_some_and(|end| row.at < *end)) {
+            found.entry(row.series).or_default().1.push(row.span(step));
+        }
+    }
+    Ok(found)
+}
+
+/// What each series was just before a moment, by this step.
+async fn before(db: &Db, series: &[i64], step: i64, at: Millis) -> Result<Vec<(i64, Option<f64>)>> {
     let each = match step {
         RAW => "SELECT ? AS series, (SELECT number FROM sample WHERE series = ? AND at < ? \
              ORDER BY at DESC LIMIT 1) AS number"
@@ -262,6 +273,5 @@ pub(super) async fn before(
     for id in series {
         statement = statement.bind(*id).bind(*id).bind(at);
     }
-    let rows: Vec<(i64, Option<f64>)> = db.fetch(statement).await?;
-    Ok(rows.into_iter().collect())
+    db.fetch(statement).await
 }

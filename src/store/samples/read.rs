@@ -1,16 +1,16 @@
 //! What series are at present, and their histories as they are kept. Series of a mailbox or a domain are people's: they need a scope.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     STEPS,
-    ranges::before,
-    roll::{MARKS, Mark, RAW, ROLLS, RollRow},
+    ranges::{self, AT_ONCE, Stretch},
+    roll::{MARKS, Mark, RAW},
     state_of,
 };
 use crate::{
     model::{
-        history::{Span, filled, spans_of},
+        history::{Span, filled},
         mail::ServerId,
         sample::{Labels, State},
         scope::Scope,
@@ -261,43 +261,41 @@ pub async fn tracks(
     let rows: Vec<TrackRow> = db.fetch(statement).await?;
     let marks: Vec<Mark> = db.fetch(sql(MARKS)).await?;
     let mut tracks = Vec::with_capacity(rows.len());
-    for row in rows {
-        let until = row.ended_at.map_or(from, |told| fresh_until(told, row.period_ms)).min(to).max(from);
-        let pieces = finest(db, row.id, &marks, from, until).await?;
-        tracks.push(Track { labels: Labels::parse(&row.labels), metric: row.metric, until, pieces });
+    let until_of =
+        |row: &TrackRow| row.ended_at.map_or(from, |told| fresh_until(told, row.period_ms)).min(to).max(from);
+    for rows in rows.chunks(AT_ONCE) {
+        let told = rows.iter().map(|row| (row.id, until_of(row))).filter(|(_, until)| *until > from);
+        let ends: HashMap<i64, Millis> = told.collect();
+        let end = ends.values().copied().max().unwrap_or(from);
+        let mut found = ranges::read(db, &ends, &finest(&marks, from, end)).await?;
+        for row in rows {
+            let until = until_of(row);
+            let (carried, spans) = found.remove(&row.id).unwrap_or_default();
+            let pieces = filled(carried, &spans, from, until).into_iter().map(|(span, _)| span).collect();
+            let (labels, metric) = (Labels::parse(&row.labels), row.metric.clone());
+            tracks.push(Track { labels, metric, until, pieces });
+        }
     }
     Ok(tracks)
 }
 
 /// Each stretch of time from the finest step that still has it.
-async fn finest(db: &Db, series: i64, marks: &[Mark], from: Millis, to: Millis) -> Result<Vec<Span>> {
+fn finest(marks: &[Mark], from: Millis, to: Millis) -> Vec<Stretch> {
     let mark = |step: i64| marks.iter().find(|mark| mark.step == step);
     let [minutes, hours, _] = STEPS;
-    let (mut at, mut carried, mut spans, mut first) = (from, None, Vec::new(), true);
+    let (mut at, mut all) = (from, Vec::new());
     for (step, finer) in [(hours, minutes), (minutes, RAW)] {
         let (Some(own), Some(finer)) = (mark(step), mark(finer)) else { continue };
         let width = step * 1000;
         let whole = finer.kept_from.0 + (-finer.kept_from.0).rem_euclid(width);
         let end = Millis(whole).min(own.upto).min(to);
-        if end <= at {
-            continue;
+        if end > at {
+            all.push(Stretch { step, from: Millis(at.0 - at.0.rem_euclid(width)), to: end });
+            at = end;
         }
-        let begin = Millis(at.0 - at.0.rem_euclid(width));
-        if first {
-            (carried, first) = (before(db, &[series], step, begin).await?.remove(&series).flatten(), false);
-        }
-        let text = format!("{ROLLS} WHERE step = ? AND series = ? AND at >= ? AND at < ? ORDER BY at");
-        let rows: Vec<RollRow> = db.fetch(sql(text).bind(step).bind(series).bind(begin).bind(end)).await?;
-        spans.extend(rows.into_iter().map(|row| row.span(step)));
-        at = end;
-    }
-    if first {
-        carried = before(db, &[series], RAW, at).await?.remove(&series).flatten();
     }
     if at < to {
-        let text = "SELECT at, number FROM sample WHERE series = ? AND at >= ? AND at < ? ORDER BY at";
-        let rows: Vec<(Millis, Option<f64>)> = db.fetch(sql(text).bind(series).bind(at).bind(to)).await?;
-        spans.extend(spans_of(&rows, to));
+        all.push(Stretch { step: RAW, from: at, to });
     }
-    Ok(filled(carried, &spans, from, to).into_iter().map(|(span, _)| span).collect())
+    all
 }

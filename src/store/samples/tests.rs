@@ -464,6 +464,54 @@ async fn a_source_is_run_by_one_process_at_a_time() {
     }
 }
 
+/// Sources fall silent at different times, and single mailboxes are kept by other steps.
+#[tokio::test]
+async fn several_histories_at_once_are_those_of_each_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let mut book = Book::default();
+        let ann = Labels::NONE.with(MAILBOX, "ann@alpha.test");
+        for n in 0..600_i64 {
+            let number = |step: i64| u32::try_from(n / step % 5).unwrap();
+            let samples = [sample("a", Labels::NONE, number(3)), sample("m", ann.clone(), number(50))];
+            tell(&db, &mut book, minute(n), None, &samples).await;
+            if n < 200 {
+                let samples = &[sample("b", Labels::NONE, number(7))];
+                let (at, took) = (minute(n), Duration::ZERO);
+                let batch =
+                    Batch { server: SERVER, source: "dns", at, took, period: MINUTE, error: None, samples };
+                book.append(&db, batch).await.unwrap();
+            }
+        }
+        roll(&db, minute(599)).await.unwrap();
+        let none = Labels::NONE;
+        let wanted = [("a", &none), ("b", &none), ("missing", &none), ("m", &ann), ("a", &none)];
+        for (from, to, points) in [(0, 599, 600), (0, 599, 120), (30, 599, 8), (150, 260, 20), (300, 599, 5)]
+        {
+            let span = (minute(from), minute(to));
+            let all = ranges(&db, &Scope::All, SERVER, &wanted, span, points).await.unwrap();
+            for (found, series) in all.iter().zip(wanted) {
+                let alone = range(&db, &Scope::All, SERVER, series, span, points).await.unwrap();
+                assert_eq!(*found, alone, "{} {series:?} {span:?} {points}", db.engine());
+            }
+            assert!(all[0].is_some() && all[1].is_some() && all[2].is_none() && all[3].is_some());
+            let all = tracks(&db, &Scope::All, SERVER, &["a", "b", "m"], span).await.unwrap();
+            let mut alone = Vec::new();
+            for metric in ["a", "b", "m"] {
+                alone.extend(tracks(&db, &Scope::All, SERVER, &[metric], span).await.unwrap());
+            }
+            assert_eq!((all.len(), &all), (3, &alone), "{} {span:?}", db.engine());
+            let mine = Scope::mailbox("ann@alpha.test", Millis(0));
+            let mine = ranges(&db, &mine, SERVER, &wanted, span, points).await.unwrap();
+            assert_eq!(
+                mine.iter().map(Option::is_some).collect::<Vec<_>>(),
+                [false, false, false, true, false]
+            );
+        }
+        db.close().await;
+    }
+}
+
 /// Whatever is rolled up and pruned, a flag's history tells the same sum; recent changes stay exact.
 #[tokio::test]
 async fn a_track_is_as_fine_as_what_is_kept() {
