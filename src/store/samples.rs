@@ -18,7 +18,7 @@ mod roll;
 mod runs;
 mod since;
 
-pub use ranges::{Range, range, ranges};
+pub use ranges::{Range, ranges};
 pub use read::{Latest, Limit, Passed, Track, Which, latest, tracks};
 pub use roll::{Keep, STEPS, prune, roll};
 pub use runs::{Run, claim, sources, wish};

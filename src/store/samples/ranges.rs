@@ -100,18 +100,6 @@ pub async fn ranges(
     Ok(wanted.iter().map(of).collect())
 }
 
-/// A chart of one series, as of [`ranges`].
-pub async fn range(
-    db: &Db,
-    scope: &Scope,
-    server: ServerId,
-    series: (&str, &Labels),
-    span: (Millis, Millis),
-    points: u32,
-) -> Result<Option<Range>> {
-    Ok(ranges(db, scope, server, &[series], span, points).await?.pop().flatten())
-}
-
 /// Those of the series that are there and that the visitor may see.
 async fn series(
     db: &Db,

@@ -35,6 +35,17 @@ async fn all(db: &Db, now: Millis) -> Vec<(String, State, i64)> {
     latest.into_iter().map(|it| (it.metric, it.state, it.since.since(START).as_secs() as i64)).collect()
 }
 
+async fn range(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    series: (&str, &Labels),
+    span: (Millis, Millis),
+    points: u32,
+) -> Result<Option<Range>> {
+    Ok(ranges(db, scope, server, &[series], span, points).await?.pop().flatten())
+}
+
 fn minute(n: i64) -> Millis {
     Millis(START.0 + n * 60_000)
 }
