@@ -1,4 +1,5 @@
-//! What series are at present, and their histories as they are kept. Series of a mailbox or a domain are people's: they need a scope.
+//! What series are at present, and their histories as they are kept. Series of a mailbox or a domain are people's: they need
+//! a scope.
 
 use std::{collections::HashMap, sync::Arc};
 
