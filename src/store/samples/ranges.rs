@@ -15,7 +15,7 @@ use crate::{
         scope::Scope,
         time::Millis,
     },
-    store::db::{Db, Result, places, sql},
+    store::db::{Db, Result, Sql, places, sql},
 };
 
 /// How far apart samples are at least, in seconds.
@@ -68,7 +68,9 @@ pub async fn ranges(
 ) -> Result<Vec<Option<Range>>> {
     let mut known: HashMap<(String, String), SeriesRow> = HashMap::new();
     for wanted in wanted.chunks(AT_ONCE) {
-        for row in series(db, scope, server, wanted).await? {
+        let Some(statement) = series_statement(scope, server, wanted) else { break };
+        let rows: Vec<SeriesRow> = db.fetch(statement).await?;
+        for row in rows {
             known.insert((row.metric.clone(), row.labels.clone()), row);
         }
     }
@@ -101,13 +103,8 @@ pub async fn ranges(
 }
 
 /// Those of the series that are there and that the visitor may see.
-async fn series(
-    db: &Db,
-    scope: &Scope,
-    server: ServerId,
-    wanted: &[(&str, &Labels)],
-) -> Result<Vec<SeriesRow>> {
-    let Some(visible) = Visible::of(scope) else { return Ok(Vec::new()) };
+fn series_statement<'a>(scope: &'a Scope, server: ServerId, wanted: &[(&str, &Labels)]) -> Option<Sql<'a>> {
+    let visible = Visible::of(scope)?;
     let each = vec!["(s.server = ? AND s.metric = ? AND s.labels = ?)"; wanted.len()].join(" OR ");
     let mut statement = sql(format!(
         "SELECT s.id, s.metric, s.labels, s.domain, s.address, r.ended_at, r.period_ms FROM series s \
@@ -117,7 +114,7 @@ async fn series(
     for (metric, labels) in wanted {
         statement = statement.bind(server.0).bind((*metric).to_owned()).bind(labels.text());
     }
-    db.fetch(visible.bind(statement)).await
+    Some(visible.bind(statement))
 }
 
 /// From when on the series belongs to the visitor, where it does so only by a mailbox.
@@ -218,36 +215,43 @@ pub(super) async fn read(
     let ids: Vec<i64> = ends.keys().copied().collect();
     let Some(first) = stretches.first().filter(|_| !ids.is_empty()) else { return Ok(HashMap::new()) };
     let mut found: HashMap<i64, (Option<f64>, Vec<Span>)> = HashMap::new();
-    for (id, number) in before(db, &ids, first.step, first.from).await? {
+    let numbers: Vec<(i64, Option<f64>)> = db.fetch(before_statement(&ids, *first)).await?;
+    for (id, number) in numbers {
         found.entry(id).or_default().0 = number;
     }
-    let within = format!("series IN ({}) AND at >= ? AND at < ? ORDER BY series, at", places(ids.len()));
-    for Stretch { step, from, to } in stretches.iter().copied() {
-        if step == RAW {
-            let statement = sql(format!("SELECT series, at, number FROM sample WHERE {within}"));
-            let statement = statement.bind_all(ids.iter().copied()).bind(from).bind(to);
+    for stretch in stretches.iter().copied() {
+        let statement = within_statement(&ids, stretch);
+        if stretch.step == RAW {
             let rows: Vec<(i64, Millis, Option<f64>)> = db.fetch(statement).await?;
             for rows in rows.chunk_by(|(one, ..), (next, ..)| one == next) {
                 let Some((series, ..)) = rows.first() else { continue };
-                let end = ends.get(series).copied().unwrap_or(from);
+                let end = ends.get(series).copied().unwrap_or(stretch.from);
                 let own = rows.iter().filter(|(_, at, _)| *at < end);
                 let own: Vec<(Millis, Option<f64>)> = own.map(|(_, at, number)| (*at, *number)).collect();
                 found.entry(*series).or_default().1.extend(spans_of(&own, end));
             }
             continue;
         }
-        let statement = sql(format!("{ROLLS} WHERE step = ? AND {within}")).bind(step);
-        let rows: Vec<RollRow> =
-            db.fetch(statement.bind_all(ids.iter().copied()).bind(from).bind(to)).await?;
+        let rows: Vec<RollRow> = db.fetch(statement).await?;
         for row in rows.into_iter().filter(|row| ends.get(&row.series).is_some_and(|end| row.at < *end)) {
-            found.entry(row.series).or_default().1.push(row.span(step));
+            found.entry(row.series).or_default().1.push(row.span(stretch.step));
         }
     }
     Ok(found)
 }
 
-/// What each series was just before a moment, by this step.
-async fn before(db: &Db, series: &[i64], step: i64, at: Millis) -> Result<Vec<(i64, Option<f64>)>> {
+/// What of the series is in a stretch.
+fn within_statement(series: &[i64], Stretch { step, from, to }: Stretch) -> Sql<'static> {
+    let within = format!("series IN ({}) AND at >= ? AND at < ? ORDER BY series, at", places(series.len()));
+    let text = match step {
+        RAW => format!("SELECT series, at, number FROM sample WHERE {within}"),
+        step => format!("{ROLLS} WHERE step = {step} AND {within}"),
+    };
+    sql(text).bind_all(series.iter().copied()).bind(from).bind(to)
+}
+
+/// What each series was just before a stretch.
+fn before_statement(series: &[i64], Stretch { step, from, .. }: Stretch) -> Sql<'static> {
     let each = match step {
         RAW => "SELECT ? AS series, (SELECT number FROM sample WHERE series = ? AND at < ? \
              ORDER BY at DESC LIMIT 1) AS number"
@@ -259,7 +263,87 @@ async fn before(db: &Db, series: &[i64], step: i64, at: Millis) -> Result<Vec<(i
     };
     let mut statement = sql(vec![each; series.len()].join(" UNION ALL "));
     for id in series {
-        statement = statement.bind(*id).bind(*id).bind(at);
+        statement = statement.bind(*id).bind(*id).bind(from);
     }
-    db.fetch(statement).await
+    statement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fresh::{databases, scans};
+
+    /// What is no table: MariaDB's results of other steps, and the one row of SQLite's `SCAN CONSTANT ROW`.
+    fn is_found(name: &str) -> bool {
+        name == "CONSTANT" || name.starts_with('<')
+    }
+
+    async fn fill(db: &Db) {
+        let mut tx = db.begin().await.unwrap();
+        let columns = ["server", "source", "claimed_until", "run", "took_ms", "period_ms", "told"];
+        let sources = (0..200_i64).map(|n| {
+            [
+                1_i64.into(),
+                format!("s{n}").into(),
+                0_i64.into(),
+                1_i64.into(),
+                1_i64.into(),
+                1_i64.into(),
+                1_i64.into(),
+            ]
+        });
+        tx.insert_all("sample_source", columns, sources.collect()).await.unwrap();
+        let columns = ["id", "server", "metric", "labels", "source"];
+        let series = (1..=4000_i64).map(|n| {
+            [
+                n.into(),
+                1_i64.into(),
+                format!("m{}", n % 500).into(),
+                format!("l={n}").into(),
+                format!("s{}", n % 200).into(),
+            ]
+        });
+        tx.insert_all("series", columns, series.collect()).await.unwrap();
+        let rows = || (0..40_000_i64).map(|n| (1 + n % 4000, n / 4000 * 60_000));
+        let raw = rows().map(|(series, at)| [series.into(), at.into(), 1.5.into()]);
+        tx.insert_all("sample", ["series", "at", "number"], raw.collect()).await.unwrap();
+        let columns = ["step", "series", "at", "total", "seconds"];
+        let rolls =
+            rows().map(|(series, at)| [300_i64.into(), series.into(), at.into(), 1.0.into(), 60.0.into()]);
+        tx.insert_all("sample_roll", columns, rolls.collect()).await.unwrap();
+        tx.commit().await.unwrap();
+        if let Db::Mysql { .. } = db {
+            let text = "ANALYZE TABLE series, sample_source, sample, sample_roll";
+            let _: Vec<(String, String, String, String)> = db.fetch(sql(text)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn no_chart_scans() {
+        let dir = tempfile::tempdir().unwrap();
+        for db in databases(&dir).await {
+            fill(&db).await;
+            let labels: Vec<Labels> = (1..=40).map(|n| Labels::NONE.with("l", &n.to_string())).collect();
+            let wanted: Vec<(&str, &Labels)> = labels.iter().map(|labels| ("m7", labels)).collect();
+            let mine = Scope::mailbox("ann@alpha.test", Millis(0));
+            let ids: Vec<i64> = (1..=40).collect();
+            for some in [1, 40] {
+                for scope in [&Scope::All, &mine] {
+                    let statement = series_statement(scope, ServerId(1), &wanted[..some]).unwrap();
+                    let found = scans(&db, statement, is_found).await;
+                    assert!(found.is_empty(), "{} {some} {scope:?}: {found:?}", db.engine());
+                }
+                for step in [RAW, 300] {
+                    let stretch = Stretch { step, from: Millis(60_000), to: Millis(300_000) };
+                    for statement in
+                        [within_statement(&ids[..some], stretch), before_statement(&ids[..some], stretch)]
+                    {
+                        let found = scans(&db, statement, is_found).await;
+                        assert!(found.is_empty(), "{} {some} {stretch:?}: {found:?}", db.engine());
+                    }
+                }
+            }
+            db.close().await;
+        }
+    }
 }
