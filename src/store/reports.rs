@@ -12,12 +12,14 @@
 //! | `packed` | sums by source |
 //! | `settle` | deriving it for rows of other programs |
 //! | `digest`, `months` | what figures take of a month, worked out once |
+//! | `debut` | when sources were first seen |
 //! | `figures`, `sources`, `by_ip` | sums for pages |
 //! | `about` | what a question is about, and answers that are still true |
 
 mod about;
 mod body;
 mod by_ip;
+mod debut;
 mod digest;
 mod figures;
 mod lines;

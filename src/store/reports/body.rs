@@ -1,10 +1,10 @@
 //! How reports and documents are kept: a version byte and postcard, packed; XML as base64 of gzip, which is what
 //! dmarcts-report-parser writes where it is told to compress, so that its viewers read ours.
 
-use std::io::{Read, Write};
+use std::{cell::RefCell, io::Read};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
+use flate2::{Compress, Compression, FlushCompress, Status, read::MultiGzDecoder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -62,10 +62,27 @@ pub fn decode<T: for<'a> Deserialize<'a>>(packed: Vec<u8>) -> Result<T> {
 
 /// The text for the column `raw_xml`; `None` when it is too long to be kept.
 fn xml_text(xml: &[u8]) -> Option<String> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(xml.len() / 8), Compression::fast());
-    encoder.write_all(xml).ok()?;
-    let text = STANDARD.encode(encoder.finish().ok()?);
+    let text = STANDARD.encode(gzip(xml)?);
     (text.len() <= MOST_TEXT).then_some(text)
+}
+
+thread_local! {
+    /// A new one for each report takes a fifth of the time of an import: 300 KB that the kernel clears.
+    static GZIP: RefCell<Compress> = RefCell::new(Compress::new_gzip(Compression::fast(), 15));
+}
+
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len() / 8 + 64);
+    GZIP.with_borrow_mut(|gzip| {
+        gzip.reset();
+        loop {
+            let taken = usize::try_from(gzip.total_in()).ok()?;
+            match gzip.compress_vec(bytes.get(taken..)?, &mut out, FlushCompress::Finish).ok()? {
+                Status::StreamEnd => return Some(out),
+                Status::Ok | Status::BufError => out.reserve(out.len() / 2 + 64),
+            }
+        }
+    })
 }
 
 /// The XML in the column `raw_xml`, which may be plain, base64 of gzip, or empty.
@@ -90,6 +107,21 @@ pub fn xml_of(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_packed_one_after_the_other_comes_back() {
+        let mut noise = 1_u32;
+        let mut noise = |length: usize| -> Vec<u8> {
+            let next = |_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (noise >> 24) as u8
+            };
+            (0..length).map(next).collect()
+        };
+        for xml in [noise(300_000), b"<feedback/>".repeat(9_000), noise(70), Vec::new(), noise(70_000)] {
+            assert_eq!(xml_of(&xml_text(&xml).unwrap()), Some(xml));
+        }
+    }
 
     #[test]
     fn all_three_forms_of_xml_are_read() {

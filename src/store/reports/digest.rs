@@ -40,13 +40,38 @@ pub struct Fact<'a> {
     pub sums: Sums,
 }
 
+/// Of which reports something was worked out: nothing else has the same count and stamp.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// How many.
+    pub reports: i64,
+    /// Sum of their stamps.
+    pub stamp: i64,
+    /// The highest serial.
+    pub last: i64,
+}
+
+impl Extent {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            reports: self.reports + other.reports,
+            stamp: self.stamp + other.stamp,
+            last: self.last.max(other.last),
+        }
+    }
+
+    /// Whether it is the state of a month or of a domain: count and stamp of all reports that are there.
+    pub fn is(self, (reports, stamp): (i64, i64)) -> bool {
+        (self.reports, self.stamp) == (reports, stamp)
+    }
+}
+
 /// A digest in the making.
 #[derive(Debug)]
 pub struct Digest {
     /// Reports that are in it.
-    pub reports: i64,
-    /// Sum of their stamps.
-    pub stamp: i64,
+    pub extent: Extent,
     facts: Vec<u8>,
     v4: Vec<(u32, i64, Sums)>,
     v6: Vec<(u128, i64, Sums)>,
@@ -56,8 +81,7 @@ pub struct Digest {
 impl Default for Digest {
     fn default() -> Self {
         Self {
-            reports: 0,
-            stamp: 0,
+            extent: Extent::default(),
             facts: vec![VERSION],
             v4: Vec::new(),
             v6: Vec::new(),
@@ -67,10 +91,40 @@ impl Default for Digest {
 }
 
 impl Digest {
+    /// The digest that has these parts.
+    pub fn of(extent: Extent, facts: Vec<u8>, parts: &[u8]) -> Result<Self> {
+        let mut digest = Self { extent, facts, ..Self::default() };
+        handed(parts, |ip, begin, handed| digest.handed.push((ip, begin, *handed)))?;
+        sightings(parts, |ip, begin, sums| digest.see(ip, begin, sums))?;
+        Ok(digest)
+    }
+
+    fn see(&mut self, ip: IpAddr, begin: i64, sums: &Sums) {
+        match ip {
+            IpAddr::V4(ip) => self.v4.push((ip.to_bits(), begin, *sums)),
+            IpAddr::V6(ip) => self.v6.push((ip.to_bits(), begin, *sums)),
+        }
+    }
+
+    /// Both together: those of other reports.
+    pub fn and(mut self, mut other: Self) -> Self {
+        self.extent = self.extent.and(other.extent);
+        self.facts.extend(other.facts.get(1..).unwrap_or_default());
+        self.v4.append(&mut other.v4);
+        self.v6.append(&mut other.v6);
+        self.handed.append(&mut other.handed);
+        self
+    }
+
+    /// Address and begin of each sighting.
+    pub fn seen(&self) -> impl Iterator<Item = (IpAddr, i64)> {
+        let v4 = self.v4.iter().map(|(ip, begin, _)| (Ipv4Addr::from_bits(*ip).into(), *begin));
+        v4.chain(self.v6.iter().map(|(ip, begin, _)| (Ipv6Addr::from_bits(*ip).into(), *begin)))
+    }
+
     /// Adds a report with its stamp and its packed sums by source.
     pub fn add(&mut self, fact: &Fact<'_>, stamp: i64, sources: &[u8]) -> Result<()> {
-        self.reports += 1;
-        self.stamp += stamp;
+        self.extent = self.extent.and(Extent { reports: 1, stamp, last: fact.serial });
         let facts = std::mem::take(&mut self.facts);
         self.facts = postcard::to_extend(fact, facts).map_err(|_| Error::Damaged("a report's figures"))?;
         if fact.failed {
@@ -79,10 +133,7 @@ impl Digest {
         let mut handed = packed::unpack_handed(sources)?.into_iter().peekable();
         let mut place = 0;
         packed::unpack(sources, |ip, sums| {
-            match ip {
-                IpAddr::V4(ip) => self.v4.push((ip.to_bits(), fact.begin, *sums)),
-                IpAddr::V6(ip) => self.v6.push((ip.to_bits(), fact.begin, *sums)),
-            }
+            self.see(ip, fact.begin, sums);
             if let Some((_, handed)) = handed.next_if(|(at, _)| *at == place) {
                 self.handed.push((ip, fact.begin, handed));
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     about::{About, DAY},
+    debut,
     digest::{self, Fact},
     months::{self, Part, Piece},
     packed,
@@ -88,7 +89,7 @@ pub async fn domains(db: &Db, scope: &Scope, span: &Span) -> Result<Vec<DomainFi
 }
 
 async fn work_out_domains(db: &Db, about: &About) -> Result<Vec<DomainFigures>> {
-    let mut debuts = months::debuts(db, about).await?;
+    let mut debuts = debut::days(db, about).await?;
     let mut pieces: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
     // The policy may have changed long before the span.
     for piece in months::pieces(db, &about.ever(), Part::Facts).await? {

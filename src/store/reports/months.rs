@@ -1,24 +1,21 @@
 //! Digests of months: worked out once after a report has come or gone, and read from then on, by any process, also after
-//! a restart. Whether one is still true is told by count and stamp of the month's reports; one that is missing or no longer
-//! true is worked out on the spot, so figures never wait for anybody and are always exact.
+//! a restart. Whether one is still true is told by count and stamp of the month's reports. To one that lacks the newest ones
+//! these are added, any other is worked out, both on the spot: figures never wait for anybody and are always exact.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
-    about::{About, DAY},
-    by_ip::ByIp,
-    digest::{self, Digest, Fact},
+    about::About,
+    debut,
+    digest::{Digest, Extent, Fact},
     figures::SumsRow,
     lines,
 };
 use crate::{
     model::{report::Proof, time::Millis},
-    store::{
-        Error,
-        db::{Db, Result, Sql, Value, places, sql},
-    },
+    store::db::{Db, Result, Sql, Value, places, sql},
 };
 
 /// Domains that one statement reads of: what bounds the memory.
@@ -30,10 +27,11 @@ const MOST: usize = 12 << 20;
 /// The month that moments beyond the calendar count to.
 const EPOCH: i64 = 197_001;
 
-const SAME_MONTH: &str = "report_digest.domain = report_month.domain AND report_digest.month = report_month.month \
-    AND report_digest.reports = report_month.reports AND report_digest.stamp = report_month.stamp";
-const SAME_DOMAIN: &str = "report_debut.domain = whole.domain AND report_debut.reports = whole.reports \
-    AND report_debut.stamp = whole.stamp";
+/// Less than any serial.
+const BEFORE_ALL: i64 = -1;
+
+const SAME_MONTH: &str =
+    "report_digest.domain = report_month.domain AND report_digest.month = report_month.month";
 
 /// Which part of digests is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +42,15 @@ pub enum Part {
     Sightings,
 }
 
-/// One part of the digest of a domain's month.
+/// One part of what is known of reports of one month of a domain.
 #[derive(Debug)]
 pub struct Piece {
     /// Domain.
     pub domain: String,
     /// Year * 100 + month.
     pub month: i64,
-    /// Reports that are in it.
-    pub reports: i64,
-    /// Sum of their stamps.
-    pub stamp: i64,
+    /// Of which reports it tells.
+    pub extent: Extent,
     /// The part.
     pub bytes: Vec<u8>,
 }
@@ -65,25 +61,74 @@ struct PieceRow {
     month: i64,
     reports: i64,
     stamp: i64,
+    #[sqlx(flatten)]
+    kept: KeptRow,
     bytes: Option<Vec<u8>>,
 }
 
-/// That part of all months that have to do with a question.
+/// [`Extent`] of what is kept, if anything is.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct KeptRow {
+    kept_reports: Option<i64>,
+    kept_stamp: Option<i64>,
+    kept_last: Option<i64>,
+}
+
+impl KeptRow {
+    /// Its columns in a statement.
+    pub fn columns(table: &str) -> String {
+        format!("{table}.reports AS kept_reports, {table}.stamp AS kept_stamp, {table}.last AS kept_last")
+    }
+
+    /// What is kept.
+    pub fn extent(self) -> Option<Extent> {
+        Some(Extent { reports: self.kept_reports?, stamp: self.kept_stamp?, last: self.kept_last? })
+    }
+}
+
+/// What a month lacks.
+enum Lack {
+    /// What is kept is true.
+    Nothing,
+    /// These have come since.
+    Newer(Digest),
+    /// Nothing that is kept is of use: this is the whole.
+    All(Digest),
+}
+
+/// What is lacking of a month's reports, of which there are so many, with this stamp.
+async fn lack(db: &Db, domain: &str, month: i64, state: (i64, i64), kept: Option<Extent>) -> Result<Lack> {
+    if let Some(kept) = kept {
+        if kept.is(state) {
+            return Ok(Lack::Nothing);
+        }
+        if kept.reports < state.0 {
+            let newer = work_out(db, domain, month, kept.last).await?;
+            if kept.and(newer.extent).is(state) {
+                return Ok(Lack::Newer(newer));
+            }
+        }
+    }
+    Ok(Lack::All(work_out(db, domain, month, BEFORE_ALL).await?))
+}
+
+/// That part of all months that have to do with a question: of each month one piece, or two that are to be added up.
 pub async fn pieces(db: &Db, about: &About, part: Part) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     for domains in about.domains.chunks(DOMAINS) {
         let rows: Vec<PieceRow> = db.fetch(statement(domains, about.from, about.to, part)).await?;
-        for PieceRow { domain, month, reports, stamp, bytes } in rows {
-            pieces.push(match bytes {
-                Some(bytes) => Piece { domain, month, reports, stamp, bytes },
-                None => {
-                    let digest = work_out(db, &domain, month).await?;
-                    let (reports, stamp) = (digest.reports, digest.stamp);
-                    let (facts, sightings) = digest.parts();
-                    let bytes = if part == Part::Facts { facts } else { sightings };
-                    Piece { domain, month, reports, stamp, bytes }
-                }
-            });
+        for PieceRow { domain, month, reports, stamp, kept, bytes } in rows {
+            let kept = kept.extent();
+            let lack = lack(db, &domain, month, (reports, stamp), kept).await?;
+            if let (Some(extent), Some(bytes), Lack::Nothing | Lack::Newer(_)) = (kept, bytes, &lack) {
+                pieces.push(Piece { domain: domain.clone(), month, extent, bytes });
+            }
+            if let Lack::Newer(digest) | Lack::All(digest) = lack {
+                let extent = digest.extent;
+                let (facts, sightings) = digest.parts();
+                let bytes = if part == Part::Facts { facts } else { sightings };
+                pieces.push(Piece { domain, month, extent, bytes });
+            }
         }
     }
     Ok(pieces)
@@ -92,9 +137,10 @@ pub async fn pieces(db: &Db, about: &About, part: Part) -> Result<Vec<Piece>> {
 pub(super) fn statement(domains: &[String], from: i64, to: i64, part: Part) -> Sql<'_> {
     let column = if part == Part::Facts { "facts" } else { "sightings" };
     let text = format!(
-        "SELECT report_month.domain, report_month.month, report_month.reports, report_month.stamp, \
+        "SELECT report_month.domain, report_month.month, report_month.reports, report_month.stamp, {}, \
          report_digest.{column} AS bytes FROM report_month LEFT JOIN report_digest ON {SAME_MONTH} \
          WHERE report_month.domain IN ({}) AND (report_month.month BETWEEN ? AND ? OR report_month.month = {EPOCH})",
+        KeptRow::columns("report_digest"),
         places(domains.len())
     );
     let month = |at: i64| Timestamp::from_millisecond(at).map(|_| lines::month_of(Millis(at)));
@@ -138,133 +184,141 @@ struct ReportRow {
     sums: SumsRow,
 }
 
-async fn work_out(db: &Db, domain: &str, month: i64) -> Result<Digest> {
+impl ReportRow {
+    fn add_to(&self, digest: &mut Digest) -> Result<()> {
+        let fact = Fact {
+            begin: self.begin_at,
+            serial: self.serial,
+            org: &self.org,
+            p: &self.policy_p,
+            sp: self.policy_sp.as_deref(),
+            pct: self.policy_pct,
+            failed: self.proof == Proof::Failed.code(),
+            sums: self.sums.into(),
+        };
+        digest.add(&fact, lines::stamp(self.stamp, &self.proof), &self.sources)
+    }
+}
+
+/// The digest of a domain's reports of a month with a higher serial than this one.
+async fn work_out(db: &Db, domain: &str, month: i64, above: i64) -> Result<Digest> {
     let mut digest = Digest::default();
     let (from, to) = bounds(month);
     let mut after = (from, -1);
     loop {
-        let rows: Vec<ReportRow> = db.fetch(reports_statement(domain, after, to)).await?;
-        let rest = rows.len() as i64 == STRIDE;
-        for row in rows {
+        let rows: Vec<ReportRow> = db.fetch(reports_statement(domain, after, to, above)).await?;
+        for row in &rows {
             after = (row.begin_at, row.serial);
-            if lines::month_of(Millis(row.begin_at)) != month {
-                continue;
+            if lines::month_of(Millis(row.begin_at)) == month {
+                row.add_to(&mut digest)?;
             }
-            let fact = Fact {
-                begin: row.begin_at,
-                serial: row.serial,
-                org: &row.org,
-                p: &row.policy_p,
-                sp: row.policy_sp.as_deref(),
-                pct: row.policy_pct,
-                failed: row.proof == Proof::Failed.code(),
-                sums: row.sums.into(),
-            };
-            digest.add(&fact, lines::stamp(row.stamp, &row.proof), &row.sources)?;
         }
-        if !rest {
+        if (rows.len() as i64) < STRIDE {
             return Ok(digest);
         }
     }
 }
 
-pub(super) fn reports_statement(domain: &str, (begin, serial): (i64, i64), to: i64) -> Sql<'_> {
-    sql("SELECT report_line.begin_at, report_line.serial, org, report_line.proof, policy_p, policy_sp, policy_pct, \
-         messages, dkim, spf, aligned, quarantined, rejected, stamp, sources FROM report_line \
-         JOIN report_source ON report_source.domain = report_line.domain AND report_source.serial = report_line.serial \
-         WHERE report_line.domain = ? AND report_line.begin_at >= ? AND report_line.begin_at < ? \
-         AND (report_line.begin_at > ? OR report_line.serial > ?) \
-         ORDER BY report_line.begin_at, report_line.serial LIMIT ?")
+/// The digest of a domain's reports, of whatever month, with a higher serial than this one.
+pub async fn newer(db: &Db, domain: &str, above: i64) -> Result<Digest> {
+    let mut digest = Digest::default();
+    let mut after = above;
+    loop {
+        let rows: Vec<ReportRow> = db.fetch(newer_statement(domain, after)).await?;
+        for row in &rows {
+            after = row.serial;
+            row.add_to(&mut digest)?;
+        }
+        if (rows.len() as i64) < STRIDE {
+            return Ok(digest);
+        }
+    }
+}
+
+const REPORTS: &str = "SELECT report_line.begin_at, report_line.serial, org, report_line.proof, policy_p, policy_sp, policy_pct, \
+     messages, dkim, spf, aligned, quarantined, rejected, stamp, sources FROM report_line \
+     JOIN report_source ON report_source.domain = report_line.domain AND report_source.serial = report_line.serial";
+
+pub(super) fn reports_statement(domain: &str, (begin, serial): (i64, i64), to: i64, above: i64) -> Sql<'_> {
+    sql(format!(
+        "{REPORTS} WHERE report_line.domain = ? AND report_line.begin_at >= ? AND report_line.begin_at < ? \
+         AND (report_line.begin_at > ? OR report_line.serial > ?) AND report_line.serial > ? \
+         ORDER BY report_line.begin_at, report_line.serial LIMIT {STRIDE}"
+    ))
     .bind(domain)
     .bind(begin)
     .bind(to)
     .bind(begin)
     .bind(serial)
-    .bind(STRIDE)
+    .bind(above)
 }
 
-/// On which day how many sources of a domain were first seen.
-pub type Debut = Vec<(i64, u64)>;
-
-/// The debuts of domains.
-pub async fn debuts(db: &Db, about: &About) -> Result<BTreeMap<String, Debut>> {
-    let mut debuts = BTreeMap::new();
-    for domains in about.domains.chunks(DOMAINS) {
-        let condition = format!("domain IN ({})", places(domains.len()));
-        let text =
-            format!("{} LEFT JOIN report_debut ON {SAME_DOMAIN}", whole(&condition, "report_debut.days"));
-        let rows: Vec<(String, Option<Vec<u8>>)> = db.fetch(sql(text).bind_all(domains)).await?;
-        for (domain, days) in rows {
-            let debut = match days {
-                Some(days) => {
-                    postcard::from_bytes(&days).map_err(|_| Error::Damaged("days of first sightings"))?
-                }
-                None => work_out_debut(db, &domain).await?.2,
-            };
-            debuts.insert(domain, debut);
-        }
-    }
-    Ok(debuts)
-}
-
-/// Begins a statement on the state of whole domains.
-fn whole(condition: &str, columns: &str) -> String {
-    format!(
-        "SELECT whole.domain, {columns} FROM (SELECT domain, CAST(SUM(reports) AS SIGNED) AS reports, \
-         CAST(SUM(stamp) AS SIGNED) AS stamp FROM report_month WHERE {condition} GROUP BY domain) AS whole"
-    )
-}
-
-/// The debut of a domain, with the count and the stamp of the reports that it was worked out from.
-async fn work_out_debut(db: &Db, domain: &str) -> Result<(i64, i64, Debut)> {
-    let (mut reports, mut stamp, mut firsts) = (0, 0, ByIp::<i64>::default());
-    for piece in pieces(db, &About::whole(domain), Part::Sightings).await? {
-        reports += piece.reports;
-        stamp += piece.stamp;
-        digest::sightings(&piece.bytes, |ip, begin, _| {
-            let first = firsts.entry(ip, || begin);
-            *first = begin.min(*first);
-        })?;
-    }
-    let mut days: BTreeMap<i64, u64> = BTreeMap::new();
-    for (_, first) in firsts.iter() {
-        *days.entry(first - first.rem_euclid(DAY)).or_default() += 1;
-    }
-    Ok((reports, stamp, days.into_iter().collect()))
+pub(super) fn newer_statement(domain: &str, above: i64) -> Sql<'_> {
+    sql(format!(
+        "{REPORTS} WHERE report_source.domain = ? AND report_source.serial > ? \
+         ORDER BY report_source.serial LIMIT {STRIDE}"
+    ))
+    .bind(domain)
+    .bind(above)
 }
 
 /// Keeps digests of all months whose reports have changed, so that pages need not work them out.
 pub async fn refresh(db: &Db) -> Result<()> {
-    let text = "SELECT report_month.domain, report_month.month FROM report_month LEFT JOIN report_digest";
-    let text = format!("{text} ON {SAME_MONTH} WHERE report_digest.domain IS NULL");
+    let text = format!(
+        "SELECT report_month.domain, report_month.month FROM report_month LEFT JOIN report_digest ON {SAME_MONTH} \
+         AND report_digest.reports = report_month.reports AND report_digest.stamp = report_month.stamp \
+         WHERE report_digest.domain IS NULL"
+    );
     for (domain, month) in db.fetch::<(String, i64)>(sql(text)).await? {
         keep_month(db, &domain, month).await?;
     }
-    let text = whole("1 = 1", "whole.reports");
-    let text = format!("{text} LEFT JOIN report_debut ON {SAME_DOMAIN} WHERE report_debut.domain IS NULL");
-    for (domain, _) in db.fetch::<(String, i64)>(sql(text)).await? {
-        let (reports, stamp, debut) = work_out_debut(db, &domain).await?;
-        let days = postcard::to_stdvec(&debut).unwrap_or_default();
-        let row: [Value<'_>; 4] = [domain.into(), reports.into(), stamp.into(), days.into()];
-        let mut tx = db.begin().await?;
-        let columns = ["domain", "reports", "stamp", "days"];
-        tx.upsert("report_debut", columns, &["domain"], &["reports", "stamp", "days"], vec![row]).await?;
-        tx.commit().await?;
-    }
+    debut::refresh(db).await?;
     forget(db).await
 }
 
+#[derive(sqlx::FromRow)]
+struct MonthRow {
+    reports: i64,
+    stamp: i64,
+    #[sqlx(flatten)]
+    kept: KeptRow,
+    facts: Option<Vec<u8>>,
+    sightings: Option<Vec<u8>>,
+}
+
 async fn keep_month(db: &Db, domain: &str, month: i64) -> Result<()> {
-    let digest = work_out(db, domain, month).await?;
-    let (reports, stamp) = (digest.reports, digest.stamp);
+    let text = format!(
+        "SELECT report_month.reports, report_month.stamp, {}, facts, sightings FROM report_month \
+         LEFT JOIN report_digest ON {SAME_MONTH} WHERE report_month.domain = ? AND report_month.month = ?",
+        KeptRow::columns("report_digest")
+    );
+    let row: Option<MonthRow> = db.fetch_one(sql(text).bind(domain).bind(month)).await?;
+    let Some(MonthRow { reports, stamp, kept, facts, sightings }) = row else { return Ok(()) };
+    let kept = kept.extent();
+    let digest = match lack(db, domain, month, (reports, stamp), kept).await? {
+        Lack::Nothing => return Ok(()),
+        Lack::Newer(newer) => {
+            let facts = facts.unwrap_or_default();
+            Digest::of(kept.unwrap_or_default(), facts, &sightings.unwrap_or_default())?.and(newer)
+        }
+        Lack::All(digest) => digest,
+    };
+    let Extent { reports, stamp, last } = digest.extent;
     let (facts, sightings) = digest.parts();
     if facts.len() + sightings.len() > MOST {
         return Ok(());
     }
-    let row: [Value<'_>; 6] =
-        [domain.into(), month.into(), reports.into(), stamp.into(), facts.into(), sightings.into()];
-    let columns = ["domain", "month", "reports", "stamp", "facts", "sightings"];
-    let update = ["reports", "stamp", "facts", "sightings"];
+    let row: [Value<'_>; 7] = [
+        domain.into(),
+        month.into(),
+        reports.into(),
+        stamp.into(),
+        last.into(),
+        facts.into(),
+        sightings.into(),
+    ];
+    let columns = ["domain", "month", "reports", "stamp", "last", "facts", "sightings"];
+    let update = ["reports", "stamp", "last", "facts", "sightings"];
     let mut tx = db.begin().await?;
     tx.upsert("report_digest", columns, &["domain", "month"], &update, vec![row]).await?;
     tx.commit().await

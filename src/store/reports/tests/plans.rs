@@ -76,8 +76,13 @@ async fn no_question_scans() {
             "{}",
             db.engine()
         );
-        let statement = months::reports_statement("d1.test", (BEGIN - 100 * DAY, -1), BEGIN - 70 * DAY);
-        assert!(scans(&db, statement, never).await.is_empty(), "{}: a digest", db.engine());
+        let begin = (BEGIN - 100 * DAY, -1);
+        for above in [-1, 2950] {
+            let statement = months::reports_statement("d1.test", begin, BEGIN - 70 * DAY, above);
+            assert!(scans(&db, statement, never).await.is_empty(), "{}: a digest", db.engine());
+        }
+        let statement = months::newer_statement("d1.test", 2950);
+        assert!(scans(&db, statement, never).await.is_empty(), "{}: newer reports", db.engine());
         assert!(scans(&db, settle::statement(2990), never).await.is_empty(), "{}: settling", db.engine());
         assert!(scans(&db, lines::oldest_statement(Millis(BEGIN - 360 * DAY), 50), never).await.is_empty());
     }
