@@ -19,8 +19,8 @@ pub fn open(config: &Config) -> Probes {
     let wanted = &config.probes;
     let servers = dns::Settings { servers: config.names.servers.clone(), ..dns::Settings::default() };
     let dns = Dns::new(&servers).map(Arc::new);
-    // Policy files are public: the authorities of the settings have no say there.
-    let policies = dns.clone().and_then(|dns| Http::by_names_of(dns, &http::Settings::default()));
+    // The authorities of the settings have no say about what is public.
+    let public = dns.clone().and_then(|dns| Http::by_names_of(dns, &http::Settings::default()));
     Probes {
         host: wanted.host.clone(),
         via: wanted.via.clone(),
@@ -30,8 +30,9 @@ pub fn open(config: &Config) -> Probes {
         memcached: wanted.memcached.clone(),
         clamd: wanted.clamd.clone(),
         tls: wanted.host.as_ref().map(|_| Prober::new(config.mailcow.ca.as_deref())),
+        releases: wanted.releases.clone(),
         dns,
-        policies,
+        public,
         policy_port: 443,
         web: Http::new(&http_settings(config)).map(|http| (http, config.mailcow.base.clone())),
     }

@@ -111,6 +111,13 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
         ("MEMCACHED", SocketAddr::new(portal.ip(), doors.memcached).to_string()),
         ("CLAMD", SocketAddr::new(portal.ip(), doors.clamd).to_string()),
         ("BLOCK_LISTS", doors::BLOCK_LIST.to_owned()),
+        (
+            "RELEASES",
+            format!(
+                "http://{}/repos/mailcow/mailcow-dockerized",
+                SocketAddr::new(portal.ip(), doors.releases)
+            ),
+        ),
         ("COLLECTOR_FILE", vitals_file.display().to_string()),
         ("BRANDS", "beta.test=Beta Post#6a3fb5".to_owned()),
         ("OPEN_TRACKING", "YES".to_owned()),
@@ -145,8 +152,8 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
 fn demo_probes(config: &Config, doors: &Doors) -> Probes {
     let trusting = http::Settings { roots_pem: Some(doors.authority.clone()), ..http::Settings::default() };
     let probes = app::probes::open(config);
-    let policies = probes.dns.clone().and_then(|dns| Http::by_names_of(dns, &trusting));
-    Probes { policies, policy_port: doors.policies, ..probes }
+    let public = probes.dns.clone().and_then(|dns| Http::by_names_of(dns, &trusting));
+    Probes { public, policy_port: doors.policies, ..probes }
 }
 
 /// Lets the reports of the past come in, and then a fresh one every few minutes.

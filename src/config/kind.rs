@@ -69,6 +69,8 @@ pub const PEER: Kind<(String, u16)> = open("a host name or an IP address, a colo
 pub const SESSION: Kind<Duration> = open("a time from 1m to 365d, as 30m, 12h or 7d", span::<60, 31_536_000>);
 /// The Mailcow server.
 pub const MAILCOW: Kind<Url> = open("the host name of your Mailcow, with :port if it is not 443", mailcow);
+/// Data that are fetched.
+pub const FEED: Kind<Url> = open("an https address", secure_url);
 /// A host with a port.
 pub const PLACE: Kind<(String, u16)> = open("a host name with :port", place);
 /// The portal's own address.

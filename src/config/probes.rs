@@ -15,6 +15,8 @@ pub struct ProbeSettings {
     pub ports: Vec<(u16, u16)>,
     /// Whether it is asked to relay.
     pub relay: bool,
+    /// Where Mailcow's releases are told.
+    pub releases: Option<Url>,
     /// DNS block lists that are asked.
     pub block_lists: Vec<String>,
     /// Memcached.
@@ -32,9 +34,10 @@ impl ProbeSettings {
         let ports = reader.take(&s::PROBE_PORTS);
         let relay = reader.take(&s::PROBE_RELAY);
         let block_lists = reader.take(&s::BLOCK_LISTS).unwrap_or_default();
+        let releases = reader.take(&s::RELEASES);
         let memcached = reader.take(&s::MEMCACHED);
         let clamd = reader.take(&s::CLAMD);
         let host = host.or_else(|| own.map(str::to_owned));
-        Some(Self { host, via, ports: ports?, relay: relay?, block_lists, memcached, clamd })
+        Some(Self { host, via, ports: ports?, relay: relay?, releases, block_lists, memcached, clamd })
     }
 }

@@ -245,6 +245,10 @@ settings! {
         /// which name server asks, so none is asked unless you name it.
         BLOCK_LISTS: Vec<String> = mailboxes::HOSTS, Optional "zen.spamhaus.org,bl.spamcop.net";
 
+        /// Mailcow's project at GitHub's API, which is asked once an hour for the newest release and how far the installed one is
+        /// behind. GitHub learns your address and version, so it is not asked unless you name it.
+        RELEASES: Url = kind::FEED, Optional "https://api.github.com/repos/mailcow/mailcow-dockerized";
+
         /// SOGo's Memcached. It is reached from Mailcow's Docker network only.
         MEMCACHED: (String, u16) = kind::PEER, Optional "memcached:11211";
 

@@ -50,6 +50,8 @@ pub struct Doors {
     pub ports: Vec<(u16, u16)>,
     /// Where policy files of MTA-STS are served.
     pub policies: u16,
+    /// Mailcow's releases.
+    pub releases: u16,
     /// Memcached.
     pub memcached: u16,
     /// The ClamAV daemon.
@@ -63,6 +65,7 @@ pub struct Doors {
 enum Talk {
     Mail(Speech),
     Web,
+    Releases,
     Memcached,
     Clamd,
 }
@@ -103,6 +106,7 @@ impl Doors {
             authority: authority.pem,
             ports,
             policies: listen(ip, Talk::Web, Some((policies, Encryption::Implicit)), stop).await?,
+            releases: listen(ip, Talk::Releases, None, stop).await?,
             memcached: listen(ip, Talk::Memcached, None, stop).await?,
             clamd: listen(ip, Talk::Clamd, None, stop).await?,
             key,
@@ -188,11 +192,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         request.push_str(&line);
         let (text, next) = match talk {
             Talk::Mail(speech) => mail(speech, line.trim_end()),
-            // The request ends with an empty line.
-            Talk::Web if line.trim_end().is_empty() || request.len() > 16_384 => {
-                (page(&request), Next::Leave)
-            }
-            Talk::Web => continue,
+            Talk::Web if is_whole(&request) => (page(&request), Next::Leave),
+            Talk::Releases if is_whole(&request) => (release(&request), Next::Leave),
+            Talk::Web | Talk::Releases => continue,
             Talk::Memcached if line.starts_with("stats") => (STATS.to_owned(), Next::Listen),
             Talk::Memcached => (String::new(), Next::Leave),
             Talk::Clamd => (signatures(), Next::Leave),
@@ -219,7 +221,7 @@ fn greeting(talk: Talk) -> &'static str {
         Talk::Mail(Speech::Imap) => "* OK [CAPABILITY IMAP4rev1 STARTTLS] Dovecot ready.\r\n",
         Talk::Mail(Speech::Pop3) => "+OK Dovecot ready.\r\n",
         Talk::Mail(Speech::Sieve) => SIEVE,
-        Talk::Mail(Speech::Silent) | Talk::Web | Talk::Memcached | Talk::Clamd => "",
+        Talk::Mail(Speech::Silent) | Talk::Web | Talk::Releases | Talk::Memcached | Talk::Clamd => "",
     }
 }
 
@@ -256,13 +258,34 @@ fn imap(tag: &str, command: &str) -> (String, Next) {
     }
 }
 
+/// A request ends with an empty line.
+fn is_whole(request: &str) -> bool {
+    request.ends_with("\n\n") || request.ends_with("\n\r\n") || request.len() > 16_384
+}
+
 /// Only `alpha.test` has a policy file.
 fn page(request: &str) -> String {
     let policy = request.starts_with("GET /.well-known/mta-sts.txt ");
-    let (status, body) = match policy && request.to_ascii_lowercase().contains("host: mta-sts.alpha.test") {
-        true => ("200 OK", "version: STSv1\r\nmode: enforce\r\nmx: mail.alpha.test\r\nmax_age: 604800\r\n"),
-        false => ("404 Not Found", "Not found\r\n"),
-    };
+    let policy = policy && request.to_ascii_lowercase().contains("host: mta-sts.alpha.test");
+    let text = "version: STSv1\r\nmode: enforce\r\nmx: mail.alpha.test\r\nmax_age: 604800\r\n";
+    answer(policy.then_some(text))
+}
+
+/// The installed version is one release behind.
+fn release(request: &str) -> String {
+    let latest = r#"{"tag_name":"2026-10","name":"Moober 2026","draft":false,"prerelease":false}"#;
+    let compared = r#"{"status":"ahead","ahead_by":37,"behind_by":0,"base_commit":{"sha":
+        "5c1e0b7a94d2f36b8e0c7d1a2f4b6c8d9e0f1a2b","commit":{"committer":{"date":"2026-08-18T09:12:44Z"}}}}"#;
+    let path = request.strip_prefix("GET /repos/mailcow/mailcow-dockerized/").unwrap_or_default();
+    answer(match path.split([' ', '?']).next() {
+        Some("releases/latest") => Some(latest),
+        Some("compare/2026-08...master") => Some(compared),
+        _ => None,
+    })
+}
+
+fn answer(body: Option<&str>) -> String {
+    let (status, body) = body.map_or(("404 Not Found", "Not found\r\n"), |body| ("200 OK", body));
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"

@@ -107,7 +107,7 @@ fn passed_limits(metric: &'static Metric, least: Severity) -> impl Iterator<Item
         Limits::Above(_) => Some(Passed::Above(*limit)),
         Limits::Below(_) => Some(Passed::Below(*limit)),
         Limits::Is(_) => Some(Passed::At(*limit)),
-        Limits::None | Limits::Grows(_) => None,
+        Limits::None | Limits::Grows(_) | Limits::Says(..) => None,
     })
 }
 
@@ -193,7 +193,10 @@ pub fn forecast(points: &[Point], full: f64) -> Option<Forecast> {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::modules::postfix, *};
+    use super::{
+        super::modules::{docker, postfix},
+        *,
+    };
     use crate::model::{sample::Labels, time::Millis};
 
     fn latest(metric: &Metric, state: State) -> Latest {
@@ -232,6 +235,10 @@ mod tests {
         let old = Latest { fresh: false, ..number(&postfix::QUEUE_DEFERRED, 1.0) };
         assert_eq!(queue(&[old]), Standing::Unknown, "an old value says nothing of the present");
         let own = modules::all().filter(|metric| metric.module == Module::Quarantine);
+        let ill = |text: &str| latest(&docker::EACH_HEALTH, text.into());
+        let docker = |text: &str| standing(&[ill(text)], Module::Docker);
+        assert_eq!(docker("unhealthy"), Standing::Warning);
+        assert_eq!((docker("healthy"), docker("none")), (Standing::Fine, Standing::Fine));
         let none: Vec<Latest> =
             own.map(|metric| latest(metric, State::NotInUse("set it up".to_owned()))).collect();
         assert_eq!(standing(&none, Module::Quarantine), Standing::NotInUse);

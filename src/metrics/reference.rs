@@ -64,6 +64,7 @@ fn limits(metric: &Metric) -> String {
         Limits::Below(_) => "<",
         Limits::Is(_) => "=",
         Limits::Grows(_) => "grows by >",
+        Limits::Says(severity, text) => return format!("{} = {text}", severity.code()),
     };
     let steps = metric.limits.steps().iter();
     steps
@@ -115,7 +116,8 @@ mod tests {
         for metric in modules::all() {
             assert!(metric.help.trim().ends_with('.'), "{}: {}", metric.key, metric.help);
             assert_eq!(metric.labels.is_empty(), !metric.key.contains('['), "{}", metric.key);
-            assert!(metric.kind.is_numeric() || metric.limits == Limits::None, "{}", metric.key);
+            let has_text = matches!(metric.limits, Limits::Says(..));
+            assert!(metric.limits == Limits::None || metric.kind.is_numeric() != has_text, "{}", metric.key);
             let steps = metric.limits.steps();
             assert!(steps.is_sorted_by_key(|(severity, _)| *severity), "{}: mildest first", metric.key);
         }

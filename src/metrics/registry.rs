@@ -150,13 +150,15 @@ pub enum Limits {
     Is(&'static [(Severity, f64)]),
     /// A greater step than this between two samples is bad.
     Grows(&'static [(Severity, f64)]),
+    /// Just this text is bad.
+    Says(Severity, &'static str),
 }
 
 impl Limits {
-    /// The limits themselves, mildest first.
+    /// The limits of numbers, mildest first.
     pub const fn steps(self) -> &'static [(Severity, f64)] {
         match self {
-            Self::None => &[],
+            Self::None | Self::Says(..) => &[],
             Self::Above(steps) | Self::Below(steps) | Self::Is(steps) | Self::Grows(steps) => steps,
         }
     }
@@ -578,6 +580,11 @@ impl Metric {
         Self { limits: Limits::Grows(steps), ..self }
     }
 
+    /// Just this text is bad.
+    pub const fn bad_as(self, severity: Severity, text: &'static str) -> Self {
+        Self { limits: Limits::Says(severity, text), ..self }
+    }
+
     /// What the Zabbix package gets wrong, and what is done here.
     pub const fn corrects(self, corrects: &'static str) -> Self {
         Self { corrects, ..self }
@@ -603,7 +610,7 @@ impl Metric {
     /// Whether more is better.
     pub const fn direction(&self) -> Direction {
         match self.limits {
-            Limits::None => Direction::Neutral,
+            Limits::None | Limits::Says(..) => Direction::Neutral,
             Limits::Above(_) | Limits::Grows(_) => Direction::Lower,
             Limits::Below(_) => Direction::Higher,
             Limits::Is([(_, bad), ..]) if *bad > 0.0 => Direction::Lower,
@@ -614,12 +621,15 @@ impl Metric {
     /// How bad a state is by the limits that come with the metric: the worst limit that is passed. `None` where
     /// nothing is known, which is not the same as well; growth is not seen in one state.
     pub fn severity(&self, state: &State) -> Option<Severity> {
+        if let (Limits::Says(severity, bad), State::Text(text)) = (self.limits, state) {
+            return (text == bad).then_some(severity);
+        }
         let number = state.number()?;
         let passed = |limit: f64| match self.limits {
             Limits::Above(_) => number > limit,
             Limits::Below(_) => number < limit,
             Limits::Is(_) => number == limit,
-            Limits::None | Limits::Grows(_) => false,
+            Limits::None | Limits::Grows(_) | Limits::Says(..) => false,
         };
         let steps = self.limits.steps().iter();
         steps.filter(|(_, limit)| passed(*limit)).map(|(severity, _)| *severity).max()

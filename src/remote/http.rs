@@ -230,6 +230,7 @@ impl Answer {
     pub fn text(&self) -> String {
         #[derive(serde::Deserialize)]
         struct Message {
+            #[serde(alias = "message")]
             msg: String,
         }
         if let Ok(message) = serde_json::from_slice::<Message>(&self.body) {

@@ -15,6 +15,7 @@ pub mod objects;
 pub mod outside;
 pub mod portal;
 pub mod ports;
+pub mod releases;
 pub mod smtp;
 pub mod status;
 pub mod tls;

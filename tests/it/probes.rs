@@ -11,13 +11,19 @@ use mailcow_status::{
         Cause, clamd,
         dialogue::Speech,
         dns::Tlsa,
+        http::{self, Http},
         memcached,
         ports::{self, Encryption, Port},
-        smtp,
+        releases, smtp,
         tls::{Fault, Prober, Served, matches},
     },
 };
 use sha2::{Digest, Sha256};
+use url::Url;
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{path, query_param},
+};
 
 use self::servers::{Script, serve, serve_tls};
 
@@ -221,4 +227,47 @@ async fn clamd_tells_its_version() {
     let answer = "ClamAV 1.4.3/27412/Thu Nov 19 09:32:11 2026";
     let (port, _) = serve("", &[("nVERSION", "ClamAV 1.4.3/27412/Thu Nov 19 09:32:11 2026\n")]).await;
     assert_eq!(clamd::version("127.0.0.1", port, PATIENCE).await.unwrap(), answer);
+}
+
+#[tokio::test]
+async fn releases_are_asked_for_without_the_files_that_changed() {
+    let server = MockServer::start().await;
+    let mount = async |place: &str, status: u16, body: &str| {
+        let answer = ResponseTemplate::new(status).set_body_string(body);
+        let page = [("per_page", "1"), ("page", "2")];
+        let mock = Mock::given(path(format!("/repos/moo/cow/{place}")));
+        let compared = place.starts_with("compare/");
+        let mock = page
+            .iter()
+            .filter(|_| compared)
+            .fold(mock, |mock, (name, value)| mock.and(query_param(*name, *value)));
+        mock.respond_with(answer).mount(&server).await;
+    };
+    mount("releases/latest", 200, r#"{"tag_name":"2026-10","name":"October"}"#).await;
+    let base = r#"{"sha":"5c1e0b7a94","commit":{"author":{},"committer":{"date":"2026-08-18T09:12:44Z"}}}"#;
+    mount(
+        "compare/2026-08...master",
+        200,
+        &format!(r#"{{"ahead_by":37,"behind_by":0,"base_commit":{base}}}"#),
+    )
+    .await;
+    mount("compare/2026-07...master", 200, r#"{"ahead_by":37}"#).await;
+    mount("compare/mine...master", 404, r#"{"message":"Not Found","status":"404"}"#).await;
+    let limit = r#"{"message":"API rate limit exceeded for 192.0.2.1."}"#;
+    mount("compare/2026-06...master", 403, limit).await;
+    let http = Http::new(&http::Settings::default()).unwrap();
+    // With a slash at its end, too.
+    for feed in ["/repos/moo/cow", "/repos/moo/cow/"] {
+        let feed = Url::parse(&format!("{}{feed}", server.uri())).unwrap();
+        assert_eq!(releases::latest(&http, &feed).await.unwrap(), "2026-10");
+        let found = releases::distance(&http, &feed, "2026-08").await.unwrap();
+        assert_eq!((found.behind, found.commit.as_str()), (37, "5c1e0b7a94"));
+        assert_eq!(found.made.to_string(), "2026-08-18T09:12:44Z");
+        let why = async |version: &str| releases::distance(&http, &feed, version).await.unwrap_err();
+        assert!(matches!(why("2026-07").await.cause, Cause::Json(_)));
+        assert!(why("mine").await.to_string().ends_with("an error with 404: Not Found"));
+        assert!(why("2026-06").await.to_string().contains("API rate limit exceeded"));
+    }
+    let nowhere = Url::parse(&format!("{}/repos/other", server.uri())).unwrap();
+    assert!(releases::latest(&http, &nowhere).await.is_err());
 }

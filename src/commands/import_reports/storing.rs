@@ -29,6 +29,8 @@ const INPUTS: usize = 50;
 const BYTES: usize = 3 << 19;
 /// Transactions at once: MariaDB has a thread for each.
 const AT_ONCE: usize = 2;
+/// After so many batches unused memory is given back: more often, and much time goes into taking it anew.
+const GIVE_BACK: usize = 4;
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,7 +82,12 @@ pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::R
     let paths = args.paths.clone();
     let reader = tokio::task::spawn_blocking(move || read(&paths, now, &sender));
     let (mut tally, mut writing) = (Tally::default(), JoinSet::new());
+    let mut taken = 0_usize;
     while let Some(batch) = batches.recv().await {
+        taken += 1;
+        if taken.is_multiple_of(GIVE_BACK) {
+            heap::give_back();
+        }
         while writing.len() >= AT_ONCE {
             finish(db, &mut writing, &mut tally).await?;
         }
@@ -106,7 +113,6 @@ async fn finish(db: &Db, writing: &mut JoinSet<Attempt>, tally: &mut Tally) -> a
             (batch, Err(store::Error::Conflict(_) | store::Error::Busy(_))) => again.push(batch),
             (_, Err(error)) => return Err(error.into()),
         }
-        heap::give_back();
         if again.is_empty() {
             return Ok(());
         }

@@ -154,13 +154,20 @@ const fn unit(metric: &Metric) -> (f64, &'static str) {
 
 /// One trigger for each limit; a milder one is silent while the next worse one speaks.
 fn triggers(metric: &Metric, discovered: Option<&str>, times: f64) -> Vec<Value> {
-    let all: Vec<(Severity, String, String)> = metric
-        .limits
-        .steps()
-        .iter()
-        .map(|(severity, limit)| {
-            let (expression, words) = expression(metric, limit * times, *limit);
-            (*severity, expression, format!("{}: {words}", named(metric, discovered)))
+    let steps = metric.limits.steps().iter().map(|(severity, limit)| {
+        let (expression, words) = expression(metric, limit * times, *limit);
+        (*severity, expression, words)
+    });
+    let text = match metric.limits {
+        Limits::Says(severity, text) => {
+            Some((severity, format!("last(/{TEMPLATE}/{})=\"{text}\"", metric.key), format!("is {text}")))
+        }
+        _ => None,
+    };
+    let all: Vec<(Severity, String, String)> = steps
+        .chain(text)
+        .map(|(severity, expression, words)| {
+            (severity, expression, format!("{}: {words}", named(metric, discovered)))
         })
         .collect();
     let mut triggers = Vec::new();
@@ -185,7 +192,7 @@ fn expression(metric: &Metric, limit: f64, shown: f64) -> (String, String) {
         unit => format!(" {}", unit.code()),
     };
     let (function, sign, words) = match metric.limits {
-        Limits::Above(_) | Limits::None => ("last", ">", "over"),
+        Limits::Above(_) | Limits::None | Limits::Says(..) => ("last", ">", "over"),
         Limits::Below(_) => ("last", "<", "under"),
         Limits::Is(_) => ("last", "=", "is"),
         Limits::Grows(_) => ("change", ">", "grew by over"),
@@ -224,6 +231,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::metrics::modules::docker;
 
     fn parsed() -> Value {
         let export: Value = serde_json::from_str(&template()).unwrap();
@@ -285,6 +293,9 @@ mod tests {
         assert_eq!(deferred[0]["expression"], format!("last(/{TEMPLATE}/mailcow.queue.deferred)>10"));
         assert_eq!(deferred[0]["dependencies"][0]["name"], deferred[1]["name"]);
         assert_eq!(deferred[1]["dependencies"], Value::Null);
+        let health = triggers(&docker::EACH_HEALTH, Some("{#CONTAINER}"), 1.0);
+        let expression = format!("last(/{TEMPLATE}/mailcow.docker.health[{{#CONTAINER}}])=\"unhealthy\"");
+        assert_eq!(health[0]["expression"], expression);
         for metric in modules::all() {
             let (times, _) = unit(metric);
             for (trigger, (_, limit)) in triggers(metric, None, times).iter().zip(metric.limits.steps()) {

@@ -62,6 +62,6 @@ metrics! {
 
         /// Docker health state (none if undefined).
         EACH_HEALTH = Metric::text("mailcow.docker.health[{#CONTAINER}]").from(Origin::Docker)
-            .per(&["container"]);
+            .per(&["container"]).bad_as(Warning, "unhealthy");
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
         let checker = Checker {
             dns,
             mailcow: &reach.mailcow,
-            policies: reach.probes.policies.as_ref().map_err(Clone::clone)?,
+            public: reach.probes.public.as_ref().map_err(Clone::clone)?,
             policy_port: reach.probes.policy_port,
             host,
             served: served.as_ref(),

@@ -34,6 +34,7 @@ mod postfix_log;
 mod probes;
 mod quarantine;
 mod relay;
+mod releases;
 mod rspamd;
 mod status;
 mod sync_jobs;
@@ -122,6 +123,7 @@ pub static SOURCES: &[Source<Reach>] = &[
     source!("relay", Hour, [Relay], relay::collect, Duration::from_secs(60)),
     source!("block-lists", Hour, [BlockLists], block_lists::collect, TEN_MINUTES),
     source!("dns", Hour, [Dns], dns_health::collect, TEN_MINUTES),
+    source!("releases", Hour, [Releases], releases::collect),
     source!("version", Hour, [Version], status::collect_version),
 ];
 

@@ -35,8 +35,10 @@ pub struct Probes {
     pub tls: Option<Result<Prober, remote::Error>>,
     /// Asks name servers.
     pub dns: Result<Arc<Dns>, remote::Error>,
-    /// Fetches policy files of MTA-STS.
-    pub policies: Result<Http, remote::Error>,
+    /// Where Mailcow's releases are told.
+    pub releases: Option<Url>,
+    /// Asks for what is public: policy files of MTA-STS, releases.
+    pub public: Result<Http, remote::Error>,
     /// Where policy files are served: 443.
     pub policy_port: u16,
     /// Asks for the web interface at its address.

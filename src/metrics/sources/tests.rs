@@ -69,6 +69,33 @@ fn the_version() {
 }
 
 #[test]
+fn the_releases() {
+    use crate::remote::releases::Distance;
+    use modules::updates as m;
+    let distance = |behind| {
+        let commit = "5c1e0b7a94d2f36b8e0c7d1a2f4b6c8d9e0f1a2b".to_owned();
+        Ok(Distance { behind, commit, made: "2026-08-18T23:12:44Z".parse().unwrap() })
+    };
+    let behind = samples(|out| super::releases::tell("2026-10", "2026-08", distance(37), out));
+    complete(&[Origin::Releases], &behind, &[]);
+    assert_eq!(number(&behind, &m::UPDATES_COMMITS_BEHIND), 37.0);
+    assert_eq!(is(&behind, &m::UPDATES_AVAILABLE), State::from(true));
+    assert_eq!(is(&behind, &m::VERSION_COMMIT), State::from("5c1e0b7a"));
+    assert_eq!(is(&behind, &m::VERSION_DATE), State::from("2026-08-18"));
+    assert_eq!(is(&behind, &m::VERSION_LATEST), State::from("2026-10"));
+    let ahead = samples(|out| super::releases::tell("2026-10", "2026-11a", distance(0), out));
+    assert_eq!(is(&ahead, &m::UPDATES_AVAILABLE), State::from(false), "another name is not a newer one");
+    let lost = |installed: &str| {
+        samples(|out| super::releases::tell("2026-10", installed, Err("no such version".to_owned()), out))
+    };
+    complete(&[Origin::Releases], &lost("2026-10"), &[]);
+    assert_eq!(is(&lost("2026-10"), &m::UPDATES_AVAILABLE), State::from(false));
+    for metric in [&m::UPDATES_AVAILABLE, &m::UPDATES_COMMITS_BEHIND, &m::VERSION_COMMIT, &m::VERSION_DATE] {
+        assert_eq!(is(&lost("x"), metric), State::Unknown("no such version".to_owned()), "{}", metric.key);
+    }
+}
+
+#[test]
 fn the_log_of_dovecot() {
     let mut memory = super::dovecot_log::Memory::default();
     let unread = samples(|out| memory.tell(NOW, out));

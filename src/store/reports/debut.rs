@@ -14,19 +14,18 @@ use super::{
     about::{About, DAY},
     by_ip::ByIp,
     digest::{self, Extent},
-    months::{self, KeptRow, Part},
+    months::{self, Keep, KeptRow, Part},
     packed::{put, take},
 };
 use crate::store::{
     Error,
-    db::{Db, Result, Sql, Value, places, sql},
+    db::{Db, Result, Sql, places, sql},
 };
 
 const VERSION: u8 = 1;
 /// Domains that one statement reads of.
 const DOMAINS: usize = 32;
-/// Longer ones are not kept: a packet of the database holds 16 MiB.
-const MOST: usize = 12 << 20;
+const DEBUT: &[&str; 6] = &["domain", "reports", "stamp", "last", "days", "firsts"];
 const SAME_DOMAIN: &str = "report_debut.domain = whole.domain";
 
 /// On which day how many sources of a domain were first seen.
@@ -74,6 +73,7 @@ pub(super) fn statement(condition: &str) -> Sql<'_> {
 
 /// Keeps the first sightings of all domains whose reports have changed.
 pub async fn refresh(db: &Db) -> Result<()> {
+    let mut keep = Keep::new("report_debut", DEBUT, &["domain"]);
     for Row { domain, reports, stamp, kept, .. } in db.fetch(statement("1 = 1")).await? {
         let (state, kept) = ((reports, stamp), kept.extent());
         if kept.is_some_and(|kept| kept.is(state)) {
@@ -83,18 +83,11 @@ pub async fn refresh(db: &Db) -> Result<()> {
         let days = postcard::to_stdvec(&debut.days()).unwrap_or_default();
         let Extent { reports, stamp, last } = debut.extent;
         let firsts = debut.encode();
-        if firsts.len() > MOST {
-            continue;
-        }
-        let row: [Value<'_>; 6] =
-            [domain.into(), reports.into(), stamp.into(), last.into(), days.into(), firsts.into()];
-        let columns = ["domain", "reports", "stamp", "last", "days", "firsts"];
-        let mut tx = db.begin().await?;
-        let update = ["reports", "stamp", "last", "days", "firsts"];
-        tx.upsert("report_debut", columns, &["domain"], &update, vec![row]).await?;
-        tx.commit().await?;
+        let bytes = firsts.len() + days.len();
+        let row = [domain.into(), reports.into(), stamp.into(), last.into(), days.into(), firsts.into()];
+        keep.add(db, row, bytes).await?;
     }
-    Ok(())
+    keep.write(db).await
 }
 
 /// The first day of each source of a domain.

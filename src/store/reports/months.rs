@@ -24,6 +24,9 @@ const DOMAINS: usize = 32;
 const STRIDE: i64 = 400;
 /// A longer digest is not kept: a packet of the database holds 16 MiB.
 const MOST: usize = 12 << 20;
+/// Bytes that are written at once, unless a single digest has more.
+const KEPT_AT_ONCE: usize = 1 << 20;
+const DIGEST: &[&str; 7] = &["domain", "month", "reports", "stamp", "last", "facts", "sightings"];
 /// The month that moments beyond the calendar count to.
 const EPOCH: i64 = 197_001;
 
@@ -269,9 +272,24 @@ pub async fn refresh(db: &Db) -> Result<()> {
          AND report_digest.reports = report_month.reports AND report_digest.stamp = report_month.stamp \
          WHERE report_digest.domain IS NULL"
     );
+    let mut keep = Keep::new("report_digest", DIGEST, &["domain", "month"]);
     for (domain, month) in db.fetch::<(String, i64)>(sql(text)).await? {
-        keep_month(db, &domain, month).await?;
+        let Some(digest) = whole_month(db, &domain, month).await? else { continue };
+        let Extent { reports, stamp, last } = digest.extent;
+        let (facts, sightings) = digest.parts();
+        let bytes = facts.len() + sightings.len();
+        let row = [
+            domain.into(),
+            month.into(),
+            reports.into(),
+            stamp.into(),
+            last.into(),
+            facts.into(),
+            sightings.into(),
+        ];
+        keep.add(db, row, bytes).await?;
     }
+    keep.write(db).await?;
     debut::refresh(db).await?;
     forget(db).await
 }
@@ -286,42 +304,71 @@ struct MonthRow {
     sightings: Option<Vec<u8>>,
 }
 
-async fn keep_month(db: &Db, domain: &str, month: i64) -> Result<()> {
+/// The digest of a month, where what is kept of it is not true.
+async fn whole_month(db: &Db, domain: &str, month: i64) -> Result<Option<Digest>> {
     let text = format!(
         "SELECT report_month.reports, report_month.stamp, {}, facts, sightings FROM report_month \
          LEFT JOIN report_digest ON {SAME_MONTH} WHERE report_month.domain = ? AND report_month.month = ?",
         KeptRow::columns("report_digest")
     );
     let row: Option<MonthRow> = db.fetch_one(sql(text).bind(domain).bind(month)).await?;
-    let Some(MonthRow { reports, stamp, kept, facts, sightings }) = row else { return Ok(()) };
+    let Some(MonthRow { reports, stamp, kept, facts, sightings }) = row else { return Ok(None) };
     let kept = kept.extent();
-    let digest = match lack(db, domain, month, (reports, stamp), kept).await? {
-        Lack::Nothing => return Ok(()),
+    Ok(match lack(db, domain, month, (reports, stamp), kept).await? {
+        Lack::Nothing => None,
         Lack::Newer(newer) => {
             let facts = facts.unwrap_or_default();
-            Digest::of(kept.unwrap_or_default(), facts, &sightings.unwrap_or_default())?.and(newer)
+            let kept = Digest::of(kept.unwrap_or_default(), facts, &sightings.unwrap_or_default())?;
+            Some(kept.and(newer))
         }
-        Lack::All(digest) => digest,
-    };
-    let Extent { reports, stamp, last } = digest.extent;
-    let (facts, sightings) = digest.parts();
-    if facts.len() + sightings.len() > MOST {
-        return Ok(());
+        Lack::All(digest) => Some(digest),
+    })
+}
+
+/// Rows that are written when they are many, or the last ones: each commit waits for the disk.
+pub struct Keep<const N: usize> {
+    table: &'static str,
+    columns: [&'static str; N],
+    keys: &'static [&'static str],
+    rows: Vec<[Value<'static>; N]>,
+    bytes: usize,
+}
+
+impl<const N: usize> Keep<N> {
+    /// For a table with these columns, of which the first are its key.
+    pub fn new(
+        table: &'static str,
+        columns: &'static [&'static str; N],
+        keys: &'static [&'static str],
+    ) -> Self {
+        Self { table, columns: *columns, keys, rows: Vec::new(), bytes: 0 }
     }
-    let row: [Value<'_>; 7] = [
-        domain.into(),
-        month.into(),
-        reports.into(),
-        stamp.into(),
-        last.into(),
-        facts.into(),
-        sightings.into(),
-    ];
-    let columns = ["domain", "month", "reports", "stamp", "last", "facts", "sightings"];
-    let update = ["reports", "stamp", "last", "facts", "sightings"];
-    let mut tx = db.begin().await?;
-    tx.upsert("report_digest", columns, &["domain", "month"], &update, vec![row]).await?;
-    tx.commit().await
+
+    /// Adds a row of so many bytes, unless the database cannot take them.
+    pub async fn add(&mut self, db: &Db, row: [Value<'static>; N], bytes: usize) -> Result<()> {
+        if bytes > MOST {
+            return Ok(());
+        }
+        if self.bytes + bytes > KEPT_AT_ONCE {
+            self.write(db).await?;
+        }
+        self.bytes += bytes;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Writes what was added.
+    pub async fn write(&mut self, db: &Db) -> Result<()> {
+        self.bytes = 0;
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let update = self.columns.get(self.keys.len()..).unwrap_or_default();
+        let mut tx = db.begin().await?;
+        tx.upsert(self.table, self.columns, self.keys, update, rows).await?;
+        tx.commit().await
+    }
 }
 
 /// Deletes digests of what is no longer there.

@@ -135,7 +135,8 @@ async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
         clamd: None,
         tls: None,
         dns: Ok(Arc::clone(&dns)),
-        policies: Http::by_names_of(dns, &trusting),
+        releases: None,
+        public: Http::by_names_of(dns, &trusting),
         policy_port: policies(&authority).await,
         web: Http::new(&http::Settings::default()).map(|http| (http, api.uri().parse().unwrap())),
     };

@@ -137,7 +137,7 @@ pub struct Checker<'a> {
     /// Tells the keys that sign.
     pub mailcow: &'a Mailcow,
     /// Fetches policy files.
-    pub policies: &'a Http,
+    pub public: &'a Http,
     /// Where policy files are served.
     pub policy_port: u16,
     /// The mail host.
@@ -314,7 +314,7 @@ impl Checker<'_> {
         let target = format!("policy file of {domain}");
         let bad_name = |_| Error { target: target.clone(), cause: Cause::BadName };
         let url = url::Url::parse(&address).map_err(bad_name)?;
-        match self.policies.fetch(url, POLICY, &target).await {
+        match self.public.fetch(url, POLICY, &target).await {
             Ok(answer) if answer.status == 200 => {
                 Ok(records::mta_sts_policy(&String::from_utf8_lossy(&answer.body), exchanges))
             }

@@ -362,3 +362,56 @@ async fn odd_days_are_counted_once() {
         }
     }
 }
+
+/// What is kept is brought up to date by the newer reports alone, but only where nothing else has changed.
+#[tokio::test]
+async fn figures_read_the_newer_reports_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let store = async |number: &str, day: i64, ips: &[&str]| {
+            let records = ips.iter().map(|ip| record(ip, 2, "fail", "fail", "none")).collect();
+            let one = report("alpha.test", "receiver.test", number, day, records);
+            match put(&db, &arrival(Proof::Proven), &one, number).await {
+                Stored::New(serial) => serial,
+                other => panic!("{other:?}"),
+            }
+        };
+        let span =
+            |from, to| Span { from: Millis(BEGIN + from * DAY), to: Millis(BEGIN + to * DAY), domain: None };
+        let told = async || -> Result<(Vec<u64>, [u64; 2], usize)> {
+            db.forget_answers();
+            let days = days(&db, &Scope::All, &span(0, 40)).await?;
+            let mut fresh = [0, 0];
+            for (fresh, span) in fresh.iter_mut().zip([span(0, 1), span(1, 40)]) {
+                *fresh = domains(&db, &Scope::All, &span).await?[0].new_sources;
+            }
+            let filter = SourceFilter { span: span(0, 40), ..SourceFilter::default() };
+            let sources = sources(&db, &Scope::All, &filter, 99).await?;
+            Ok((days.iter().map(|day| day.sums.messages).collect(), fresh, sources.len()))
+        };
+        let first = store("1", 0, &["192.0.2.1", "2001:db8::1"]).await;
+        store("2", 1, &["192.0.2.1"]).await;
+        refresh(&db).await.unwrap();
+        // Whoever reads these again fails.
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("UPDATE report_source SET sources = ''")).await.unwrap();
+        tx.commit().await.unwrap();
+        let at = db.engine();
+        assert_eq!(told().await.unwrap(), (vec![4, 2], [2, 0], 2), "{at}");
+        store("3", 1, &["192.0.2.1", "192.0.2.3"]).await;
+        store("4", 30, &["2001:db8::1", "2001:db8::2"]).await;
+        store("5", 0, &["192.0.2.3", "192.0.2.4"]).await;
+        for kept in ["added up", "kept"] {
+            assert_eq!(told().await.unwrap(), (vec![8, 6, 4], [4, 1], 5), "{at} {kept}");
+            refresh(&db).await.unwrap();
+            assert_eq!(count(&db, "report_digest").await, 2, "{at} {kept}");
+        }
+        // Another change is not taken for newer reports, also where the count says so.
+        let mut tx = db.begin().await.unwrap();
+        prove(&mut tx, first, Proof::Failed, None).await.unwrap();
+        tx.commit().await.unwrap();
+        store("6", 1, &["192.0.2.1"]).await;
+        assert!(told().await.is_err(), "{at}");
+        assert!(refresh(&db).await.is_err(), "{at}");
+    }
+}

@@ -14,7 +14,7 @@ use super::{frame::Frame, look::Look};
 use crate::{
     metrics::{
         health::{Forecast, Health, Standing, Value},
-        registry::{Metric, Module},
+        registry::{Limits, Metric, Module},
     },
     model::{history::Point, time::Millis},
     store::samples::{Range, Run},
@@ -357,7 +357,7 @@ pub fn worst<'a, 'b>(health: &'b Health<'a>) -> Option<&'b Value<'a>> {
     let judged = health
         .values
         .iter()
-        .filter(|value| !value.metric.limits.steps().is_empty() || health.standing < Standing::Warning);
+        .filter(|value| value.metric.limits != Limits::None || health.standing < Standing::Warning);
     judged.rev().max_by_key(|value| value.standing)
 }
 

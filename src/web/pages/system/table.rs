@@ -7,7 +7,7 @@ use crate::{
     metrics::{
         health::{Standing, Value},
         modules,
-        registry::{Metric, Unit},
+        registry::{Limits, Metric, Unit},
     },
     model::sample::{DOMAIN, MAILBOX, State},
     store::samples::Latest,
@@ -232,7 +232,7 @@ fn items(listed: Listed, latest: &[Latest]) -> Vec<Item<'_>> {
 impl<'a> Item<'a> {
     fn new(name: String, values: BTreeMap<&'static str, Value<'a>>) -> Self {
         // Without a limit nothing is wrong: the end of a job that never ran is unknown, and that is fine.
-        let judged = values.values().filter(|value| !value.metric.limits.steps().is_empty());
+        let judged = values.values().filter(|value| value.metric.limits != Limits::None);
         let judged = judged.filter(|value| value.standing != Standing::NotInUse);
         let standing = judged.map(|value| value.standing).max();
         let fresh = values.values().all(|value| value.latest.is_none_or(|latest| latest.fresh));

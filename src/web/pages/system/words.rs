@@ -130,6 +130,9 @@ pub fn limits(frame: &Frame, metric: &Metric) -> String {
     let steps = metric.limits.steps().iter().filter(|(severity, _)| *severity >= Severity::Warning);
     let steps: Vec<String> = steps.map(|(_, limit)| number(frame, metric, *limit)).collect();
     match metric.limits {
+        Limits::Says(severity, text) if severity >= Severity::Warning => {
+            frame.lang().tf("system.limit.not", &[("limit", text)])
+        }
         _ if steps.is_empty() => "–".to_owned(),
         Limits::Is(_) => frame.lang().tf("system.limit.not", &[("limit", &steps.join(" / "))]),
         Limits::Below(_) => frame.lang().tf("system.limit.least", &[("limit", &steps.join(" / "))]),
