@@ -25,7 +25,7 @@ use crate::{
         time::{Clock, Millis},
     },
     remote::{dns, dns::Dns, http, imap, mailcow, mailcow::Mailcow, oauth, outside::Outside},
-    store::{Db, db::Place},
+    store::{Db, db::Place, reports},
     web::{
         looks, router,
         state::{AppState, Jobs, WebSettings},
@@ -42,6 +42,9 @@ const NAMES_PAUSE: Duration = Duration::from_secs(60);
 const NAMES_BREATH: Duration = Duration::from_secs(2);
 /// How long requests under way may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long visitors may wait at the start.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// All parts, ready to serve or to run one job.
 pub struct App {
@@ -130,6 +133,7 @@ impl App {
     /// Serves until `stop`; then lets requests and jobs under way finish, for a while.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let state = self.state()?;
+        self.get_ready(&stop).await;
         let health = Arc::clone(self.worker.health());
         let tasks = TaskTracker::new();
         self.start_workers(&tasks, &stop, &health);
@@ -147,6 +151,16 @@ impl App {
         }
         self.db.close().await;
         Ok(())
+    }
+
+    /// Works out what pages read of reports, where an upgrade left nothing. Visitors wait at the listener meanwhile, as they
+    /// do while the database gets its schema; what takes longer is worked out as it is asked for.
+    async fn get_ready(&self, stop: &CancellationToken) {
+        let refreshed = tokio::time::timeout(READY_WITHIN, reports::refresh(&self.db));
+        let refreshed = stop.run_until_cancelled(refreshed).await;
+        if let Some(Ok(Err(error))) = refreshed {
+            tracing::warn!(%error, "figures of reports could not be worked out beforehand");
+        }
     }
 
     fn start_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {
