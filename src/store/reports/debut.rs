@@ -13,8 +13,8 @@ use std::{
 use super::{
     about::{About, DAY},
     by_ip::ByIp,
-    digest::{self, Extent},
-    months::{self, Keep, KeptRow, Part},
+    digest::{self, Digest, Extent},
+    months::{self, Keep, KeptRow, Lack, Part, Wanted, lacks},
     packed::{put, take},
 };
 use crate::store::{
@@ -41,24 +41,79 @@ struct Row {
     days: Option<Vec<u8>>,
 }
 
+impl Row {
+    fn wanted(&self) -> Wanted<'_> {
+        let state = (self.reports, self.stamp);
+        Wanted { domain: &self.domain, month: None, kept: self.kept.extent(), state }
+    }
+}
+
 /// The first sightings of domains.
 pub async fn days(db: &Db, about: &About) -> Result<BTreeMap<String, Days>> {
     let mut all = BTreeMap::new();
     for domains in about.domains.chunks(DOMAINS) {
         let condition = format!("domain IN ({})", places(domains.len()));
         let rows: Vec<Row> = db.fetch(statement(&condition).bind_all(domains)).await?;
-        for row in rows {
-            let kept = row.kept.extent();
-            let days = match row.days.filter(|_| kept.is_some_and(|kept| kept.is((row.reports, row.stamp)))) {
-                Some(days) => {
-                    postcard::from_bytes(&days).map_err(|_| Error::Damaged("days of first sightings"))?
+        let wanted: Vec<Wanted<'_>> = rows.iter().map(Row::wanted).collect();
+        let lacks = lacks(db, &wanted).await?;
+        for (row, lack) in rows.into_iter().zip(lacks) {
+            let kept = match (row.days, &lack) {
+                (Some(days), Lack::Nothing | Lack::Newer(_)) => Some(
+                    postcard::from_bytes::<Days>(&days)
+                        .map_err(|_| Error::Damaged("days of first sightings"))?,
+                ),
+                _ => None,
+            };
+            let days = match (kept, lack) {
+                (Some(days), Lack::Nothing) => Some(days),
+                (Some(days), Lack::Newer(newer)) => {
+                    let firsts = firsts(db, &row.domain, row.kept.extent()).await?;
+                    firsts.map(|firsts| with_newer(days, &firsts, &newer)).transpose()?
                 }
-                None => Debut::of(db, &row.domain, (row.reports, row.stamp), kept).await?.days(),
+                (None, Lack::Newer(newer)) if row.kept.extent().reports == 0 => {
+                    Some(Debut::default().and(&newer).days())
+                }
+                _ => None,
+            };
+            let days = match days {
+                Some(days) => days,
+                None => Debut::work_out(db, &row.domain).await?.days(),
             };
             all.insert(row.domain, days);
         }
     }
     Ok(all)
+}
+
+/// What is kept of the first day of each source, where it is still that.
+async fn firsts(db: &Db, domain: &str, kept: Extent) -> Result<Option<Vec<u8>>> {
+    let text = "SELECT firsts FROM report_debut WHERE domain = ? AND reports = ? AND stamp = ?";
+    let found: Option<(Vec<u8>,)> =
+        db.fetch_one(sql(text).bind(domain).bind(kept.reports).bind(kept.stamp)).await?;
+    Ok(found.map(|(firsts,)| firsts))
+}
+
+/// The days with the sources of newer reports, most of which are known.
+fn with_newer(days: Days, firsts: &[u8], newer: &Digest) -> Result<Days> {
+    let mut fresh: ByIp<Option<i64>> = ByIp::default();
+    for (ip, begin) in newer.seen() {
+        let day = begin.div_euclid(DAY);
+        let first = fresh.entry(ip, || Some(day));
+        *first = day.min(first.unwrap_or(day)).into();
+    }
+    let mut days: BTreeMap<i64, u64> = days.into_iter().collect();
+    each_first(firsts, |ip, known| {
+        let Some(first) = fresh.find(ip) else { return };
+        if first.is_some_and(|first| first < known) {
+            days.entry(known * DAY).and_modify(|count| *count = count.saturating_sub(1));
+        } else {
+            *first = None;
+        }
+    })?;
+    for first in fresh.iter().filter_map(|(_, first)| *first) {
+        *days.entry(first * DAY).or_default() += 1;
+    }
+    Ok(days.into_iter().filter(|(_, count)| *count > 0).collect())
 }
 
 /// The state of domains, and what is kept of them.
@@ -74,18 +129,35 @@ pub(super) fn statement(condition: &str) -> Sql<'_> {
 /// Keeps the first sightings of all domains whose reports have changed.
 pub async fn refresh(db: &Db) -> Result<()> {
     let mut keep = Keep::new("report_debut", DEBUT, &["domain"]);
-    for Row { domain, reports, stamp, kept, .. } in db.fetch(statement("1 = 1")).await? {
-        let (state, kept) = ((reports, stamp), kept.extent());
-        if kept.is_some_and(|kept| kept.is(state)) {
-            continue;
+    let mut rows: Vec<Row> = db.fetch(statement("1 = 1")).await?;
+    rows.retain(|row| !row.kept.extent().is((row.reports, row.stamp)));
+    for rows in rows.chunks(DOMAINS) {
+        let wanted: Vec<Wanted<'_>> = rows.iter().map(Row::wanted).collect();
+        for (row, lack) in rows.iter().zip(lacks(db, &wanted).await?) {
+            let kept = row.kept.extent();
+            let firsts = match &lack {
+                Lack::Newer(_) => firsts(db, &row.domain, kept).await?,
+                _ => None,
+            };
+            let debut = match (lack, firsts) {
+                (Lack::Newer(newer), Some(firsts)) => Debut::decode(kept, &firsts)?.and(&newer),
+                (Lack::Newer(newer), None) if kept.reports == 0 => Debut::default().and(&newer),
+                _ => Debut::work_out(db, &row.domain).await?,
+            };
+            let days = postcard::to_stdvec(&debut.days()).unwrap_or_default();
+            let Extent { reports, stamp, last } = debut.extent;
+            let firsts = debut.encode();
+            let bytes = firsts.len() + days.len();
+            let row = [
+                row.domain.clone().into(),
+                reports.into(),
+                stamp.into(),
+                last.into(),
+                days.into(),
+                firsts.into(),
+            ];
+            keep.add(db, row, bytes).await?;
         }
-        let debut = Debut::of(db, &domain, state, kept).await?;
-        let days = postcard::to_stdvec(&debut.days()).unwrap_or_default();
-        let Extent { reports, stamp, last } = debut.extent;
-        let firsts = debut.encode();
-        let bytes = firsts.len() + days.len();
-        let row = [domain.into(), reports.into(), stamp.into(), last.into(), days.into(), firsts.into()];
-        keep.add(db, row, bytes).await?;
     }
     keep.write(db).await
 }
@@ -98,25 +170,21 @@ struct Debut {
 }
 
 impl Debut {
-    /// That of a domain's reports, of which there are so many, with this stamp: what is kept and what is newer, or all.
-    async fn of(db: &Db, domain: &str, state: (i64, i64), kept: Option<Extent>) -> Result<Self> {
-        if let Some(kept) = kept.filter(|kept| kept.reports < state.0) {
-            let newer = months::newer(db, domain, kept.last).await?;
-            let text = "SELECT firsts FROM report_debut WHERE domain = ? AND reports = ? AND stamp = ?";
-            let text = sql(text).bind(domain).bind(kept.reports).bind(kept.stamp);
-            let firsts: Option<(Vec<u8>,)> = db.fetch_one(text).await?;
-            if let Some((firsts,)) = firsts.filter(|_| kept.and(newer.extent).is(state)) {
-                let mut debut = Self::decode(kept.and(newer.extent), &firsts)?;
-                newer.seen().for_each(|(ip, begin)| debut.see(ip, begin));
-                return Ok(debut);
-            }
-        }
+    /// That of all reports of a domain.
+    async fn work_out(db: &Db, domain: &str) -> Result<Self> {
         let mut debut = Self::default();
         for piece in months::pieces(db, &About::whole(domain), Part::Sightings).await? {
             debut.extent = debut.extent.and(piece.extent);
             digest::sightings(&piece.bytes, |ip, begin, _| debut.see(ip, begin))?;
         }
         Ok(debut)
+    }
+
+    /// With newer reports.
+    fn and(mut self, newer: &Digest) -> Self {
+        self.extent = self.extent.and(newer.extent);
+        newer.seen().for_each(|(ip, begin)| self.see(ip, begin));
+        self
     }
 
     fn see(&mut self, ip: IpAddr, begin: i64) {
@@ -163,11 +231,16 @@ impl Debut {
 
     fn decode(extent: Extent, bytes: &[u8]) -> Result<Self> {
         let mut firsts = ByIp::default();
-        let rest = bytes.strip_prefix(&[VERSION]);
-        let read = rest.and_then(|rest| read(rest, |ip, day| *firsts.entry(ip, || day) = day));
-        read.ok_or(Error::Damaged("first sightings of sources that cannot be read"))?;
+        each_first(bytes, |ip, day| *firsts.entry(ip, || day) = day)?;
         Ok(Self { extent, firsts })
     }
+}
+
+/// Calls `each` with each source and its first day.
+fn each_first(bytes: &[u8], each: impl FnMut(IpAddr, i64)) -> Result<()> {
+    let rest = bytes.strip_prefix(&[VERSION]);
+    rest.and_then(|rest| read(rest, each))
+        .ok_or(Error::Damaged("first sightings of sources that cannot be read"))
 }
 
 fn read(mut rest: &[u8], mut each: impl FnMut(IpAddr, i64)) -> Option<()> {

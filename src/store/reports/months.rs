@@ -30,8 +30,10 @@ const DIGEST: &[&str; 7] = &["domain", "month", "reports", "stamp", "last", "fac
 /// The month that moments beyond the calendar count to.
 const EPOCH: i64 = 197_001;
 
-/// Less than any serial.
-const BEFORE_ALL: i64 = -1;
+/// What is looked up by one statement, …
+const AT_ONCE: usize = 16;
+/// … which finds so many reports at most.
+const NEWER: i64 = 1000;
 
 const SAME_MONTH: &str =
     "report_digest.domain = report_month.domain AND report_digest.month = report_month.month";
@@ -69,6 +71,17 @@ struct PieceRow {
     bytes: Option<Vec<u8>>,
 }
 
+impl PieceRow {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            domain: &self.domain,
+            month: Some(self.month),
+            kept: self.kept.extent(),
+            state: (self.reports, self.stamp),
+        }
+    }
+}
+
 /// [`Extent`] of what is kept, if anything is.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
 pub struct KeptRow {
@@ -83,50 +96,125 @@ impl KeptRow {
         format!("{table}.reports AS kept_reports, {table}.stamp AS kept_stamp, {table}.last AS kept_last")
     }
 
-    /// What is kept.
-    pub fn extent(self) -> Option<Extent> {
-        Some(Extent { reports: self.kept_reports?, stamp: self.kept_stamp?, last: self.kept_last? })
+    /// What is kept; where nothing is, it is of no reports.
+    pub fn extent(self) -> Extent {
+        let [reports, stamp, last] =
+            [self.kept_reports, self.kept_stamp, self.kept_last].map(Option::unwrap_or_default);
+        Extent { reports, stamp, last }
     }
 }
 
-/// What a month lacks.
-enum Lack {
-    /// What is kept is true.
+/// Reports of a domain that may be lacking from something that is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Of which domain.
+    pub domain: &'a str,
+    /// Of which month; `None`: of any.
+    pub month: Option<i64>,
+    /// What is kept.
+    pub kept: Extent,
+    /// Reports that there are, and the sum of their stamps.
+    pub state: (i64, i64),
+}
+
+/// What something lacks that is kept of reports.
+pub enum Lack {
+    /// It is true.
     Nothing,
     /// These have come since.
     Newer(Digest),
-    /// Nothing that is kept is of use: this is the whole.
-    All(Digest),
+    /// It is of no use: others have gone or changed.
+    All,
 }
 
-/// What is lacking of a month's reports, of which there are so many, with this stamp.
-async fn lack(db: &Db, domain: &str, month: i64, state: (i64, i64), kept: Option<Extent>) -> Result<Lack> {
-    if let Some(kept) = kept {
-        if kept.is(state) {
-            return Ok(Lack::Nothing);
+/// What each of these lacks, in their order. Newer reports are read for many at once.
+pub async fn lacks(db: &Db, wanted: &[Wanted<'_>]) -> Result<Vec<Lack>> {
+    let mut lacks: Vec<Lack> = Vec::with_capacity(wanted.len());
+    let mut open: Vec<(usize, Wanted<'_>)> = Vec::new();
+    let mut reports = 0;
+    for one in wanted {
+        let lacking = one.state.0 - one.kept.reports;
+        if one.kept.is(one.state) {
+            lacks.push(Lack::Nothing);
+            continue;
         }
-        if kept.reports < state.0 {
-            let newer = work_out(db, domain, month, kept.last).await?;
-            if kept.and(newer.extent).is(state) {
-                return Ok(Lack::Newer(newer));
+        if (1..=NEWER).contains(&lacking) {
+            if open.len() >= AT_ONCE || reports + lacking > NEWER {
+                compare(db, &mut open, &mut lacks).await?;
+                reports = 0;
             }
+            reports += lacking;
+            open.push((lacks.len(), *one));
+        }
+        lacks.push(Lack::All);
+    }
+    compare(db, &mut open, &mut lacks).await?;
+    Ok(lacks)
+}
+
+/// Reads what is newer, and notes where that is all that was lacking.
+async fn compare(db: &Db, open: &mut Vec<(usize, Wanted<'_>)>, lacks: &mut [Lack]) -> Result<()> {
+    let open = std::mem::take(open);
+    if open.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<Wanted<'_>> = open.iter().map(|(_, one)| *one).collect();
+    let mut rows: Vec<ReportRow> = db.fetch(newer_statement(&wanted)).await?;
+    // The span of the month beyond the calendar holds all others.
+    rows.sort_unstable_by_key(|row| row.serial);
+    rows.dedup_by_key(|row| row.serial);
+    for (at, one) in open {
+        let mut newer = Digest::default();
+        let month = |row: &ReportRow| lines::month_of(Millis(row.begin_at));
+        let own = rows.iter().filter(|row| row.domain == one.domain && row.serial > one.kept.last);
+        for row in own.filter(|row| one.month.is_none_or(|wanted| wanted == month(row))) {
+            row.add_to(&mut newer)?;
+        }
+        if one.kept.and(newer.extent).is(one.state) {
+            lacks.get_mut(at).into_iter().for_each(|lack| *lack = Lack::Newer(std::mem::take(&mut newer)));
         }
     }
-    Ok(Lack::All(work_out(db, domain, month, BEFORE_ALL).await?))
+    Ok(())
+}
+
+/// Each is looked up by itself, each time by an index; what two find comes twice.
+pub(super) fn newer_statement<'a>(wanted: &[Wanted<'a>]) -> Sql<'a> {
+    let each = wanted.iter().map(|one| match one.month {
+        Some(_) => format!(
+            "{REPORTS} WHERE report_line.domain = ? AND report_line.begin_at >= ? AND report_line.begin_at < ? \
+             AND report_line.serial > ?"
+        ),
+        None => format!("{REPORTS} WHERE report_source.domain = ? AND report_source.serial > ?"),
+    });
+    let mut statement = sql(each.collect::<Vec<_>>().join(" UNION ALL "));
+    for one in wanted {
+        statement = statement.bind(one.domain);
+        if let Some((from, to)) = one.month.map(bounds) {
+            statement = statement.bind(from).bind(to);
+        }
+        statement = statement.bind(one.kept.last);
+    }
+    statement
 }
 
 /// That part of all months that have to do with a question: of each month one piece, or two that are to be added up.
 pub async fn pieces(db: &Db, about: &About, part: Part) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     for domains in about.domains.chunks(DOMAINS) {
-        let rows: Vec<PieceRow> = db.fetch(statement(domains, about.from, about.to, part)).await?;
-        for PieceRow { domain, month, reports, stamp, kept, bytes } in rows {
-            let kept = kept.extent();
-            let lack = lack(db, &domain, month, (reports, stamp), kept).await?;
-            if let (Some(extent), Some(bytes), Lack::Nothing | Lack::Newer(_)) = (kept, bytes, &lack) {
-                pieces.push(Piece { domain: domain.clone(), month, extent, bytes });
-            }
-            if let Lack::Newer(digest) | Lack::All(digest) = lack {
+        let mut rows: Vec<PieceRow> = db.fetch(statement(domains, about.from, about.to, part)).await?;
+        while !rows.is_empty() {
+            let some: Vec<PieceRow> = rows.drain(..rows.len().min(AT_ONCE)).collect();
+            let wanted: Vec<Wanted<'_>> = some.iter().map(PieceRow::wanted).collect();
+            let lacks = lacks(db, &wanted).await?;
+            for (PieceRow { domain, month, kept, bytes, .. }, lack) in some.into_iter().zip(lacks) {
+                if let (Some(bytes), Lack::Nothing | Lack::Newer(_)) = (bytes, &lack) {
+                    pieces.push(Piece { domain: domain.clone(), month, extent: kept.extent(), bytes });
+                }
+                let digest = match lack {
+                    Lack::Nothing => continue,
+                    Lack::Newer(newer) => newer,
+                    Lack::All => work_out(db, &domain, month).await?,
+                };
                 let extent = digest.extent;
                 let (facts, sightings) = digest.parts();
                 let bytes = if part == Part::Facts { facts } else { sightings };
@@ -174,6 +262,7 @@ impl Piece {
 
 #[derive(sqlx::FromRow)]
 struct ReportRow {
+    domain: String,
     begin_at: i64,
     serial: i64,
     org: String,
@@ -203,13 +292,13 @@ impl ReportRow {
     }
 }
 
-/// The digest of a domain's reports of a month with a higher serial than this one.
-async fn work_out(db: &Db, domain: &str, month: i64, above: i64) -> Result<Digest> {
+/// The digest of a domain's month.
+async fn work_out(db: &Db, domain: &str, month: i64) -> Result<Digest> {
     let mut digest = Digest::default();
     let (from, to) = bounds(month);
     let mut after = (from, -1);
     loop {
-        let rows: Vec<ReportRow> = db.fetch(reports_statement(domain, after, to, above)).await?;
+        let rows: Vec<ReportRow> = db.fetch(reports_statement(domain, after, to)).await?;
         for row in &rows {
             after = (row.begin_at, row.serial);
             if lines::month_of(Millis(row.begin_at)) == month {
@@ -222,30 +311,14 @@ async fn work_out(db: &Db, domain: &str, month: i64, above: i64) -> Result<Diges
     }
 }
 
-/// The digest of a domain's reports, of whatever month, with a higher serial than this one.
-pub async fn newer(db: &Db, domain: &str, above: i64) -> Result<Digest> {
-    let mut digest = Digest::default();
-    let mut after = above;
-    loop {
-        let rows: Vec<ReportRow> = db.fetch(newer_statement(domain, after)).await?;
-        for row in &rows {
-            after = row.serial;
-            row.add_to(&mut digest)?;
-        }
-        if (rows.len() as i64) < STRIDE {
-            return Ok(digest);
-        }
-    }
-}
-
-const REPORTS: &str = "SELECT report_line.begin_at, report_line.serial, org, report_line.proof, policy_p, policy_sp, policy_pct, \
+const REPORTS: &str = "SELECT report_line.domain, report_line.begin_at, report_line.serial, org, report_line.proof, policy_p, policy_sp, policy_pct, \
      messages, dkim, spf, aligned, quarantined, rejected, stamp, sources FROM report_line \
      JOIN report_source ON report_source.domain = report_line.domain AND report_source.serial = report_line.serial";
 
-pub(super) fn reports_statement(domain: &str, (begin, serial): (i64, i64), to: i64, above: i64) -> Sql<'_> {
+pub(super) fn reports_statement(domain: &str, (begin, serial): (i64, i64), to: i64) -> Sql<'_> {
     sql(format!(
         "{REPORTS} WHERE report_line.domain = ? AND report_line.begin_at >= ? AND report_line.begin_at < ? \
-         AND (report_line.begin_at > ? OR report_line.serial > ?) AND report_line.serial > ? \
+         AND (report_line.begin_at > ? OR report_line.serial > ?) \
          ORDER BY report_line.begin_at, report_line.serial LIMIT {STRIDE}"
     ))
     .bind(domain)
@@ -253,76 +326,76 @@ pub(super) fn reports_statement(domain: &str, (begin, serial): (i64, i64), to: i
     .bind(to)
     .bind(begin)
     .bind(serial)
-    .bind(above)
 }
 
-pub(super) fn newer_statement(domain: &str, above: i64) -> Sql<'_> {
-    sql(format!(
-        "{REPORTS} WHERE report_source.domain = ? AND report_source.serial > ? \
-         ORDER BY report_source.serial LIMIT {STRIDE}"
-    ))
-    .bind(domain)
-    .bind(above)
+#[derive(sqlx::FromRow)]
+struct MonthRow {
+    domain: String,
+    month: i64,
+    reports: i64,
+    stamp: i64,
+    #[sqlx(flatten)]
+    kept: KeptRow,
 }
 
 /// Keeps digests of all months whose reports have changed, so that pages need not work them out.
 pub async fn refresh(db: &Db) -> Result<()> {
     let text = format!(
-        "SELECT report_month.domain, report_month.month FROM report_month LEFT JOIN report_digest ON {SAME_MONTH} \
-         AND report_digest.reports = report_month.reports AND report_digest.stamp = report_month.stamp \
-         WHERE report_digest.domain IS NULL"
+        "SELECT report_month.domain, report_month.month, report_month.reports, report_month.stamp, {} \
+         FROM report_month LEFT JOIN report_digest ON {SAME_MONTH} WHERE report_digest.domain IS NULL \
+         OR report_digest.reports <> report_month.reports OR report_digest.stamp <> report_month.stamp",
+        KeptRow::columns("report_digest")
     );
+    let rows: Vec<MonthRow> = db.fetch(sql(text)).await?;
     let mut keep = Keep::new("report_digest", DIGEST, &["domain", "month"]);
-    for (domain, month) in db.fetch::<(String, i64)>(sql(text)).await? {
-        let Some(digest) = whole_month(db, &domain, month).await? else { continue };
-        let Extent { reports, stamp, last } = digest.extent;
-        let (facts, sightings) = digest.parts();
-        let bytes = facts.len() + sightings.len();
-        let row = [
-            domain.into(),
-            month.into(),
-            reports.into(),
-            stamp.into(),
-            last.into(),
-            facts.into(),
-            sightings.into(),
-        ];
-        keep.add(db, row, bytes).await?;
+    for rows in rows.chunks(AT_ONCE) {
+        let wanted = rows.iter().map(|MonthRow { domain, month, reports, stamp, kept }| Wanted {
+            domain,
+            month: Some(*month),
+            kept: kept.extent(),
+            state: (*reports, *stamp),
+        });
+        let wanted: Vec<Wanted<'_>> = wanted.collect();
+        for (MonthRow { domain, month, kept, .. }, lack) in rows.iter().zip(lacks(db, &wanted).await?) {
+            let digest = match lack {
+                Lack::Nothing => continue,
+                Lack::Newer(newer) => add_up(db, domain, *month, kept.extent(), newer).await?,
+                Lack::All => work_out(db, domain, *month).await?,
+            };
+            let Extent { reports, stamp, last } = digest.extent;
+            let (facts, sightings) = digest.parts();
+            let bytes = facts.len() + sightings.len();
+            let row = [
+                domain.clone().into(),
+                (*month).into(),
+                reports.into(),
+                stamp.into(),
+                last.into(),
+                facts.into(),
+                sightings.into(),
+            ];
+            keep.add(db, row, bytes).await?;
+        }
     }
     keep.write(db).await?;
     debut::refresh(db).await?;
     forget(db).await
 }
 
-#[derive(sqlx::FromRow)]
-struct MonthRow {
-    reports: i64,
-    stamp: i64,
-    #[sqlx(flatten)]
-    kept: KeptRow,
-    facts: Option<Vec<u8>>,
-    sightings: Option<Vec<u8>>,
-}
-
-/// The digest of a month, where what is kept of it is not true.
-async fn whole_month(db: &Db, domain: &str, month: i64) -> Result<Option<Digest>> {
-    let text = format!(
-        "SELECT report_month.reports, report_month.stamp, {}, facts, sightings FROM report_month \
-         LEFT JOIN report_digest ON {SAME_MONTH} WHERE report_month.domain = ? AND report_month.month = ?",
-        KeptRow::columns("report_digest")
-    );
-    let row: Option<MonthRow> = db.fetch_one(sql(text).bind(domain).bind(month)).await?;
-    let Some(MonthRow { reports, stamp, kept, facts, sightings }) = row else { return Ok(None) };
-    let kept = kept.extent();
-    Ok(match lack(db, domain, month, (reports, stamp), kept).await? {
-        Lack::Nothing => None,
-        Lack::Newer(newer) => {
-            let facts = facts.unwrap_or_default();
-            let kept = Digest::of(kept.unwrap_or_default(), facts, &sightings.unwrap_or_default())?;
-            Some(kept.and(newer))
+/// What is kept of a month, and newer reports; the whole month where something else is kept by now.
+async fn add_up(db: &Db, domain: &str, month: i64, kept: Extent, newer: Digest) -> Result<Digest> {
+    if kept.reports == 0 {
+        return Ok(newer);
+    }
+    let text = "SELECT facts, sightings FROM report_digest WHERE domain = ? AND month = ? AND reports = ? AND stamp = ?";
+    let statement = sql(text).bind(domain).bind(month).bind(kept.reports).bind(kept.stamp);
+    match db.fetch_one(statement).await? {
+        Some((facts, sightings)) => {
+            let (facts, sightings): (Vec<u8>, Vec<u8>) = (facts, sightings);
+            Ok(Digest::of(kept, facts, &sightings)?.and(newer))
         }
-        Lack::All(digest) => Some(digest),
-    })
+        None => work_out(db, domain, month).await,
+    }
 }
 
 /// Rows that are written when they are many, or the last ones: each commit waits for the disk.
