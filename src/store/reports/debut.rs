@@ -70,9 +70,6 @@ pub async fn days(db: &Db, about: &About) -> Result<BTreeMap<String, Days>> {
                     let firsts = firsts(db, &row.domain, row.kept.extent()).await?;
                     firsts.map(|firsts| with_newer(days, &firsts, &newer)).transpose()?
                 }
-                (None, Lack::Newer(newer)) if row.kept.extent().reports == 0 => {
-                    Some(Debut::default().and(&newer).days())
-                }
                 _ => None,
             };
             let days = match days {
@@ -141,7 +138,6 @@ pub async fn refresh(db: &Db) -> Result<()> {
             };
             let debut = match (lack, firsts) {
                 (Lack::Newer(newer), Some(firsts)) => Debut::decode(kept, &firsts)?.and(&newer),
-                (Lack::Newer(newer), None) if kept.reports == 0 => Debut::default().and(&newer),
                 _ => Debut::work_out(db, &row.domain).await?,
             };
             let days = postcard::to_stdvec(&debut.days()).unwrap_or_default();

@@ -30,9 +30,11 @@ const DIGEST: &[&str; 7] = &["domain", "month", "reports", "stamp", "last", "fac
 /// The month that moments beyond the calendar count to.
 const EPOCH: i64 = 197_001;
 
-/// What is looked up by one statement, …
+/// Months whose digests are brought up to date at once.
+const PIECE: usize = 64;
+/// What newer reports are looked up for by one statement.
 const AT_ONCE: usize = 16;
-/// … which finds so many reports at most.
+/// Newer reports that are read at once.
 const NEWER: i64 = 1000;
 
 const SAME_MONTH: &str =
@@ -127,37 +129,28 @@ pub enum Lack {
     All,
 }
 
-/// What each of these lacks, in their order. Newer reports are read for many at once.
+/// What each of these lacks, in their order. Newer reports are read for many at once, and of so many only that they fit
+/// into memory.
 pub async fn lacks(db: &Db, wanted: &[Wanted<'_>]) -> Result<Vec<Lack>> {
     let mut lacks: Vec<Lack> = Vec::with_capacity(wanted.len());
     let mut open: Vec<(usize, Wanted<'_>)> = Vec::new();
-    let mut reports = 0;
-    for one in wanted {
+    let mut room = NEWER;
+    for (at, one) in wanted.iter().enumerate() {
         let lacking = one.state.0 - one.kept.reports;
-        if one.kept.is(one.state) {
-            lacks.push(Lack::Nothing);
-            continue;
+        lacks.push(if one.kept.is(one.state) { Lack::Nothing } else { Lack::All });
+        if one.kept.reports > 0 && (1..=room).contains(&lacking) {
+            room -= lacking;
+            open.push((at, *one));
         }
-        if (1..=NEWER).contains(&lacking) {
-            if open.len() >= AT_ONCE || reports + lacking > NEWER {
-                compare(db, &mut open, &mut lacks).await?;
-                reports = 0;
-            }
-            reports += lacking;
-            open.push((lacks.len(), *one));
-        }
-        lacks.push(Lack::All);
     }
-    compare(db, &mut open, &mut lacks).await?;
+    for open in open.chunks(AT_ONCE) {
+        compare(db, open, &mut lacks).await?;
+    }
     Ok(lacks)
 }
 
 /// Reads what is newer, and notes where that is all that was lacking.
-async fn compare(db: &Db, open: &mut Vec<(usize, Wanted<'_>)>, lacks: &mut [Lack]) -> Result<()> {
-    let open = std::mem::take(open);
-    if open.is_empty() {
-        return Ok(());
-    }
+async fn compare(db: &Db, open: &[(usize, Wanted<'_>)], lacks: &mut [Lack]) -> Result<()> {
     let wanted: Vec<Wanted<'_>> = open.iter().map(|(_, one)| *one).collect();
     let mut rows: Vec<ReportRow> = db.fetch(newer_statement(&wanted)).await?;
     // The span of the month beyond the calendar holds all others.
@@ -170,8 +163,9 @@ async fn compare(db: &Db, open: &mut Vec<(usize, Wanted<'_>)>, lacks: &mut [Lack
         for row in own.filter(|row| one.month.is_none_or(|wanted| wanted == month(row))) {
             row.add_to(&mut newer)?;
         }
-        if one.kept.and(newer.extent).is(one.state) {
-            lacks.get_mut(at).into_iter().for_each(|lack| *lack = Lack::Newer(std::mem::take(&mut newer)));
+        let whole = one.kept.and(newer.extent).is(one.state);
+        if let Some(lack) = lacks.get_mut(*at).filter(|_| whole) {
+            *lack = Lack::Newer(newer);
         }
     }
     Ok(())
@@ -201,25 +195,22 @@ pub(super) fn newer_statement<'a>(wanted: &[Wanted<'a>]) -> Sql<'a> {
 pub async fn pieces(db: &Db, about: &About, part: Part) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     for domains in about.domains.chunks(DOMAINS) {
-        let mut rows: Vec<PieceRow> = db.fetch(statement(domains, about.from, about.to, part)).await?;
-        while !rows.is_empty() {
-            let some: Vec<PieceRow> = rows.drain(..rows.len().min(AT_ONCE)).collect();
-            let wanted: Vec<Wanted<'_>> = some.iter().map(PieceRow::wanted).collect();
-            let lacks = lacks(db, &wanted).await?;
-            for (PieceRow { domain, month, kept, bytes, .. }, lack) in some.into_iter().zip(lacks) {
-                if let (Some(bytes), Lack::Nothing | Lack::Newer(_)) = (bytes, &lack) {
-                    pieces.push(Piece { domain: domain.clone(), month, extent: kept.extent(), bytes });
-                }
-                let digest = match lack {
-                    Lack::Nothing => continue,
-                    Lack::Newer(newer) => newer,
-                    Lack::All => work_out(db, &domain, month).await?,
-                };
-                let extent = digest.extent;
-                let (facts, sightings) = digest.parts();
-                let bytes = if part == Part::Facts { facts } else { sightings };
-                pieces.push(Piece { domain, month, extent, bytes });
+        let rows: Vec<PieceRow> = db.fetch(statement(domains, about.from, about.to, part)).await?;
+        let wanted: Vec<Wanted<'_>> = rows.iter().map(PieceRow::wanted).collect();
+        let lacks = lacks(db, &wanted).await?;
+        for (PieceRow { domain, month, kept, bytes, .. }, lack) in rows.into_iter().zip(lacks) {
+            if let (Some(bytes), Lack::Nothing | Lack::Newer(_)) = (bytes, &lack) {
+                pieces.push(Piece { domain: domain.clone(), month, extent: kept.extent(), bytes });
             }
+            let digest = match lack {
+                Lack::Nothing => continue,
+                Lack::Newer(newer) => newer,
+                Lack::All => work_out(db, &domain, month).await?,
+            };
+            let extent = digest.extent;
+            let (facts, sightings) = digest.parts();
+            let bytes = if part == Part::Facts { facts } else { sightings };
+            pieces.push(Piece { domain, month, extent, bytes });
         }
     }
     Ok(pieces)
@@ -348,7 +339,7 @@ pub async fn refresh(db: &Db) -> Result<()> {
     );
     let rows: Vec<MonthRow> = db.fetch(sql(text)).await?;
     let mut keep = Keep::new("report_digest", DIGEST, &["domain", "month"]);
-    for rows in rows.chunks(AT_ONCE) {
+    for rows in rows.chunks(PIECE) {
         let wanted = rows.iter().map(|MonthRow { domain, month, reports, stamp, kept }| Wanted {
             domain,
             month: Some(*month),
@@ -384,9 +375,6 @@ pub async fn refresh(db: &Db) -> Result<()> {
 
 /// What is kept of a month, and newer reports; the whole month where something else is kept by now.
 async fn add_up(db: &Db, domain: &str, month: i64, kept: Extent, newer: Digest) -> Result<Digest> {
-    if kept.reports == 0 {
-        return Ok(newer);
-    }
     let text = "SELECT facts, sightings FROM report_digest WHERE domain = ? AND month = ? AND reports = ? AND stamp = ?";
     let statement = sql(text).bind(domain).bind(month).bind(kept.reports).bind(kept.stamp);
     match db.fetch_one(statement).await? {
