@@ -10,6 +10,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use futures_util::{
+    FutureExt,
+    future::BoxFuture,
+    stream::{self, StreamExt, TryStreamExt},
+};
+
 use super::{
     about::{About, DAY},
     by_ip::ByIp,
@@ -25,6 +31,8 @@ use crate::store::{
 const VERSION: u8 = 1;
 /// Domains that one statement reads of.
 const DOMAINS: usize = 32;
+/// Domains whose first days are read at once.
+const AT_ONCE: usize = 2;
 const DEBUT: &[&str; 6] = &["domain", "reports", "stamp", "last", "days", "firsts"];
 const SAME_DOMAIN: &str = "report_debut.domain = whole.domain";
 
@@ -46,6 +54,23 @@ impl Row {
         let state = (self.reports, self.stamp);
         Wanted { domain: &self.domain, month: None, kept: self.kept.extent(), state }
     }
+
+    async fn days_with(&self, db: &Db, lack: Lack) -> Result<Days> {
+        let kept = || -> Result<Days> {
+            let days = self.days.as_deref().unwrap_or_default();
+            postcard::from_bytes(days).map_err(|_| Error::Damaged("days of first sightings"))
+        };
+        match lack {
+            Lack::Nothing => return kept(),
+            Lack::Newer(newer) => {
+                if let Some(firsts) = firsts(db, &self.domain, self.kept.extent()).await? {
+                    return with_newer(kept()?, &firsts, &newer);
+                }
+            }
+            Lack::All => {}
+        }
+        Ok(Debut::work_out(db, &self.domain).await?.days())
+    }
 }
 
 /// The first sightings of domains.
@@ -56,28 +81,10 @@ pub async fn days(db: &Db, about: &About) -> Result<BTreeMap<String, Days>> {
         let rows: Vec<Row> = db.fetch(statement(&condition).bind_all(domains)).await?;
         let wanted: Vec<Wanted<'_>> = rows.iter().map(Row::wanted).collect();
         let lacks = lacks(db, &wanted).await?;
-        for (row, lack) in rows.into_iter().zip(lacks) {
-            let kept = match (row.days, &lack) {
-                (Some(days), Lack::Nothing | Lack::Newer(_)) => Some(
-                    postcard::from_bytes::<Days>(&days)
-                        .map_err(|_| Error::Damaged("days of first sightings"))?,
-                ),
-                _ => None,
-            };
-            let days = match (kept, lack) {
-                (Some(days), Lack::Nothing) => Some(days),
-                (Some(days), Lack::Newer(newer)) => {
-                    let firsts = firsts(db, &row.domain, row.kept.extent()).await?;
-                    firsts.map(|firsts| with_newer(days, &firsts, &newer)).transpose()?
-                }
-                _ => None,
-            };
-            let days = match days {
-                Some(days) => days,
-                None => Debut::work_out(db, &row.domain).await?.days(),
-            };
-            all.insert(row.domain, days);
-        }
+        let each: Vec<BoxFuture<'_, Result<Days>>> =
+            rows.iter().zip(lacks).map(|(row, lack)| row.days_with(db, lack).boxed()).collect();
+        let days: Vec<Days> = stream::iter(each).buffered(AT_ONCE).try_collect().await?;
+        all.extend(rows.into_iter().map(|row| row.domain).zip(days));
     }
     Ok(all)
 }
