@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::doors::{CERTIFICATES, CLOSED};
 use crate::{
     metrics::{
-        modules::{security, tls},
+        modules::{security, tls, updates},
         registry::{Metric, Origin},
         samples::Samples,
     },
@@ -43,6 +43,7 @@ pub(super) fn tell(origins: &[Origin], ago: Duration, out: &mut Samples) {
             Origin::Ports => tell_ports(ago, out),
             Origin::Certificates => tell_certificates(ago, out),
             Origin::Dns => tell_domains(ago, out),
+            Origin::Releases => tell_releases(ago, out),
             _ => {}
         }
     }
@@ -90,6 +91,12 @@ fn tell_certificates(ago: Duration, out: &mut Samples) {
             }
         }
     }
+}
+
+/// Two days ago there was a release.
+fn tell_releases(ago: Duration, out: &mut Samples) {
+    out.set(&updates::UPDATES_AVAILABLE, true);
+    out.set(&updates::UPDATES_COMMITS_BEHIND, if ago.as_secs() < 2 * DAY { 37_u32 } else { 12 });
 }
 
 /// The second domain lost a point when its key was changed.

@@ -117,8 +117,10 @@ static CURVES: &[Curve] = &[
     curve("mailcow.mailbox.quota.used.total", 2_060.0, 0.0, 0.0, 21.0),
 ];
 
-/// Containers with processor in percent and memory in MiB.
-static CONTAINERS: &[(&str, f64, f64)] = &[
+/// A container with processor in percent and memory in MiB.
+type Container = (&'static str, f64, f64);
+
+static CONTAINERS: &[Container] = &[
     ("postfix", 1.2, 64.0),
     ("dovecot", 2.4, 130.0),
     ("rspamd", 4.8, 410.0),
@@ -186,14 +188,26 @@ impl Vitals {
         CollectorFile::of(&out, now).text()
     }
 
+    /// Processor in percent, memory in MiB and in percent.
+    fn container(&self, (name, cpu, memory): &Container, at: Millis) -> [f64; 3] {
+        let tenths = |number: f64| (number * 10.0).round() / 10.0;
+        [
+            tenths(self.at(name, (*cpu, *cpu, *cpu / 3.0, 0.0), at)),
+            self.at(name, (*memory, 0.0, *memory / 30.0, 0.0), at).round(),
+            tenths(*memory / 81.92),
+        ]
+    }
+
     /// One container was restarted of late, and is not well.
     fn containers(&self, now: Millis) -> String {
-        let one = |(name, cpu, memory): &(&str, f64, f64)| {
+        let one = |container: &Container| {
+            let (name, ..) = container;
             let ill = *name == "sogo";
+            let [cpu, memory, share] = self.container(container, now);
             let values = serde_json::json!({
-                "cpu": (self.at(name, (*cpu, *cpu, *cpu / 3.0, 0.0), now) * 10.0).round() / 10.0,
-                "mem_mb": self.at(name, (*memory, 0.0, *memory / 30.0, 0.0), now).round(),
-                "mem_pct": (*memory / 81.92 * 10.0).round() / 10.0,
+                "cpu": cpu,
+                "mem_mb": memory,
+                "mem_pct": share,
                 "pids": 4 + name.len() * 3,
                 "restarts": u8::from(ill),
                 "health": if ill { "unhealthy" } else { "healthy" },
@@ -212,6 +226,15 @@ impl Vitals {
         }
         if origins.contains(&Origin::Host) {
             self.tell_parts(at, out);
+        }
+        if origins.contains(&Origin::Docker) {
+            for container in CONTAINERS {
+                let metrics = [&docker::EACH_CPU, &docker::EACH_MEM_MB, &docker::EACH_MEM_PCT];
+                for (metric, value) in metrics.into_iter().zip(self.container(container, at)) {
+                    let label = metric.labels.first().copied().unwrap_or_default();
+                    out.set_each(metric, Labels::one(label, container.0), value);
+                }
+            }
         }
         uptime::tell(origins, self.today, at, out);
     }
