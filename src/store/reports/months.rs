@@ -62,18 +62,25 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
+/// A month as it is, and what is kept of it.
 #[derive(sqlx::FromRow)]
-struct PieceRow {
+struct MonthRow {
     domain: String,
     month: i64,
     reports: i64,
     stamp: i64,
     #[sqlx(flatten)]
     kept: KeptRow,
+}
+
+#[derive(sqlx::FromRow)]
+struct PieceRow {
+    #[sqlx(flatten)]
+    of: MonthRow,
     bytes: Option<Vec<u8>>,
 }
 
-impl PieceRow {
+impl MonthRow {
     fn wanted(&self) -> Wanted<'_> {
         Wanted {
             domain: &self.domain,
@@ -196,9 +203,11 @@ pub async fn pieces(db: &Db, about: &About, part: Part) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     for domains in about.domains.chunks(DOMAINS) {
         let rows: Vec<PieceRow> = db.fetch(statement(domains, about.from, about.to, part)).await?;
-        let wanted: Vec<Wanted<'_>> = rows.iter().map(PieceRow::wanted).collect();
+        let wanted: Vec<Wanted<'_>> = rows.iter().map(|row| row.of.wanted()).collect();
         let lacks = lacks(db, &wanted).await?;
-        for (PieceRow { domain, month, kept, bytes, .. }, lack) in rows.into_iter().zip(lacks) {
+        for (PieceRow { of: MonthRow { domain, month, kept, .. }, bytes }, lack) in
+            rows.into_iter().zip(lacks)
+        {
             if let (Some(bytes), Lack::Nothing | Lack::Newer(_)) = (bytes, &lack) {
                 pieces.push(Piece { domain: domain.clone(), month, extent: kept.extent(), bytes });
             }
@@ -302,7 +311,8 @@ async fn work_out(db: &Db, domain: &str, month: i64) -> Result<Digest> {
     }
 }
 
-const REPORTS: &str = "SELECT report_line.domain, report_line.begin_at, report_line.serial, org, report_line.proof, policy_p, policy_sp, policy_pct, \
+const REPORTS: &str = "SELECT report_line.domain, report_line.begin_at, report_line.serial, org, report_line.proof, \
+     policy_p, policy_sp, policy_pct, \
      messages, dkim, spf, aligned, quarantined, rejected, stamp, sources FROM report_line \
      JOIN report_source ON report_source.domain = report_line.domain AND report_source.serial = report_line.serial";
 
@@ -319,16 +329,6 @@ pub(super) fn reports_statement(domain: &str, (begin, serial): (i64, i64), to: i
     .bind(serial)
 }
 
-#[derive(sqlx::FromRow)]
-struct MonthRow {
-    domain: String,
-    month: i64,
-    reports: i64,
-    stamp: i64,
-    #[sqlx(flatten)]
-    kept: KeptRow,
-}
-
 /// Keeps digests of all months whose reports have changed, so that pages need not work them out.
 pub async fn refresh(db: &Db) -> Result<()> {
     let text = format!(
@@ -340,13 +340,7 @@ pub async fn refresh(db: &Db) -> Result<()> {
     let rows: Vec<MonthRow> = db.fetch(sql(text)).await?;
     let mut keep = Keep::new("report_digest", DIGEST, &["domain", "month"]);
     for rows in rows.chunks(PIECE) {
-        let wanted = rows.iter().map(|MonthRow { domain, month, reports, stamp, kept }| Wanted {
-            domain,
-            month: Some(*month),
-            kept: kept.extent(),
-            state: (*reports, *stamp),
-        });
-        let wanted: Vec<Wanted<'_>> = wanted.collect();
+        let wanted: Vec<Wanted<'_>> = rows.iter().map(MonthRow::wanted).collect();
         for (MonthRow { domain, month, kept, .. }, lack) in rows.iter().zip(lacks(db, &wanted).await?) {
             let digest = match lack {
                 Lack::Nothing => continue,
