@@ -316,7 +316,7 @@ impl Progress {
         Ok(Self { name, size, path: path.clone(), bytes: 0, lines: 0, began: now, shown: now, visible })
     }
 
-    fn stream(&self) -> anyhow::Result<Box<dyn Read>> {
+    fn stream(&self) -> anyhow::Result<Box<dyn Read + Send>> {
         if self.path.as_os_str() == "-" {
             return Ok(unpacked(io::stdin())?);
         }

@@ -56,9 +56,9 @@ pub fn run(args: &LogReportArgs, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     if path.as_os_str() == "-" {
-        return unpacked(io::stdin().lock());
+        return unpacked(io::stdin());
     }
     unpacked(File::open(path)?)
 }

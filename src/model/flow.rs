@@ -12,7 +12,7 @@ mod shape;
 
 pub use ids::Ids;
 pub use names::{Names, Tally};
-pub use reader::Reader;
+pub use reader::{Reader, Step, count};
 
 /// Texts of one place that are counted apart are no more than this; the rest is counted together.
 const MOST_TEXTS: usize = 5000;

@@ -23,7 +23,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 ///
 /// # Errors
 /// When the first bytes cannot be read.
-pub fn unpacked<'a, R: Read + 'a>(mut stream: R) -> io::Result<Box<dyn Read + 'a>> {
+pub fn unpacked<'a, R: Read + Send + 'a>(mut stream: R) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut first = Vec::with_capacity(GZIP.len());
     stream.by_ref().take(GZIP.len() as u64).read_to_end(&mut first)?;
     let packed = first == GZIP;
@@ -157,50 +157,59 @@ pub struct Blocks<R> {
     rest: Vec<u8>,
     /// Whether the rest of a line that was too long is on its way.
     skipping: bool,
-    ended: bool,
 }
 
 impl<R: Read> Blocks<R> {
     /// Reads from `stream`, which needs no buffer of its own.
     pub const fn new(stream: R) -> Self {
-        Self { stream, rest: Vec::new(), skipping: false, ended: false }
+        Self { stream, rest: Vec::new(), skipping: false }
     }
 
-    /// The next block, which ends with a line break, but for the last one of the stream; `None` at the end.
+    /// Puts the next block into `block`, in place of what is there. It ends with a line break, but for the last one of the
+    /// stream. False at the end.
     ///
     /// # Errors
     /// When the stream cannot be read or unpacked.
-    pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
-        while !self.ended {
-            let mut block = Vec::with_capacity(BLOCK + self.rest.len());
+    pub fn next_block(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
+        block.clear();
+        loop {
             block.append(&mut self.rest);
-            let begun = block.len();
-            let read = self.stream.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
-            self.ended = read == 0;
-            if self.skipping
-                && let Some(end) = memchr::memchr(b'\n', &block)
-            {
-                block.drain(..=end);
-                self.skipping = false;
-            } else if self.skipping {
-                block.clear();
+            let ended = !self.fill(block)?;
+            if self.skipping {
+                let end = memchr::memchr(b'\n', block);
+                self.skipping = end.is_none();
+                block.drain(..end.map_or(block.len(), |end| end + 1));
             }
-            let fresh = begun.min(block.len());
-            match memchr::memrchr(b'\n', &block) {
-                Some(end) => self.rest = block.split_off(end + 1),
-                None if self.ended => {}
-                // Of a line that is longer than a block only the begin counts.
-                None if fresh > LINE_MAX => self.skipping = true,
-                None => {
-                    self.rest = block;
-                    continue;
-                }
+            if ended {
+                return Ok(!block.is_empty());
             }
-            if !block.is_empty() {
-                return Ok(Some(block));
+            if let Some(end) = memchr::memrchr(b'\n', block) {
+                self.rest.extend(block.drain(end + 1..));
+                return Ok(true);
+            }
+            // Of a line that is longer than a block only the begin counts.
+            if block.len() > LINE_MAX {
+                self.skipping = true;
+                return Ok(true);
             }
         }
-        Ok(None)
+    }
+
+    /// Reads up to a block more behind what is there. False at the end of the stream.
+    fn fill(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
+        let mut end = block.len();
+        let full = end + BLOCK;
+        block.resize(full, 0);
+        let filled = loop {
+            match self.stream.read(block.get_mut(end..).unwrap_or_default()) {
+                Ok(0) => break Ok(end + BLOCK > full),
+                Ok(read) => end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        block.truncate(end);
+        filled
     }
 }
 
@@ -213,7 +222,7 @@ mod tests {
     use super::*;
 
     /// All lines, each as its length and first bytes, and how many were cut.
-    fn read(stream: impl Read) -> (Vec<String>, u64) {
+    fn read(stream: impl Read + Send) -> (Vec<String>, u64) {
         let mut lines = Lines::new(unpacked(stream).expect("readable"));
         let mut all = Vec::new();
         while let Some(line) = lines.next_line().expect("readable") {
@@ -262,8 +271,8 @@ mod tests {
         ];
         for text in texts {
             let mut blocks = Blocks::new(text.as_bytes());
-            let mut lines = Vec::new();
-            while let Some(block) = blocks.next_block().expect("readable") {
+            let (mut lines, mut block) = (Vec::new(), vec![7; 3]);
+            while blocks.next_block(&mut block).expect("readable") {
                 assert!(block.len() <= 2 * BLOCK + LINE_MAX);
                 lines.extend(lines_of(&block).map(|line| String::from_utf8_lossy(&block[line]).into_owned()));
             }

@@ -27,7 +27,7 @@ pub fn parse_line<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a
     let rest = rest.strip_prefix(' ')?;
     let (_host, rest) = rest.split_at_checked(memchr::memchr(b' ', rest.as_bytes())?)?;
     let rest = rest.strip_prefix(' ')?;
-    let end = rest.bytes().position(|b| matches!(b, b'[' | b':' | b' '))?;
+    let end = memchr::memchr3(b'[', b':', b' ', rest.as_bytes())?;
     let (program, rest) = rest.split_at_checked(end)?;
     let rest = match rest.strip_prefix('[') {
         Some(pid) => pid.split_at_checked(memchr::memchr(b']', pid.as_bytes())?)?.1.strip_prefix(']')?,

@@ -1,15 +1,12 @@
-//! Reads logs on all cores: one thread cuts them into lines, and each of the others counts the mails that fall to it. What
-//! one mail's lines say together thereby stays together, and the sum is the same with any number of threads.
+//! Reads logs on all cores. Each thread takes the next block of lines and counts what every line says by itself; what
+//! hangs on earlier lines of a mail is then counted in the order of the blocks, one thread at a time. The sum is the same
+//! with any number of threads.
 
 use std::{
-    borrow::Cow,
     io::{self, Read},
     num::NonZeroUsize,
     ops::Range,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -17,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::{
     model::{
-        flow::{Flow, Reader},
+        flow::{self, Flow, Reader, Step},
         time::Millis,
     },
     parse::{
@@ -27,13 +24,11 @@ use crate::{
     },
 };
 
-/// More threads only wait for the one that reads.
+/// More threads only wait for each other.
 const MOST_THREADS: usize = 8;
-/// Blocks that wait for a thread.
-const WAITING: usize = 4;
 
-/// `Nov 20 09:59:58`: no time stamp is shorter.
-const STAMP: usize = 15;
+/// About every third line hangs on others.
+const BYTES_A_STEP: usize = 400;
 
 /// Lines that were read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -44,70 +39,32 @@ pub(super) struct Seen {
     pub unreadable: u64,
 }
 
-/// What goes to each thread.
-enum Piece {
-    /// A new file begins: time may start anew.
-    File,
-    /// A block, and where in it the lines stand that are to be counted.
-    Lines(Arc<Block>, Vec<Range<usize>>),
-}
-
-/// Whole lines. That they are UTF-8 is found once for all of them, where they all are.
-enum Block {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl Block {
-    fn new(bytes: Vec<u8>) -> Self {
-        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-
-    fn line(&self, range: Range<usize>) -> Option<Cow<'_, str>> {
-        match self {
-            // Lines may be cut in the middle of a letter.
-            Self::Text(all) => {
-                all.get(range.clone()).map(Cow::Borrowed).or_else(|| all.as_bytes().get(range).map(text))
-            }
-            Self::Bytes(all) => all.get(range).map(text),
-        }
-    }
-}
-
 /// Reads streams in their order. Queue ids go on from one to the next; an error says which could not be read.
-pub(super) fn read<R: Read, T>(
-    streams: impl Iterator<Item = Result<(T, R), (T, io::Error)>>,
+pub(super) fn read<R: Read + Send, T: Send>(
+    streams: impl Iterator<Item = Result<(T, R), (T, io::Error)>> + Send,
     zone: &TimeZone,
     threads: usize,
 ) -> Result<(Flow, Seen), (T, io::Error)> {
-    thread::scope(|scope| {
-        let start = |_| {
-            let (sender, receiver) = sync_channel(WAITING);
-            (sender, scope.spawn(move || count(&receiver, zone)))
-        };
-        let (senders, counting): (Vec<_>, Vec<_>) = (0..threads.max(1)).map(start).unzip();
-        let cut = streams.into_iter().try_for_each(|stream| {
-            let (name, stream) = stream?;
-            hand_out(stream, &senders).map_err(|error| (name, error))
-        });
-        drop(senders);
-        let (mut flow, mut seen) = (Flow::default(), Seen::default());
-        for one in counting {
-            // A thread that panicked has said so.
-            let Ok((own, own_seen)) = one.join() else { continue };
-            flow.merge(&own);
-            seen.lines += own_seen.lines;
-            seen.unreadable += own_seen.unreadable;
-        }
-        cut.map(|()| (flow, seen))
-    })
+    let source = Mutex::new(Source { streams, open: None, ticket: 0, failed: None });
+    let turns = Turns::default();
+    let counted = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..threads.max(1)).map(|_| scope.spawn(|| count(&source, &turns, zone))).collect();
+        threads.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    let source = source.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(failed) = source.failed {
+        return Err(failed);
+    }
+    let told = turns.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut flow, mut seen) = (told.flow, Seen::default());
+    for one in counted {
+        let (own, own_seen) = one.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        flow.merge(&own);
+        seen.lines += own_seen.lines;
+        seen.unreadable += own_seen.unreadable;
+    }
+    Ok((flow, seen))
 }
 
 /// As many threads as there are cores.
@@ -115,62 +72,133 @@ pub(super) fn threads() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS)
 }
 
-fn hand_out(stream: impl Read, senders: &[SyncSender<Piece>]) -> io::Result<()> {
-    let send = |sender: &SyncSender<Piece>, piece| {
-        sender.send(piece).map_err(|_| io::Error::other("a thread has ended"))
-    };
-    senders.iter().try_for_each(|sender| send(sender, Piece::File))?;
-    let mut blocks = Blocks::new(stream);
-    let mut turn = 0;
-    while let Some(block) = blocks.next_block()? {
-        let mut shares = vec![Vec::new(); senders.len()];
-        let block = Block::new(block);
-        for line in lines_of(block.bytes()) {
-            let owner = block.bytes().get(line.clone()).and_then(|line| falls_to(line, senders.len()));
-            turn = (turn + 1) % senders.len();
-            shares.get_mut(owner.unwrap_or(turn)).into_iter().for_each(|share| share.push(line.clone()));
-        }
-        let block = Arc::new(block);
-        for (sender, share) in senders.iter().zip(shares) {
-            send(sender, Piece::Lines(Arc::clone(&block), share))?;
-        }
-    }
-    Ok(())
+/// What is left to read.
+struct Source<S, R, T> {
+    streams: S,
+    /// The stream that is being read, and whose it is.
+    open: Option<(T, Blocks<R>)>,
+    /// Number of the next block.
+    ticket: u64,
+    /// What could not be read; nothing is read from then on.
+    failed: Option<(T, io::Error)>,
 }
 
-/// Counts the lines that fall to a thread.
-fn count(pieces: &Receiver<Piece>, zone: &TimeZone) -> (Flow, Seen) {
-    let (mut flow, mut reader, mut seen) = (Flow::default(), Reader::default(), Seen::default());
-    let new_clock = || YearGuess::new(zone.clone(), Millis::now());
-    let mut clock = new_clock();
-    for piece in pieces {
-        let Piece::Lines(block, share) = piece else {
-            clock = new_clock();
-            continue;
-        };
-        for whole in share.into_iter().filter_map(|line| block.line(line)) {
-            seen.lines += 1;
-            match parse_line(&whole, &mut clock) {
-                Some(line) => {
-                    let parsed = postfix::parse(line.program, line.text);
-                    reader.count(line.at, line.program, line.text, parsed, &mut flow);
+impl<S, R, T> Source<S, R, T>
+where
+    S: Iterator<Item = Result<(T, R), (T, io::Error)>>,
+    R: Read,
+{
+    /// Puts the next block into `block`; tells its number. `None` at the end.
+    fn next_block(&mut self, block: &mut Vec<u8>) -> Option<u64> {
+        while self.failed.is_none() {
+            let (name, mut blocks) = match self.open.take() {
+                Some(open) => open,
+                None => match self.streams.next()? {
+                    Ok((name, stream)) => (name, Blocks::new(stream)),
+                    Err(failed) => {
+                        self.failed = Some(failed);
+                        break;
+                    }
+                },
+            };
+            match blocks.next_block(block) {
+                Ok(true) => {
+                    self.open = Some((name, blocks));
+                    self.ticket += 1;
+                    return Some(self.ticket - 1);
                 }
-                None => seen.unreadable += 1,
+                Ok(false) => {}
+                Err(error) => self.failed = Some((name, error)),
             }
         }
+        None
+    }
+}
+
+/// What is counted in the order of the blocks.
+#[derive(Default)]
+struct Told {
+    /// Number of the block whose turn it is.
+    next: u64,
+    /// A thread panicked: no turn comes any more.
+    broken: bool,
+    reader: Reader,
+    flow: Flow,
+}
+
+#[derive(Default)]
+struct Turns {
+    told: Mutex<Told>,
+    passed: Condvar,
+}
+
+impl Turns {
+    /// Waits until all blocks before this one are counted. `None` when they never will be.
+    fn wait(&self, ticket: u64) -> Option<MutexGuard<'_, Told>> {
+        let told = self.told.lock().ok()?;
+        let told = self.passed.wait_while(told, |told| told.next != ticket && !told.broken).ok()?;
+        (!told.broken).then_some(told)
+    }
+
+    fn pass(&self, mut told: MutexGuard<'_, Told>) {
+        told.next += 1;
+        drop(told);
+        self.passed.notify_all();
+    }
+}
+
+/// Frees those who wait for the turn of a thread that panicked.
+struct Watch<'a>(&'a Turns);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.told.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
+            self.0.passed.notify_all();
+        }
+    }
+}
+
+/// Counts blocks as long as there are any; tells what their lines said by themselves.
+fn count<S, R, T>(source: &Mutex<Source<S, R, T>>, turns: &Turns, zone: &TimeZone) -> (Flow, Seen)
+where
+    S: Iterator<Item = Result<(T, R), (T, io::Error)>>,
+    R: Read,
+{
+    let _watch = Watch(turns);
+    let now = Millis::now();
+    let (mut flow, mut seen, mut block) = (Flow::default(), Seen::default(), Vec::new());
+    loop {
+        let taken = source.lock().ok().and_then(|mut source| source.next_block(&mut block));
+        let Some(ticket) = taken else { break };
+        // Within a year any line alone tells its year, and no guess reaches further back.
+        let mut clock = YearGuess::new(zone.clone(), now);
+        let all = text(&block);
+        let steps = alone(&all, &mut clock, &mut flow, &mut seen);
+        let Some(mut told) = turns.wait(ticket) else { break };
+        let Told { reader, flow, .. } = &mut *told;
+        steps.iter().for_each(|step| reader.step(step, flow));
+        turns.pass(told);
     }
     (flow, seen)
 }
 
-/// Which thread counts the mail of a line; `None` where the line is of no mail.
-fn falls_to(line: &[u8], threads: usize) -> Option<usize> {
-    // The first colon before a blank ends the name of the program. Those of the time stamp stand before digits.
-    let line = line.get(STAMP..)?;
-    let end = memchr::memchr_iter(b':', line).find(|at| line.get(at + 1) == Some(&b' '))?;
-    let id = postfix::queue_id_of(line.get(end + 2..)?)?;
-    let print =
-        id.iter().fold(0_usize, |print, byte| print.wrapping_mul(31).wrapping_add(usize::from(*byte)));
-    Some(print % threads)
+/// Counts what the lines of a block say by themselves; hands on the rest.
+fn alone<'a>(all: &'a str, clock: &mut YearGuess, flow: &mut Flow, seen: &mut Seen) -> Vec<Step<'a>> {
+    let mut steps = Vec::with_capacity(all.len() / BYTES_A_STEP);
+    for Range { start, end } in lines_of(all.as_bytes()) {
+        seen.lines += 1;
+        // A line that is too long may be cut in the middle of a letter.
+        let whole = all.get(start..all.floor_char_boundary(end)).unwrap_or_default();
+        match parse_line(whole, clock) {
+            Some(line) => {
+                let parsed = postfix::parse(line.program, line.text);
+                steps.extend(flow::count(line.at, line.program, line.text, &parsed, flow));
+            }
+            None => seen.unreadable += 1,
+        }
+    }
+    steps
 }
 
 #[cfg(test)]
@@ -256,6 +284,45 @@ mod tests {
             assert_eq!(told(&[&log], threads), one, "{threads}");
             assert_eq!(told(&[&head, tail], threads), one, "{threads} threads, two files");
         }
+    }
+
+    #[test]
+    fn time_goes_on_from_block_to_block() {
+        // Almost a year up to this month, without a year in any stamp.
+        let now = Millis::now().in_zone(&TimeZone::UTC).first_of_month().expect("a month has a first day");
+        let mut log = String::new();
+        for back in (0..11).rev() {
+            let month = now.checked_sub(jiff::Span::new().months(back)).expect("in range");
+            for n in 0..1900 {
+                let stamp = month.strftime("%b %e %H:%M:%S");
+                log.push_str(&format!(
+                    "{stamp} mail postfix/smtpd[7]: {:06X}{n:05X}: client=mx.example.org[192.0.2.1]\n",
+                    n * 7919
+                ));
+            }
+        }
+        for threads in [1, 3] {
+            let streams = std::iter::once(Ok::<_, ((), io::Error)>(((), log.as_bytes())));
+            let (flow, seen) = read(streams, &TimeZone::UTC, threads).unwrap();
+            assert_eq!((flow.hours.len(), seen.unreadable), (11, 0));
+            let first = now.checked_sub(jiff::Span::new().months(10)).expect("in range").timestamp();
+            assert_eq!(flow.hours.keys().next(), Some(&(first.as_second() / 3600)));
+        }
+    }
+
+    #[test]
+    fn who_waits_for_a_thread_that_panicked_is_freed() {
+        let turns = Turns::default();
+        let freed = thread::scope(|scope| {
+            let waiting = scope.spawn(|| turns.wait(1).is_none());
+            let panicked = scope.spawn(|| {
+                let _watch = Watch(&turns);
+                panic!("meant to be");
+            });
+            assert!(panicked.join().is_err());
+            waiting.join().unwrap()
+        });
+        assert!(freed && turns.wait(0).is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
         samples::Samples,
     },
     model::{
-        flow::{Flow, Reader},
+        flow::{self, Flow, Reader},
         scope::Scope,
         time::Millis,
     },
@@ -78,7 +78,8 @@ async fn domains(reach: &Reach, now: Millis) -> Result<Vec<String>, Trouble> {
 impl Memory {
     fn count(&mut self, at: Millis, program: &str, text: &str) {
         let flow = self.window.at(at);
-        self.reader.count(at, program, text, postfix::parse(program, text), flow);
+        let step = flow::count(at, program, text, &postfix::parse(program, text), flow);
+        step.into_iter().for_each(|step| self.reader.step(&step, flow));
     }
 }
 

@@ -36,7 +36,129 @@ struct Life {
     domain: CompactString,
 }
 
-/// Reads lines in their order.
+/// What of a line must be counted in the order of the log, since its meaning hangs on earlier lines of the same mail.
+#[derive(Debug)]
+pub struct Step<'a> {
+    at: Millis,
+    /// [`print`] of the queue id.
+    life: u64,
+    what: What<'a>,
+}
+
+#[derive(Debug)]
+enum What<'a> {
+    /// Handed in by this client.
+    Received(&'a str),
+    /// The sender and bytes, told again at each attempt.
+    Queued(&'a str, u64),
+    Tried {
+        to: Cow<'a, str>,
+        relay: &'a str,
+        outcome: Outcome,
+        delay: u64,
+    },
+    Removed,
+}
+
+/// Counts one line: its program without pid, its text, and what the parser made of them. What hangs on other lines is left
+/// to [`Reader::step`].
+pub fn count<'a>(
+    at: Millis,
+    program: &str,
+    text: &str,
+    parsed: &Parsed<'a>,
+    flow: &mut Flow,
+) -> Option<Step<'a>> {
+    let slash = memchr::memrchr(b'/', program.as_bytes())?;
+    let (path, daemon) = (program.get(..slash)?, program.get(slash + 1..)?);
+    if path.starts_with("watchdog") {
+        return None;
+    }
+    match parsed {
+        Parsed::Mail { queue_id, fact } => {
+            let what = fact_of(at, daemon, queue_id, fact, flow)?;
+            return Some(Step { at, life: print(queue_id), what });
+        }
+        Parsed::Refused(refusal) => {
+            if daemon == "postscreen" {
+                flow.add(Count::PostscreenRejects);
+            }
+            refused(at, refusal, flow);
+        }
+        Parsed::Session(_) => {}
+        Parsed::Noise | Parsed::Unknown => plain(path, daemon, text, flow),
+    }
+    None
+}
+
+fn fact_of<'a>(
+    at: Millis,
+    daemon: &str,
+    queue_id: &str,
+    fact: &Fact<'a>,
+    flow: &mut Flow,
+) -> Option<What<'a>> {
+    match fact {
+        Fact::Client(client) => return received(at, origin(client), flow),
+        Fact::Pickup { .. } => return received(at, "localhost", flow),
+        Fact::Queued { sender, size, .. } => return Some(What::Queued(sender, *size)),
+        Fact::Attempt(attempt) => return tried(at, daemon, queue_id, attempt, flow),
+        Fact::Removed => return Some(What::Removed),
+        Fact::Refused(refusal) => refused(at, refusal, flow),
+        Fact::Expired { .. } => flow.add(Count::Expired),
+        Fact::Held { .. } => flow.add(Count::Held),
+        Fact::Discarded { .. } => flow.add(Count::Discarded),
+        _ => {}
+    }
+    None
+}
+
+fn received<'a>(at: Millis, client: &'a str, flow: &mut Flow) -> Option<What<'a>> {
+    flow.add_at(Count::Received, at);
+    Some(What::Received(client))
+}
+
+/// Counts how an attempt ended.
+fn tried<'a>(
+    at: Millis,
+    daemon: &str,
+    queue_id: &str,
+    attempt: &Attempt<'a>,
+    flow: &mut Flow,
+) -> Option<What<'a>> {
+    let &Attempt { relay, reply, dsn, .. } = attempt;
+    let delay = attempt.delay.parse::<f64>().map_or(0, |seconds| (seconds * 1000.0) as u64);
+    let outcome = match attempt.status {
+        "sent" if FORWARDED.find(reply.as_bytes()).is_some() => {
+            flow.add(Count::Forwarded);
+            return None;
+        }
+        "sent" => {
+            flow.add_at(Count::Delivered, at);
+            *flow.delays.entry(delay).or_default() += 1;
+            Outcome::Delivered
+        }
+        "deferred" => {
+            flow.deferred.insert(queue_id);
+            flow.add_at(Count::Deferrals, at);
+            flow.reason(Reason::Deferred, daemon, reply);
+            Outcome::Deferred
+        }
+        "bounced" => {
+            flow.add_at(Count::Bounced, at);
+            flow.bounces.change(dsn, |count| *count += 1);
+            flow.reason(Reason::Bounced, provider(relay), reply);
+            Outcome::Bounced
+        }
+        _ => return None,
+    };
+    if outcome != Outcome::Delivered && is_full(dsn, reply) {
+        flow.add(Count::Quota);
+    }
+    Some(What::Tried { to: address(attempt.to), relay, outcome, delay })
+}
+
+/// Counts what hangs on earlier lines, in the order of the log.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// By [`print`] of the queue id.
@@ -64,60 +186,47 @@ impl Reader {
         }
     }
 
-    /// Counts one line: its program without pid, its text, and what the parser made of them.
-    pub fn count(&mut self, at: Millis, program: &str, text: &str, parsed: Parsed<'_>, flow: &mut Flow) {
-        let slash = memchr::memrchr(b'/', program.as_bytes());
-        let Some((path, daemon)) = slash.and_then(|at| Some((program.get(..at)?, program.get(at + 1..)?)))
-        else {
-            return;
-        };
-        if path.starts_with("watchdog") {
-            return;
-        }
-        match parsed {
-            Parsed::Mail { queue_id, fact } => self.fact(at, daemon, queue_id, fact, flow),
-            Parsed::Refused(refusal) => {
-                if daemon == "postscreen" {
-                    flow.add(Count::PostscreenRejects);
+    /// Counts what [`count`] left of a line.
+    pub fn step(&mut self, step: &Step<'_>, flow: &mut Flow) {
+        let Step { at, life, what } = step;
+        match what {
+            What::Received(client) => {
+                self.make_room(*at);
+                let life_of = Life { seen: *at, fresh: Some((*client).into()), ..Life::default() };
+                self.lives.insert(*life, life_of);
+            }
+            What::Queued(sender, size) => self.queued(*at, *life, sender, *size, flow),
+            What::Tried { to, relay, outcome, delay } => {
+                let found = self.lives.get_mut(life);
+                let (size, from) = found.map_or((0, ""), |life| {
+                    life.seen = *at;
+                    (life.size, life.domain.as_str())
+                });
+                if *outcome == Outcome::Delivered {
+                    flow.bytes_delivered += size;
+                    flow.recipients.change(to, |volume| volume.add(size));
                 }
-                refused(at, &refusal, flow);
+                let provider = if *relay == "none" { "" } else { provider(relay) };
+                let places =
+                    [(&mut flow.to, domain(to)), (&mut flow.from, from), (&mut flow.providers, provider)];
+                for (fates, place) in places {
+                    if !place.is_empty() {
+                        fates.change(place, |fate| fate.add(*outcome, size, *delay));
+                    }
+                }
             }
-            Parsed::Session(_) => {}
-            Parsed::Noise | Parsed::Unknown => plain(path, daemon, text, flow),
+            What::Removed => {
+                self.lives.remove(life);
+            }
         }
     }
 
-    fn fact(&mut self, at: Millis, daemon: &str, queue_id: &str, fact: Fact<'_>, flow: &mut Flow) {
-        match fact {
-            Fact::Client(client) => self.received(at, queue_id, origin(&client), flow),
-            Fact::Pickup { .. } => self.received(at, queue_id, "localhost", flow),
-            Fact::Queued { sender, size, .. } => self.queued(at, queue_id, sender, size, flow),
-            Fact::Attempt(attempt) => self.attempt(at, daemon, queue_id, &attempt, flow),
-            Fact::Refused(refusal) => refused(at, &refusal, flow),
-            Fact::Expired { .. } => flow.add(Count::Expired),
-            Fact::Held { .. } => flow.add(Count::Held),
-            Fact::Discarded { .. } => flow.add(Count::Discarded),
-            Fact::Removed => {
-                self.lives.remove(&print(queue_id));
-            }
-            _ => {}
-        }
-    }
-
-    fn received(&mut self, at: Millis, queue_id: &str, client: &str, flow: &mut Flow) {
-        flow.add_at(Count::Received, at);
-        self.make_room(at);
-        let life = Life { seen: at, fresh: Some(client.into()), ..Life::default() };
-        self.lives.insert(print(queue_id), life);
-    }
-
-    /// Told again at each attempt; only the first time of a received mail counts.
-    fn queued(&mut self, at: Millis, queue_id: &str, sender: &str, size: u64, flow: &mut Flow) {
-        let print = print(queue_id);
-        if !self.lives.contains_key(&print) {
+    /// Only the first time of a received mail counts.
+    fn queued(&mut self, at: Millis, life: u64, sender: &str, size: u64, flow: &mut Flow) {
+        if self.lives.len() >= MOST_LIVES && !self.lives.contains_key(&life) {
             self.make_room(at);
         }
-        let life = self.lives.entry(print).or_default();
+        let life = self.lives.entry(life).or_default();
         life.seen = at;
         // The first size stays, as in pflogsumm.
         if life.size == 0 {
@@ -132,71 +241,6 @@ impl Reader {
         flow.senders.change(&address, |volume| volume.add(size));
         let origin = if life.domain.is_empty() { &client } else { &life.domain };
         flow.origins.change(origin, |volume| volume.add(size));
-    }
-
-    fn attempt(&mut self, at: Millis, daemon: &str, queue_id: &str, attempt: &Attempt<'_>, flow: &mut Flow) {
-        let (size, from) = match self.lives.get_mut(&print(queue_id)) {
-            Some(life) => {
-                life.seen = at;
-                (life.size, life.domain.as_str())
-            }
-            None => (0, ""),
-        };
-        let outcome = match attempt.status {
-            "sent" if FORWARDED.find(attempt.reply.as_bytes()).is_some() => {
-                return flow.add(Count::Forwarded);
-            }
-            "sent" => Outcome::Delivered,
-            "deferred" => Outcome::Deferred,
-            "bounced" => Outcome::Bounced,
-            _ => return,
-        };
-        let to = address(attempt.to);
-        let delay = attempt.delay.parse::<f64>().map_or(0, |seconds| (seconds * 1000.0) as u64);
-        settle(at, daemon, queue_id, (outcome, size, delay), (attempt, &to), flow);
-        let places = [
-            (&mut flow.to, domain(&to)),
-            (&mut flow.from, from),
-            (&mut flow.providers, if attempt.relay == "none" { "" } else { provider(attempt.relay) }),
-        ];
-        for (fates, place) in places {
-            if !place.is_empty() {
-                fates.change(place, |fate| fate.add(outcome, size, delay));
-            }
-        }
-    }
-}
-
-/// Counts how an attempt ended.
-fn settle(
-    at: Millis,
-    daemon: &str,
-    queue_id: &str,
-    (outcome, size, delay): (Outcome, u64, u64),
-    (attempt, to): (&Attempt<'_>, &str),
-    flow: &mut Flow,
-) {
-    match outcome {
-        Outcome::Delivered => {
-            flow.add_at(Count::Delivered, at);
-            flow.bytes_delivered += size;
-            *flow.delays.entry(delay).or_default() += 1;
-            flow.recipients.change(to, |volume| volume.add(size));
-            return;
-        }
-        Outcome::Deferred => {
-            flow.deferred.insert(queue_id);
-            flow.add_at(Count::Deferrals, at);
-            flow.reason(Reason::Deferred, daemon, attempt.reply);
-        }
-        Outcome::Bounced => {
-            flow.add_at(Count::Bounced, at);
-            flow.bounces.change(attempt.dsn, |count| *count += 1);
-            flow.reason(Reason::Bounced, provider(attempt.relay), attempt.reply);
-        }
-    }
-    if is_full(attempt.dsn, attempt.reply) {
-        flow.add(Count::Quota);
     }
 }
 

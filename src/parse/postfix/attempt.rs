@@ -25,7 +25,9 @@ fn fields(text: &str) -> Option<Attempt<'_>> {
     let (tls, rest) = optional(rest, ", tls=")?;
     let (dsn, rest) = optional(rest, ", dsn=")?;
     let rest = rest.strip_prefix(", status=")?;
-    let (status, reply) = rest.split_once(' ').unwrap_or((rest, ""));
+    let end = memchr::memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
+    let (status, reply) = rest.split_at_checked(end)?;
+    let reply = reply.strip_prefix(' ').unwrap_or(reply);
     let reply = reply.strip_prefix('(').unwrap_or(reply);
     let reply = reply.strip_suffix(')').unwrap_or(reply);
     let tls = (!tls.is_empty()).then_some(tls);

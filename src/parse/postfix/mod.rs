@@ -82,8 +82,7 @@ fn without_id(rest: &str) -> Parsed<'_> {
 /// be followed by ` to SNI`.
 fn session(text: &str) -> Option<Session<'_>> {
     text.starts_with(|first: char| first.is_ascii_uppercase()).then_some(())?;
-    let (_trust, rest) = text.split_once(' ')?;
-    let rest = rest.strip_prefix("TLS connection ")?;
+    let rest = text.get(memchr::memchr(b' ', text.as_bytes())?..)?.strip_prefix(" TLS connection ")?;
     let rest = rest.strip_prefix("established ").or_else(|| rest.strip_prefix("reused "))?;
     let (outgoing, rest) = match rest.strip_prefix("to ") {
         Some(rest) => (true, rest),

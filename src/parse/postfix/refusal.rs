@@ -17,10 +17,10 @@ const TRIES: usize = 1024;
 
 /// What stands behind `VERB: `. `None` when the line is not of this shape.
 pub(super) fn parse<'a>(verb: &'a str, body: &'a str) -> Option<Refusal<'a>> {
-    if let Some((class, content)) = body.split_once(' ')
-        && matches!(class, "header" | "body" | "content")
-    {
-        return content_check(verb, class, content);
+    for class in ["header", "body", "content"] {
+        if let Some(content) = body.strip_prefix(class).and_then(|rest| rest.strip_prefix(' ')) {
+            return content_check(verb, class, content);
+        }
     }
     let (stage, host, ip, said) = stage_and_peer(body)?;
     let (reply, tail) = split(said, Ending::Line);
