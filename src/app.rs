@@ -31,7 +31,7 @@ use crate::{
         state::{AppState, Jobs, WebSettings},
         text::Lang,
     },
-    work::{Health, Job, Next, RetryAfter, run_every},
+    work::{Health, Job, Next, RetryAfter, memory, run_every},
 };
 
 /// The one Mailcow that the settings know.
@@ -161,6 +161,8 @@ impl App {
         if let Some(Ok(Err(error))) = refreshed {
             tracing::warn!(%error, "figures of reports could not be worked out beforehand");
         }
+        // The code of the start is needed no more.
+        memory::give_back();
     }
 
     fn start_workers(&self, tasks: &TaskTracker, stop: &CancellationToken, health: &Arc<Health>) {

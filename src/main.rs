@@ -3,11 +3,11 @@
 use clap::Parser;
 use mailcow_status::{
     commands::{Cli, run},
-    work::heap,
+    work::memory,
 };
 
 fn main() -> std::process::ExitCode {
-    heap::keep_small();
+    memory::keep_small();
     match run(Cli::parse()) {
         Ok(code) => code,
         // Somebody closed the pipe that we print to: nothing is wrong.

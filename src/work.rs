@@ -3,7 +3,7 @@
 //! Every loop of the program goes through [`run_every`]. A failure, or a panic, of a task is logged, counted and tried
 //! again later; it never ends the loop, let alone the process.
 
-pub mod heap;
+pub mod memory;
 
 use std::{
     any::Any,
@@ -91,7 +91,7 @@ where
             );
             return;
         };
-        heap::give_back();
+        memory::give_back();
         let outcome = outcome.unwrap_or_else(|panic| Err(anyhow::anyhow!("panic: {}", panic_text(&*panic))));
         let pause = match outcome {
             Ok(next) => {

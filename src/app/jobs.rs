@@ -30,7 +30,7 @@ use crate::{
         tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
-    work::{Health, JobHealth, heap},
+    work::{Health, JobHealth, memory},
 };
 
 /// A lease ends this long after its last renewal: so long a killed run blocks the next.
@@ -176,7 +176,7 @@ impl Worker {
         let db = &self.poller.db;
         search::shape(db).await?;
         while search::feed(db).await? {
-            heap::give_back();
+            memory::give_back();
             // Between two steps, pollers and visitors get their turn.
             tokio::task::yield_now().await;
         }

@@ -32,7 +32,7 @@ use crate::{
         ingestion::{self, Gap, Source, Tally},
         lines, scans,
     },
-    work::heap,
+    work::memory,
 };
 
 /// Rows committed at once while catching up: bounds memory and the length of a transaction.
@@ -242,7 +242,7 @@ impl Poller {
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
             if !last_round {
-                heap::give_back();
+                memory::give_back();
             }
         }
         Ok(true)
