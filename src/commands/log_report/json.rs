@@ -1,7 +1,5 @@
 //! The report as one JSON object.
 
-use std::cmp::Reverse;
-
 use serde_json::{Map, Value, json};
 
 use crate::model::{
@@ -89,19 +87,25 @@ fn hours(flow: &Flow) -> Value {
     flow.hours.iter().map(row).collect()
 }
 
-/// Entries of a map in order: greatest first, then by name.
-pub(super) fn sorted<'a, T, O: Ord>(
+/// The `most` first entries of a map in order: greatest first, then by name.
+pub(super) fn first<'a, T, O: Ord>(
     all: impl Iterator<Item = (&'a str, &'a T)>,
+    most: usize,
     by: impl Fn(&T) -> O,
 ) -> Vec<(&'a str, &'a T)> {
     let mut list: Vec<(&str, &T)> = all.collect();
-    list.sort_by(|(a, x), (b, y)| Reverse(by(x)).cmp(&Reverse(by(y))).then(a.cmp(b)));
+    let order = |(a, x): &(&str, &T), (b, y): &(&str, &T)| by(y).cmp(&by(x)).then(a.cmp(b));
+    if most < list.len() {
+        list.select_nth_unstable_by(most, order);
+        list.truncate(most);
+    }
+    list.sort_unstable_by(order);
     list
 }
 
 fn volumes(names: &Names<Volume>, most: usize) -> Value {
     let row = |(name, volume): (&str, &Volume)| json!({ "name": name, "count": volume.count, "bytes": volume.bytes });
-    sorted(names.iter(), |volume| (volume.count, volume.bytes)).into_iter().take(most).map(row).collect()
+    first(names.iter(), most, |volume| (volume.count, volume.bytes)).into_iter().map(row).collect()
 }
 
 fn fates(names: &Names<Fate>, most: usize) -> Value {
@@ -119,7 +123,7 @@ fn fates(names: &Names<Fate>, most: usize) -> Value {
             "delay_longest": fate.delay_max as f64 / 1000.0,
         })
     };
-    sorted(names.iter(), Fate::attempts).into_iter().take(most).map(row).collect()
+    first(names.iter(), most, Fate::attempts).into_iter().map(row).collect()
 }
 
 fn reasons(flow: &Flow, what: Reason, most: usize) -> Value {
@@ -127,7 +131,7 @@ fn reasons(flow: &Flow, what: Reason, most: usize) -> Value {
     places
         .map(|(place, texts)| {
             let texts = texts.iter().map(|(text, count)| (text.as_str(), count));
-            let list = sorted(texts, |count| *count).into_iter().take(most);
+            let list = first(texts, most, |count| *count).into_iter();
             let list: Vec<Value> =
                 list.map(|(text, count)| json!({ "text": text, "count": count })).collect();
             (place.clone(), Value::from(list))

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::json::{sorted, told_apart};
+use super::json::{first, told_apart};
 use crate::model::{
     flow::{Count, Fate, Flow, HOURLY, Names, Reason, Volume, percentile},
     time::Millis,
@@ -143,7 +143,7 @@ fn table(first: &str, rows: impl Iterator<Item = (String, Hourly)>, out: &mut im
 fn fates(title: &str, names: &Names<Fate>, most: usize, out: &mut impl Write) -> io::Result<()> {
     heading(title, out)?;
     writeln!(out, "    sent    bytes   defers  bounced   rate   avg dly   max dly  host/domain")?;
-    let list = sorted(names.iter(), Fate::attempts).into_iter().take(most);
+    let list = first(names.iter(), most, Fate::attempts).into_iter();
     for (name, fate) in list.chain(names.others().map(|others| (OTHERS, others))) {
         let average = match fate.delivered.count {
             0 => "-".to_owned(),
@@ -173,7 +173,7 @@ fn volumes(
 ) -> io::Result<()> {
     heading(title, out)?;
     writeln!(out, "   count    bytes")?;
-    let list = sorted(names.iter(), by).into_iter().take(most);
+    let list = first(names.iter(), most, by).into_iter();
     for (name, volume) in list.chain(names.others().map(|others| (OTHERS, others))) {
         writeln!(out, "{:>8} {:>8}  {}", short(volume.count), short(volume.bytes), plain(name))?;
     }
@@ -190,7 +190,7 @@ fn reasons(title: &str, flow: &Flow, what: Reason, most: usize, out: &mut impl W
         let all: u64 = texts.values().sum();
         writeln!(out, "  {} (total: {})", plain(place), short(all))?;
         let texts = texts.iter().map(|(text, count)| (text.as_str(), count));
-        for (text, count) in sorted(texts, |count| *count).into_iter().take(most) {
+        for (text, count) in first(texts, most, |count| *count) {
             writeln!(out, "  {:>8}   {}", short(*count), plain(text))?;
         }
     }

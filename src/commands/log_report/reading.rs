@@ -1,8 +1,9 @@
 //! Reads logs on all cores. Each thread takes the next block of lines and counts what every line says by itself; what
-//! hangs on earlier lines of a mail is then counted in the order of the blocks, one thread at a time. The sum is the same
-//! with any number of threads.
+//! hangs on earlier lines of a mail it hands in, and one thread at a time counts that in the order of the blocks. The sum
+//! is the same with any number of threads.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     num::NonZeroUsize,
     ops::Range,
@@ -26,6 +27,8 @@ use crate::{
 
 /// More threads only wait for each other.
 const MOST_THREADS: usize = 8;
+/// Blocks that wait for their turn: as many as all threads may have read while one was busy.
+const MOST_WAITING: usize = 4 * MOST_THREADS;
 
 /// About every third line hangs on others.
 const BYTES_A_STEP: usize = 400;
@@ -46,17 +49,17 @@ pub(super) fn read<R: Read + Send, T: Send>(
     threads: usize,
 ) -> Result<(Flow, Seen), (T, io::Error)> {
     let source = Mutex::new(Source { streams, open: None, ticket: 0, failed: None });
-    let turns = Turns::default();
+    let desk = Desk::default();
     let counted = thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..threads.max(1)).map(|_| scope.spawn(|| count(&source, &turns, zone))).collect();
+            (0..threads.max(1)).map(|_| scope.spawn(|| count(&source, &desk, zone))).collect();
         threads.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
     });
     let source = source.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(failed) = source.failed {
         return Err(failed);
     }
-    let told = turns.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let told = desk.told.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (mut flow, mut seen) = (told.flow, Seen::default());
     for one in counted {
         let (own, own_seen) = one.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -115,76 +118,122 @@ where
     }
 }
 
+type Steps<'a> = Vec<Step<'a>>;
+
+self_cell::self_cell!(
+    /// A block with what of its lines hangs on earlier ones.
+    struct Block {
+        owner: String,
+        #[covariant]
+        dependent: Steps,
+    }
+);
+
+/// Where blocks are handed in.
+#[derive(Default)]
+struct Desk {
+    queue: Mutex<Queue>,
+    moved: Condvar,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Blocks that came before their turn, by number.
+    waiting: BTreeMap<u64, Block>,
+    /// Number of the block whose turn it is.
+    next: u64,
+    /// A thread counts at present.
+    counting: bool,
+    /// A thread panicked: some turn never comes.
+    broken: bool,
+}
+
 /// What is counted in the order of the blocks.
 #[derive(Default)]
 struct Told {
-    /// Number of the block whose turn it is.
-    next: u64,
-    /// A thread panicked: no turn comes any more.
-    broken: bool,
     reader: Reader,
     flow: Flow,
 }
 
-#[derive(Default)]
-struct Turns {
-    told: Mutex<Told>,
-    passed: Condvar,
-}
-
-impl Turns {
-    /// Waits until all blocks before this one are counted. `None` when they never will be.
-    fn wait(&self, ticket: u64) -> Option<MutexGuard<'_, Told>> {
-        let told = self.told.lock().ok()?;
-        let told = self.passed.wait_while(told, |told| told.next != ticket && !told.broken).ok()?;
-        (!told.broken).then_some(told)
+impl Desk {
+    /// Hands in a block and counts those whose turn has come, unless somebody does. Waits where others are too far
+    /// behind. False when a turn never comes.
+    fn hand_in(&self, ticket: u64, block: Block) -> bool {
+        let mut queue = self.queue();
+        queue.waiting.insert(ticket, block);
+        while !queue.counting
+            && let Some(block) = queue.take()
+        {
+            queue.counting = true;
+            drop(queue);
+            {
+                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                let Told { reader, flow } = &mut *told;
+                block.borrow_dependent().iter().for_each(|step| reader.step(step, flow));
+            }
+            drop(block);
+            queue = self.queue();
+            queue.counting = false;
+            self.moved.notify_all();
+        }
+        let far = |queue: &mut Queue| queue.waiting.len() >= MOST_WAITING && !queue.broken;
+        let queue = self.moved.wait_while(queue, far).unwrap_or_else(PoisonError::into_inner);
+        !queue.broken
     }
 
-    fn pass(&self, mut told: MutexGuard<'_, Told>) {
-        told.next += 1;
-        drop(told);
-        self.passed.notify_all();
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Frees those who wait for the turn of a thread that panicked.
-struct Watch<'a>(&'a Turns);
+impl Queue {
+    /// The block whose turn it is, if it is there.
+    fn take(&mut self) -> Option<Block> {
+        let block = self.waiting.remove(&self.next)?;
+        self.next += 1;
+        Some(block)
+    }
+}
+
+/// Frees those who wait for a thread that panicked.
+struct Watch<'a>(&'a Desk);
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.told.lock().unwrap_or_else(PoisonError::into_inner).broken = true;
-            self.0.passed.notify_all();
+            self.0.queue().broken = true;
+            self.0.moved.notify_all();
         }
     }
 }
 
 /// Counts blocks as long as there are any; tells what their lines said by themselves.
-fn count<S, R, T>(source: &Mutex<Source<S, R, T>>, turns: &Turns, zone: &TimeZone) -> (Flow, Seen)
+fn count<S, R, T>(source: &Mutex<Source<S, R, T>>, desk: &Desk, zone: &TimeZone) -> (Flow, Seen)
 where
     S: Iterator<Item = Result<(T, R), (T, io::Error)>>,
     R: Read,
 {
-    let _watch = Watch(turns);
+    let _watch = Watch(desk);
     let now = Millis::now();
-    let (mut flow, mut seen, mut block) = (Flow::default(), Seen::default(), Vec::new());
+    let (mut flow, mut seen) = (Flow::default(), Seen::default());
     loop {
+        let mut block = Vec::new();
         let taken = source.lock().ok().and_then(|mut source| source.next_block(&mut block));
         let Some(ticket) = taken else { break };
         // Within a year any line alone tells its year, and no guess reaches further back.
         let mut clock = YearGuess::new(zone.clone(), now);
-        let all = text(&block);
-        let steps = alone(&all, &mut clock, &mut flow, &mut seen);
-        let Some(mut told) = turns.wait(ticket) else { break };
-        let Told { reader, flow, .. } = &mut *told;
-        steps.iter().for_each(|step| reader.step(step, flow));
-        turns.pass(told);
+        let all = String::from_utf8(block).unwrap_or_else(|error| text(error.as_bytes()).into_owned());
+        let block = Block::new(all, |all| alone(all, &mut clock, &mut flow, &mut seen));
+        if !desk.hand_in(ticket, block) {
+            break;
+        }
     }
     (flow, seen)
 }
 
 /// Counts what the lines of a block say by themselves; hands on the rest.
-fn alone<'a>(all: &'a str, clock: &mut YearGuess, flow: &mut Flow, seen: &mut Seen) -> Vec<Step<'a>> {
+fn alone<'a>(all: &'a str, clock: &mut YearGuess, flow: &mut Flow, seen: &mut Seen) -> Steps<'a> {
     let mut steps = Vec::with_capacity(all.len() / BYTES_A_STEP);
     for Range { start, end } in lines_of(all.as_bytes()) {
         seen.lines += 1;
@@ -312,17 +361,21 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_thread_that_panicked_is_freed() {
-        let turns = Turns::default();
+        let desk = Desk::default();
+        let block = || Block::new(String::new(), |_| Vec::new());
+        let most = u64::try_from(MOST_WAITING).unwrap();
+        // The first block never comes.
+        assert!((1..most).all(|ticket| desk.hand_in(ticket, block())));
         let freed = thread::scope(|scope| {
-            let waiting = scope.spawn(|| turns.wait(1).is_none());
+            let waiting = scope.spawn(|| !desk.hand_in(most, block()));
             let panicked = scope.spawn(|| {
-                let _watch = Watch(&turns);
+                let _watch = Watch(&desk);
                 panic!("meant to be");
             });
             assert!(panicked.join().is_err());
             waiting.join().unwrap()
         });
-        assert!(freed && turns.wait(0).is_none());
+        assert!(freed);
     }
 
     #[test]
