@@ -107,7 +107,7 @@ async fn write(tx: &mut Tx, at: Millis, hour: Hour) -> Result<()> {
     let sides = hour.domains.into_iter().map(|((domain, side), traffic)| ((domain, side.code()), traffic));
     let mut rows: Vec<[Value<'_>; 4]> = Vec::new();
     for ((domain, side), traffic) in all.into_iter().chain(sides) {
-        let data = serde_json::to_vec(&traffic.cut()).map_err(|_| Error::Damaged("figures of an hour"))?;
+        let data = postcard::to_stdvec(&traffic.cut()).map_err(|_| Error::Damaged("figures of an hour"))?;
         rows.push([domain.into(), side.into(), at.into(), pack(&data).into()]);
     }
     let columns = ["domain", "side", "at", "data"];
@@ -164,7 +164,7 @@ pub async fn hours(
     let mut hours: BTreeMap<Millis, Traffic> = BTreeMap::new();
     for row in rows {
         let traffic: Traffic =
-            serde_json::from_slice(&row.data.0).map_err(|_| Error::Damaged("figures of an hour"))?;
+            postcard::from_bytes(&row.data.0).map_err(|_| Error::Damaged("figures of an hour"))?;
         hours.entry(row.at).or_default().merge(&traffic);
     }
     Ok(hours.into_iter().collect())
