@@ -174,7 +174,8 @@ impl<R: Read> Blocks<R> {
         block.clear();
         loop {
             block.append(&mut self.rest);
-            let ended = !self.fill(block)?;
+            block.reserve(BLOCK);
+            let ended = self.stream.by_ref().take(BLOCK as u64).read_to_end(block)? == 0;
             if self.skipping {
                 let end = memchr::memchr(b'\n', block);
                 self.skipping = end.is_none();
@@ -193,23 +194,6 @@ impl<R: Read> Blocks<R> {
                 return Ok(true);
             }
         }
-    }
-
-    /// Reads up to a block more behind what is there. False at the end of the stream.
-    fn fill(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
-        let mut end = block.len();
-        let full = end + BLOCK;
-        block.resize(full, 0);
-        let filled = loop {
-            match self.stream.read(block.get_mut(end..).unwrap_or_default()) {
-                Ok(0) => break Ok(end + BLOCK > full),
-                Ok(read) => end += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        block.truncate(end);
-        filled
     }
 }
 

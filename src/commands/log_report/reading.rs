@@ -12,6 +12,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use simdutf8::basic::from_utf8;
 
 use crate::{
     model::{
@@ -123,7 +124,7 @@ type Steps<'a> = Vec<Step<'a>>;
 self_cell::self_cell!(
     /// A block with what of its lines hangs on earlier ones.
     struct Block {
-        owner: String,
+        owner: Vec<u8>,
         #[covariant]
         dependent: Steps,
     }
@@ -143,6 +144,8 @@ struct Queue {
     waiting: BTreeMap<u64, Block>,
     /// Number of the block whose turn it is.
     next: u64,
+    /// What blocks that are counted leave behind: room for others.
+    spare: Vec<Vec<u8>>,
     /// A thread counts at present.
     counting: bool,
     /// A thread panicked: some turn never comes.
@@ -158,8 +161,8 @@ struct Told {
 
 impl Desk {
     /// Hands in a block and counts those whose turn has come, unless somebody does. Waits where others are too far
-    /// behind. False when a turn never comes.
-    fn hand_in(&self, ticket: u64, block: Block) -> bool {
+    /// behind. Gives room for the next block; `None` when a turn never comes.
+    fn hand_in(&self, ticket: u64, block: Block) -> Option<Vec<u8>> {
         let mut queue = self.queue();
         queue.waiting.insert(ticket, block);
         while !queue.counting
@@ -172,14 +175,15 @@ impl Desk {
                 let Told { reader, flow } = &mut *told;
                 block.borrow_dependent().iter().for_each(|step| reader.step(step, flow));
             }
-            drop(block);
+            let room = block.into_owner();
             queue = self.queue();
+            queue.spare.push(room);
             queue.counting = false;
             self.moved.notify_all();
         }
         let far = |queue: &mut Queue| queue.waiting.len() >= MOST_WAITING && !queue.broken;
-        let queue = self.moved.wait_while(queue, far).unwrap_or_else(PoisonError::into_inner);
-        !queue.broken
+        let mut queue = self.moved.wait_while(queue, far).unwrap_or_else(PoisonError::into_inner);
+        (!queue.broken).then(|| queue.spare.pop().unwrap_or_default())
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -217,23 +221,24 @@ where
     let _watch = Watch(desk);
     let now = Millis::now();
     let (mut flow, mut seen) = (Flow::default(), Seen::default());
-    loop {
-        let mut block = Vec::new();
+    let mut room = Some(Vec::new());
+    while let Some(mut block) = room {
         let taken = source.lock().ok().and_then(|mut source| source.next_block(&mut block));
         let Some(ticket) = taken else { break };
         // Within a year any line alone tells its year, and no guess reaches further back.
         let mut clock = YearGuess::new(zone.clone(), now);
-        let all = String::from_utf8(block).unwrap_or_else(|error| text(error.as_bytes()).into_owned());
-        let block = Block::new(all, |all| alone(all, &mut clock, &mut flow, &mut seen));
-        if !desk.hand_in(ticket, block) {
-            break;
+        if from_utf8(&block).is_err() {
+            block = text(&block).into_owned().into_bytes();
         }
+        let block = Block::new(block, |all| alone(all, &mut clock, &mut flow, &mut seen));
+        room = desk.hand_in(ticket, block);
     }
     (flow, seen)
 }
 
 /// Counts what the lines of a block say by themselves; hands on the rest.
-fn alone<'a>(all: &'a str, clock: &mut YearGuess, flow: &mut Flow, seen: &mut Seen) -> Steps<'a> {
+fn alone<'a>(all: &'a [u8], clock: &mut YearGuess, flow: &mut Flow, seen: &mut Seen) -> Steps<'a> {
+    let all = from_utf8(all).unwrap_or_default();
     let mut steps = Vec::with_capacity(all.len() / BYTES_A_STEP);
     for Range { start, end } in lines_of(all.as_bytes()) {
         seen.lines += 1;
@@ -362,12 +367,12 @@ mod tests {
     #[test]
     fn who_waits_for_a_thread_that_panicked_is_freed() {
         let desk = Desk::default();
-        let block = || Block::new(String::new(), |_| Vec::new());
+        let block = || Block::new(Vec::new(), |_| Vec::new());
         let most = u64::try_from(MOST_WAITING).unwrap();
         // The first block never comes.
-        assert!((1..most).all(|ticket| desk.hand_in(ticket, block())));
+        assert!((1..most).all(|ticket| desk.hand_in(ticket, block()).is_some()));
         let freed = thread::scope(|scope| {
-            let waiting = scope.spawn(|| !desk.hand_in(most, block()));
+            let waiting = scope.spawn(|| desk.hand_in(most, block()).is_none());
             let panicked = scope.spawn(|| {
                 let _watch = Watch(&desk);
                 panic!("meant to be");

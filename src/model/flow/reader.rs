@@ -69,31 +69,37 @@ pub fn count<'a>(
     parsed: &Parsed<'a>,
     flow: &mut Flow,
 ) -> Option<Step<'a>> {
-    let slash = memchr::memrchr(b'/', program.as_bytes())?;
-    let (path, daemon) = (program.get(..slash)?, program.get(slash + 1..)?);
-    if path.starts_with("watchdog") {
-        return None;
-    }
     match parsed {
         Parsed::Mail { queue_id, fact } => {
-            let what = fact_of(at, daemon, queue_id, fact, flow)?;
+            let what = fact_of(at, program, queue_id, fact, flow)?;
             return Some(Step { at, life: print(queue_id), what });
         }
         Parsed::Refused(refusal) => {
-            if daemon == "postscreen" {
+            if daemon_of(program)?.1 == "postscreen" {
                 flow.add(Count::PostscreenRejects);
             }
             refused(at, refusal, flow);
         }
         Parsed::Session(_) => {}
-        Parsed::Noise | Parsed::Unknown => plain(path, daemon, text, flow),
+        Parsed::Noise | Parsed::Unknown => {
+            let (path, daemon) = daemon_of(program)?;
+            if !path.starts_with("watchdog") {
+                plain(path, daemon, text, flow);
+            }
+        }
     }
     None
 }
 
+/// What stands before and behind the last slash of a program's name.
+fn daemon_of(program: &str) -> Option<(&str, &str)> {
+    let slash = memchr::memrchr(b'/', program.as_bytes())?;
+    Some((program.get(..slash)?, program.get(slash + 1..)?))
+}
+
 fn fact_of<'a>(
     at: Millis,
-    daemon: &str,
+    program: &str,
     queue_id: &str,
     fact: &Fact<'a>,
     flow: &mut Flow,
@@ -102,7 +108,7 @@ fn fact_of<'a>(
         Fact::Client(client) => return received(at, origin(client), flow),
         Fact::Pickup { .. } => return received(at, "localhost", flow),
         Fact::Queued { sender, size, .. } => return Some(What::Queued(sender, *size)),
-        Fact::Attempt(attempt) => return tried(at, daemon, queue_id, attempt, flow),
+        Fact::Attempt(attempt) => return tried(at, program, queue_id, attempt, flow),
         Fact::Removed => return Some(What::Removed),
         Fact::Refused(refusal) => refused(at, refusal, flow),
         Fact::Expired { .. } => flow.add(Count::Expired),
@@ -121,7 +127,7 @@ fn received<'a>(at: Millis, client: &'a str, flow: &mut Flow) -> Option<What<'a>
 /// Counts how an attempt ended.
 fn tried<'a>(
     at: Millis,
-    daemon: &str,
+    program: &str,
     queue_id: &str,
     attempt: &Attempt<'a>,
     flow: &mut Flow,
@@ -141,7 +147,7 @@ fn tried<'a>(
         "deferred" => {
             flow.deferred.insert(queue_id);
             flow.add_at(Count::Deferrals, at);
-            flow.reason(Reason::Deferred, daemon, reply);
+            flow.reason(Reason::Deferred, daemon_of(program)?.1, reply);
             Outcome::Deferred
         }
         "bounced" => {

@@ -5,50 +5,46 @@ const LONGEST: usize = 120;
 
 /// Hands on the shape of a text.
 pub(super) fn of<T>(text: &str, take: impl FnOnce(&str) -> T) -> T {
-    // No shape is longer than what it is made of, and no character than four bytes.
+    // Places and digits are ASCII: what is left out begins and ends at whole characters. No shape is longer than what it is
+    // made of, and no character than four bytes.
     let mut space = [0; 4 * LONGEST];
-    let mut shape = Shape { space: &mut space, length: 0 };
-    let mut closing = None;
-    let mut digits = false;
-    for letter in text.chars().take(LONGEST) {
+    let mut length = 0;
+    let mut push = |byte| {
+        if let Some(place) = space.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    };
+    let (mut closing, mut digits) = (None, false);
+    for byte in start_of(text).bytes() {
         if let Some(close) = closing {
-            if letter == close {
+            if byte == close {
                 closing = None;
-                shape.push(letter);
+                push(byte);
             }
             continue;
         }
-        closing = match letter {
-            '<' => Some('>'),
-            '[' => Some(']'),
+        closing = match byte {
+            b'<' => Some(b'>'),
+            b'[' => Some(b']'),
             _ => None,
         };
-        let number = letter.is_ascii_digit();
+        let number = byte.is_ascii_digit();
         match (number, digits) {
             (true, true) => {}
-            (true, false) => shape.push('#'),
-            (false, _) => shape.push(if letter.is_control() { ' ' } else { letter }),
+            (true, false) => push(b'#'),
+            (false, _) => push(if byte.is_ascii_control() { b' ' } else { byte }),
         }
         digits = number;
     }
-    take(shape.text())
+    take(space.get(..length).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default())
 }
 
-struct Shape<'a> {
-    space: &'a mut [u8],
-    length: usize,
-}
-
-impl Shape<'_> {
-    fn push(&mut self, letter: char) {
-        if let Some(room) = self.space.get_mut(self.length..self.length + letter.len_utf8()) {
-            letter.encode_utf8(room);
-            self.length += letter.len_utf8();
-        }
-    }
-
-    fn text(&self) -> &str {
-        self.space.get(..self.length).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
+/// The characters that are looked at.
+fn start_of(text: &str) -> &str {
+    match text.get(..LONGEST) {
+        Some(start) if start.is_ascii() => start,
+        _ => text.char_indices().nth(LONGEST).and_then(|(end, _)| text.get(..end)).unwrap_or(text),
     }
 }
 
