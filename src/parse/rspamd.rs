@@ -275,6 +275,13 @@ mod tests {
     }
 
     #[test]
+    fn a_row_takes_no_more_room_than_its_hits() {
+        let symbols: Vec<String> = (0..30).map(|n| format!(r#""S{n}":{{"score":1}}"#)).collect();
+        let row = parse(&format!(r#"{{"unix_time":1,"symbols":{{{}}}}}"#, symbols.join(","))).expect("a row");
+        assert_eq!((row.hits.len(), row.hits.capacity()), (30, 30));
+    }
+
+    #[test]
     fn options_stay_apart() {
         let options = |json: &str| {
             let json = format!(r#"{{"unix_time":1,"symbols":{{"A":{{"options":{json}}}}}}}"#);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{
     STEPS,
     read::{Visible, fresh_until},
-    roll::{MARKS, Mark, RAW, ROLLS, RollRow, of_mailboxes},
+    roll::{MARKS, Mark, RAW, ROLLS, RollRow, before_statement, of_mailboxes},
 };
 use crate::{
     model::{
@@ -215,7 +215,7 @@ pub(super) async fn read(
     let ids: Vec<i64> = ends.keys().copied().collect();
     let Some(first) = stretches.first().filter(|_| !ids.is_empty()) else { return Ok(HashMap::new()) };
     let mut found: HashMap<i64, (Option<f64>, Vec<Span>)> = HashMap::new();
-    let numbers: Vec<(i64, Option<f64>)> = db.fetch(before_statement(&ids, *first)).await?;
+    let numbers: Vec<(i64, Option<f64>)> = db.fetch(before_statement(&ids, first.step, first.from)).await?;
     for (id, number) in numbers {
         found.entry(id).or_default().0 = number;
     }
@@ -250,28 +250,10 @@ fn within_statement(series: &[i64], Stretch { step, from, to }: Stretch) -> Sql<
     sql(text).bind_all(series.iter().copied()).bind(from).bind(to)
 }
 
-/// What each series was just before a stretch.
-fn before_statement(series: &[i64], Stretch { step, from, .. }: Stretch) -> Sql<'static> {
-    let each = match step {
-        RAW => "SELECT ? AS series, (SELECT number FROM sample WHERE series = ? AND at < ? \
-             ORDER BY at DESC LIMIT 1) AS number"
-            .to_owned(),
-        step => format!(
-            "SELECT ? AS series, (SELECT last FROM sample_roll WHERE step = {step} AND series = ? AND at < ? \
-             ORDER BY at DESC LIMIT 1) AS number"
-        ),
-    };
-    let mut statement = sql(vec![each; series.len()].join(" UNION ALL "));
-    for id in series {
-        statement = statement.bind(*id).bind(*id).bind(from);
-    }
-    statement
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fresh::{databases, scans};
+    use crate::store::fresh::{Step, databases, plan, scans};
 
     /// What is no table: MariaDB's results of other steps, and the one row of SQLite's `SCAN CONSTANT ROW`.
     fn is_found(name: &str) -> bool {
@@ -334,10 +316,18 @@ mod tests {
                     assert!(found.is_empty(), "{} {some} {scope:?}: {found:?}", db.engine());
                 }
                 for step in [RAW, 300] {
+                    // The moment narrows the index, too: nothing else that lies before or behind is read.
+                    let whole_key = if step == RAW { " PRIMARY 12" } else { " PRIMARY 16" };
+                    let narrowed = |step: &Step| step.text.contains("at<?") || step.text.ends_with(whole_key);
+                    let before = before_statement(&ids[..some], step, Millis(300_000));
+                    let steps = plan(&db, before, is_found).await;
+                    let texts: Vec<&str> = steps.iter().map(|step| step.text.as_str()).collect();
+                    assert!(steps.iter().any(narrowed), "{}: {texts:?}", db.engine());
                     let stretch = Stretch { step, from: Millis(60_000), to: Millis(300_000) };
-                    for statement in
-                        [within_statement(&ids[..some], stretch), before_statement(&ids[..some], stretch)]
-                    {
+                    for statement in [
+                        within_statement(&ids[..some], stretch),
+                        before_statement(&ids[..some], step, stretch.from),
+                    ] {
                         let found = scans(&db, statement, is_found).await;
                         assert!(found.is_empty(), "{} {some} {stretch:?}: {found:?}", db.engine());
                     }

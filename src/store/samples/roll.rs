@@ -10,7 +10,7 @@ use crate::{
         history::{Point, Span, fold, spans_of},
         time::Millis,
     },
-    store::db::{Db, Result, Tx, Value, places, sql},
+    store::db::{Db, Result, Sql, Tx, Value, places, sql},
 };
 
 /// Lengths of the roll-ups in seconds, finest first.
@@ -224,21 +224,28 @@ async fn carried(
     finer: Option<i64>,
     before: Millis,
 ) -> Result<BTreeMap<i64, Option<f64>>> {
-    let places = places(ids.len());
-    let statement = match finer {
-        None => sql(format!(
-            "SELECT r.series, r.number FROM sample r WHERE r.series IN ({places}) AND r.at = \
-             (SELECT MAX(p.at) FROM sample p WHERE p.series = r.series AND p.at < ?)"
-        )),
-        Some(finer) => sql(format!(
-            "SELECT r.series, r.last FROM sample_roll r WHERE r.step = ? AND r.series IN ({places}) AND r.at = \
-             (SELECT MAX(p.at) FROM sample_roll p WHERE p.step = r.step AND p.series = r.series AND p.at < ?)"
-        ))
-        .bind(finer),
-    };
-    let rows: Vec<(i64, Option<f64>)> =
-        tx.fetch(statement.bind_all(ids.iter().copied()).bind(before)).await?;
+    let statement = before_statement(ids, finer.unwrap_or(RAW), before);
+    let rows: Vec<(i64, Option<f64>)> = tx.fetch(statement).await?;
     Ok(rows.into_iter().collect())
+}
+
+/// What each series was just before a moment: one look into an index for each, however much lies before and behind. (One
+/// statement for all of them, with the ids from a list, would read one of the two.) SQLite takes 500 series at most.
+pub(super) fn before_statement(series: &[i64], step: i64, before: Millis) -> Sql<'static> {
+    let each = match step {
+        RAW => "SELECT ? AS series, (SELECT number FROM sample WHERE series = ? AND at < ? \
+             ORDER BY at DESC LIMIT 1) AS number"
+            .to_owned(),
+        step => format!(
+            "SELECT ? AS series, (SELECT last FROM sample_roll WHERE step = {step} AND series = ? AND at < ? \
+             ORDER BY at DESC LIMIT 1) AS number"
+        ),
+    };
+    let mut statement = sql(vec![each; series.len()].join(" UNION ALL "));
+    for id in series {
+        statement = statement.bind(*id).bind(*id).bind(before);
+    }
+    statement
 }
 
 async fn write(tx: &mut Tx, step: i64, rows: &[(i64, Point)]) -> Result<()> {
