@@ -28,6 +28,7 @@ use crate::{
     store::{
         Db,
         backup::{self, Cells, Column, Snapshot, Table},
+        traffic,
     },
 };
 
@@ -160,7 +161,7 @@ async fn write_frames<W: Write>(db: &Db, out: W, now: Millis) -> anyhow::Result<
         at: now,
     };
     let mut writer = Writer::begin(out, head)?;
-    for table in &tables {
+    for table in tables.iter().filter(|table| !table.derived) {
         writer.table(table)?;
         snapshot.read::<anyhow::Error>(table, &mut |cells| writer.row(cells)).await?;
     }
@@ -226,6 +227,7 @@ pub async fn restore(
     while let Some(frame) = frames.read()? {
         match (frame, &target) {
             (Frame::Table { name, columns }, _) => target = Some(matched(&tables, &name, &columns)?),
+            (Frame::Rows(_), Some((table, _))) if table.derived => {}
             (Frame::Rows(rows), Some((table, columns))) => insert(&mut tx, table, columns, rows).await?,
             _ => {}
         }
@@ -234,6 +236,7 @@ pub async fn restore(
     if read != whole {
         bail!("{} changed while it was read; nothing was changed", path.display());
     }
+    traffic::count_anew(&mut tx).await?;
     tx.commit().await?;
     Ok(read)
 }
@@ -285,5 +288,38 @@ fn matched<'t>(
             format!("the backup has a column {wished} of {name}, which this version does not know")
         })
     };
+    if table.derived {
+        return Ok((table, Vec::new()));
+    }
     Ok((table, columns.iter().map(column).collect::<anyhow::Result<_>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::db::{Place, Value, sql};
+
+    #[tokio::test]
+    async fn what_an_older_version_made_from_other_tables_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old");
+        let tables = backup::tables().await.unwrap();
+        let table = |name: &str| tables.iter().find(|table| table.name == name).unwrap().clone();
+        let mut digest = table("report_digest");
+        digest.columns.retain(|column| column.name != "last");
+        let head = Head { program: "0.0.9".into(), engine: "SQLite".into(), schema: 13, at: Millis(0) };
+        let mut writer = Writer::begin(File::create(&path).unwrap(), head).unwrap();
+        for table in [digest, table("traffic_hour")] {
+            writer.table(&table).unwrap();
+            writer.row(table.columns.iter().map(|_| Value::Int(7)).collect()).unwrap();
+        }
+        writer.end().unwrap();
+        let db = Db::open(&Place::Sqlite(dir.path().join("db"))).await.unwrap();
+        restore(&db, &path, None, false).await.unwrap();
+        for table in ["report_digest", "traffic_hour"] {
+            let (rows,): (i64,) =
+                db.fetch_one(sql(format!("SELECT COUNT(*) FROM {table}"))).await.unwrap().unwrap();
+            assert_eq!(rows, 0, "{table}");
+        }
+    }
 }

@@ -124,8 +124,7 @@ impl Top {
     }
 }
 
-/// Figures of some time. They are stored in the order of the fields: whoever changes it has all hours counted anew
-/// (`migrations/*/0016_traffic_packed.sql`).
+/// Figures of some time. Stored in the order of the fields (`store::traffic`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traffic {
     /// Mails that were taken in.

@@ -157,12 +157,14 @@ pub struct Blocks<R> {
     rest: Vec<u8>,
     /// Whether the rest of a line that was too long is on its way.
     skipping: bool,
+    /// The stream came to its end. What is written behind it meanwhile is not read.
+    ended: bool,
 }
 
 impl<R: Read> Blocks<R> {
     /// Reads from `stream`, which needs no buffer of its own.
     pub const fn new(stream: R) -> Self {
-        Self { stream, rest: Vec::new(), skipping: false }
+        Self { stream, rest: Vec::new(), skipping: false, ended: false }
     }
 
     /// Puts the next block into `block`, in place of what is there. It ends with a line break, but for the last one of the
@@ -172,16 +174,16 @@ impl<R: Read> Blocks<R> {
     /// When the stream cannot be read or unpacked.
     pub fn next_block(&mut self, block: &mut Vec<u8>) -> io::Result<bool> {
         block.clear();
-        loop {
+        while !self.ended {
             block.append(&mut self.rest);
             block.reserve(BLOCK);
-            let ended = self.stream.by_ref().take(BLOCK as u64).read_to_end(block)? == 0;
+            self.ended = self.stream.by_ref().take(BLOCK as u64).read_to_end(block)? == 0;
             if self.skipping {
                 let end = memchr::memchr(b'\n', block);
                 self.skipping = end.is_none();
                 block.drain(..end.map_or(block.len(), |end| end + 1));
             }
-            if ended {
+            if self.ended {
                 return Ok(!block.is_empty());
             }
             if let Some(end) = memchr::memrchr(b'\n', block) {
@@ -194,6 +196,7 @@ impl<R: Read> Blocks<R> {
                 return Ok(true);
             }
         }
+        Ok(false)
     }
 }
 

@@ -11,6 +11,8 @@ use super::db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Valu
 
 /// Tables that are not copied.
 const PASSING: [&str; 5] = ["job_run", "lease", "login_link", "session", "sign_in"];
+/// Tables whose rows are made from others: they are not copied, and empty after a restore.
+const DERIVED: [&str; 4] = ["report_debut", "report_digest", "traffic_due", "traffic_hour"];
 /// Moments that are TIMESTAMP on MariaDB and Unix seconds on SQLite.
 const MOMENTS: [(&str, &str); 2] = [("report", "mindate"), ("report", "maxdate")];
 
@@ -21,6 +23,8 @@ pub struct Table {
     pub name: String,
     /// Its columns, in order.
     pub columns: Vec<Column>,
+    /// Made from other tables: not copied. Backups of older versions hold its rows, in a form of their own.
+    pub derived: bool,
 }
 
 /// A column of a table of ours.
@@ -48,7 +52,7 @@ pub fn schema() -> i64 {
     MYSQL_MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0)
 }
 
-/// The tables that are copied.
+/// The tables that are copied, and those that are made from them.
 pub async fn tables() -> Result<Vec<Table>> {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
     SQLITE_MIGRATIONS
@@ -69,7 +73,8 @@ pub async fn tables() -> Result<Vec<Table>> {
             continue;
         }
         if tables.last().is_none_or(|last| last.name != table) {
-            tables.push(Table { name: table, columns: Vec::new() });
+            let derived = DERIVED.contains(&table.as_str());
+            tables.push(Table { name: table, columns: Vec::new(), derived });
         }
         let kind = match declared.as_str() {
             "INTEGER" => Kind::Int,

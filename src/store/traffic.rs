@@ -18,6 +18,9 @@ use crate::model::{
 const HOUR: i64 = 3_600_000;
 /// Mails that are read at once.
 const STEP: usize = 500;
+/// How figures are written: this byte, then the fields in their order. Another order, or another [`Status`](crate::model::mail::Status),
+/// needs another byte and a step of the schema that has all hours counted anew.
+const FORM: u8 = 1;
 /// The side of all mails, with an empty domain.
 const ALL: &str = "all";
 
@@ -107,11 +110,35 @@ async fn write(tx: &mut Tx, at: Millis, hour: Hour) -> Result<()> {
     let sides = hour.domains.into_iter().map(|((domain, side), traffic)| ((domain, side.code()), traffic));
     let mut rows: Vec<[Value<'_>; 4]> = Vec::new();
     for ((domain, side), traffic) in all.into_iter().chain(sides) {
-        let data = postcard::to_stdvec(&traffic.cut()).map_err(|_| Error::Damaged("figures of an hour"))?;
-        rows.push([domain.into(), side.into(), at.into(), pack(&data).into()]);
+        rows.push([domain.into(), side.into(), at.into(), pack(&written(&traffic.cut())?).into()]);
     }
     let columns = ["domain", "side", "at", "data"];
     tx.upsert("traffic_hour", columns, &columns[..3], &columns[3..], rows).await
+}
+
+const DAMAGED: Error = Error::Damaged("figures of an hour");
+
+fn written(traffic: &Traffic) -> Result<Vec<u8>> {
+    postcard::to_extend(traffic, vec![FORM]).map_err(|_| DAMAGED)
+}
+
+fn read(bytes: &[u8]) -> Result<Traffic> {
+    let Some((&FORM, fields)) = bytes.split_first() else { return Err(DAMAGED) };
+    match postcard::take_from_bytes(fields) {
+        Ok((traffic, [])) => Ok(traffic),
+        _ => Err(DAMAGED),
+    }
+}
+
+/// Has all hours counted anew: after a restore, as no backup holds their figures.
+pub async fn count_anew(tx: &mut Tx) -> Result<()> {
+    tx.execute(sql("DELETE FROM traffic_hour")).await?;
+    tx.execute(sql("DELETE FROM traffic_due")).await?;
+    let (hour, second) = (3600_i64 << MailId::HASH_BITS, 1_i64 << MailId::HASH_BITS);
+    let text = format!(
+        "INSERT INTO traffic_due (at, claimed) SELECT DISTINCT (id - id % {hour}) / {second} * 1000, 0 FROM mail_story"
+    );
+    tx.execute(sql(text)).await.map(drop)
 }
 
 /// Whose mail flow is asked for.
@@ -163,9 +190,7 @@ pub async fn hours(
     let rows: Vec<Row> = db.fetch(statement).await?;
     let mut hours: BTreeMap<Millis, Traffic> = BTreeMap::new();
     for row in rows {
-        let traffic: Traffic =
-            postcard::from_bytes(&row.data.0).map_err(|_| Error::Damaged("figures of an hour"))?;
-        hours.entry(row.at).or_default().merge(&traffic);
+        hours.entry(row.at).or_default().merge(&read(&row.data.0)?);
     }
     Ok(hours.into_iter().collect())
 }

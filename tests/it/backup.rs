@@ -6,8 +6,17 @@ use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 use mailcow_status::{
     commands::backup::{Summary, TableSum, check, restore, write, write_file},
     demo::Options,
-    model::time::Millis,
-    store::{Db, db::sql, ingestion},
+    model::{
+        scope::Scope,
+        time::Millis,
+        traffic::{Side, Traffic},
+    },
+    store::{
+        Db,
+        db::sql,
+        ingestion,
+        traffic::{self, Whose},
+    },
 };
 
 use secrecy::SecretString;
@@ -19,6 +28,11 @@ use super::support::{
 
 async fn sums(db: &Db) -> Vec<TableSum> {
     write(db, std::io::sink(), None, Millis(0)).await.unwrap().tables
+}
+
+async fn flow_of(db: &Db) -> Vec<(Millis, Traffic)> {
+    let ever = (Millis(0), Millis(i64::MAX));
+    traffic::hours(db, &Scope::All, &Whose::All(Side::In), ever).await.unwrap()
 }
 
 fn rows(summary: &Summary, name: &str) -> u64 {
@@ -56,11 +70,16 @@ async fn a_backup_of_either_engine_fills_either_engine() {
         let db = open(&fresh).await;
         source.poller(&db).poll(source.now()).await.unwrap().unwrap();
         add_report(&db).await;
+        traffic::catch_up(&db).await.unwrap();
         let file: PathBuf = dir.path().join(format!("{}.backup", db.engine()));
         let summary = write_file(&db, &file, None, source.now()).await.unwrap();
         assert_eq!(check(&file, None).unwrap(), summary);
         assert!(rows(&summary, "mail_story") > 100 && rows(&summary, "report") == 1, "{summary:?}");
-        assert!(!summary.tables.iter().any(|table| table.name == "session"), "nobody is signed in anew");
+        let copied = |name: &str| summary.tables.iter().any(|table| table.name == name);
+        assert!(!copied("session"), "nobody is signed in anew");
+        assert!(!copied("traffic_hour") && !copied("report_digest"), "what is made from others is made anew");
+        let flow = flow_of(&db).await;
+        assert!(flow.len() > 10);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no part is left");
         for target in fresh_databases().await {
@@ -69,6 +88,9 @@ async fn a_backup_of_either_engine_fills_either_engine() {
             let what = format!("{} to {}", db.engine(), other.engine());
             assert_eq!(sums(&other).await, summary.tables, "{what}");
             Picture::of(&other).await.must_equal(&Picture::of(&db).await, &what);
+            assert!(flow_of(&other).await.is_empty());
+            traffic::catch_up(&other).await.unwrap();
+            assert!(flow_of(&other).await == flow, "{what}: another mail flow");
             // A full database is refused, and left as it is.
             let refused = restore(&other, &file, None, false).await.unwrap_err().to_string();
             assert!(refused.contains("not empty") && refused.contains("--replace"), "{refused}");

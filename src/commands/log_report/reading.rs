@@ -1,6 +1,6 @@
 //! Reads logs on all cores. Each thread takes the next block of lines and counts what every line says by itself; what
 //! hangs on earlier lines of a mail it hands in, and one thread at a time counts that in the order of the blocks. The sum
-//! is the same with any number of threads.
+//! is the same with any number of threads, but for which texts count as others where there are too many.
 
 use std::{
     collections::BTreeMap,
@@ -225,7 +225,7 @@ where
     while let Some(mut block) = room {
         let taken = source.lock().ok().and_then(|mut source| source.next_block(&mut block));
         let Some(ticket) = taken else { break };
-        // Within a year any line alone tells its year, and no guess reaches further back.
+        // Within a year any line alone tells its year, and no guess reaches further back (but for a 29 February).
         let mut clock = YearGuess::new(zone.clone(), now);
         if from_utf8(&block).is_err() {
             block = text(&block).into_owned().into_bytes();

@@ -57,6 +57,8 @@ enum What<'a> {
         outcome: Outcome,
         delay: u64,
     },
+    /// A try that is not counted.
+    Seen,
     Removed,
 }
 
@@ -137,7 +139,7 @@ fn tried<'a>(
     let outcome = match attempt.status {
         "sent" if FORWARDED.find(reply.as_bytes()).is_some() => {
             flow.add(Count::Forwarded);
-            return None;
+            return Some(What::Seen);
         }
         "sent" => {
             flow.add_at(Count::Delivered, at);
@@ -156,7 +158,7 @@ fn tried<'a>(
             flow.reason(Reason::Bounced, provider(relay), reply);
             Outcome::Bounced
         }
-        _ => return None,
+        _ => return Some(What::Seen),
     };
     if outcome != Outcome::Delivered && is_full(dsn, reply) {
         flow.add(Count::Quota);
@@ -219,6 +221,11 @@ impl Reader {
                     if !place.is_empty() {
                         fates.change(place, |fate| fate.add(*outcome, size, *delay));
                     }
+                }
+            }
+            What::Seen => {
+                if let Some(life) = self.lives.get_mut(life) {
+                    life.seen = *at;
                 }
             }
             What::Removed => {

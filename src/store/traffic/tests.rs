@@ -93,3 +93,16 @@ async fn a_page_reads_index_ranges_only() {
         db.close().await;
     }
 }
+
+#[test]
+fn figures_in_another_form_are_damage() {
+    let written = written(&Traffic::default()).unwrap();
+    // Whoever changes the fields, or how many kinds of status there are, changes FORM, and then this.
+    assert_eq!(written, [vec![1], vec![0; 52]].concat());
+    assert_eq!(read(&written).ok(), Some(Traffic::default()));
+    assert!(
+        read(&[&*written, &[0]].concat()).is_err() && read(&written[..52]).is_err() && read(&[]).is_err()
+    );
+    let of_old = serde_json::to_vec(&Traffic::default()).unwrap();
+    assert!(read(&of_old).is_err());
+}
