@@ -11,7 +11,7 @@ use mailcow_status::{
         self, Db,
         backup::{self, Cells, Snapshot, Table},
         db::{Place, sql},
-        search,
+        search, traffic,
     },
 };
 use sqlx::migrate::Migrator;
@@ -103,7 +103,9 @@ async fn a_database_of_every_step_comes_forward_with_its_rows() {
                     backup::insert(&mut tx, table, &columns, rows.to_vec()).await.unwrap();
                 }
                 tx.commit().await.unwrap();
-                kept.push((table.name.clone(), rows.len() as u64));
+                if !table.derived {
+                    kept.push((table.name.clone(), rows.len() as u64));
+                }
             }
             assert!(kept.iter().any(|(name, rows)| name == "mail_story" && *rows > 50), "{kept:?}");
             old.close().await;
@@ -114,6 +116,8 @@ async fn a_database_of_every_step_comes_forward_with_its_rows() {
                 assert_eq!(rows(name), Some(*count), "{name} of step {count}, {}", db.engine());
             }
             assert_eq!(Picture::of(&db).await.parts["mails"].len() as u64, rows("mail_story").unwrap());
+            // What is made from other tables may be gone; then it is made again.
+            assert!(!traffic::due(&db, 1).await.unwrap().is_empty(), "mail flow of step {count}");
             // Once more: nothing is left to do.
             drop(open(&fresh).await);
         }
