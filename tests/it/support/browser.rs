@@ -88,6 +88,15 @@ impl Browser {
         found.as_array().into_iter().flatten().map(|value| self.element(value)).collect()
     }
 
+    /// What a visitor reads in each element that a CSS selector finds.
+    pub async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.find_all(css).await {
+            texts.push(element.text().await);
+        }
+        texts
+    }
+
     /// The first element that a CSS selector finds, as soon as there is one.
     pub async fn wait_for(&self, css: &str) -> Element<'_> {
         let start = Instant::now();
