@@ -107,6 +107,7 @@ struct Chip {
 
 /// The mails of one day.
 struct Day {
+    date: jiff::civil::Date,
     head: String,
     items: Vec<Item>,
 }
@@ -411,10 +412,10 @@ fn noon(frame: &Frame, day: jiff::civil::Date) -> Option<Millis> {
 fn days(frame: &Frame, dictionary: &Dictionary, query: &Query, input: Input<'_>) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     let mut add = |at: Millis, item: Item| {
-        let head = frame.formats.day_head(at);
+        let date = at.in_zone(&frame.formats.zone).date();
         match days.last_mut() {
-            Some(day) if day.head == head => day.items.push(item),
-            _ => days.push(Day { head, items: vec![item] }),
+            Some(day) if day.date == date => day.items.push(item),
+            _ => days.push(Day { date, head: frame.formats.day_head(at), items: vec![item] }),
         }
     };
     let newest = match query.place() {
