@@ -190,12 +190,16 @@ async fn settle<'a>(
     }
     let older = claimed_before(tx, &works).await?;
     let (waiting, claimed) = join(&mut works, &pool, &older);
-    scans::set_pending(tx, &waiting, &claimed).await?;
     // One by one: all of them at once would have to live as long as the caller's.
     for work in alone {
         works.push(work);
     }
-    write(tx, server, works, outcome).await
+    let (writes, removed) = fold(tx, server, works, outcome).await?;
+    // From here on nothing is read: what is written goes its way while the next is made.
+    scans::insert(tx, scans, &pool.fresh).await?;
+    scans::set_pending(tx, &waiting, &claimed).await?;
+    correlation::remove(tx, &removed).await?;
+    correlation::save(tx, &writes).await
 }
 
 /// The facts of a batch, by what they concern.
@@ -407,11 +411,13 @@ struct ScanPool<'a> {
     scans: Vec<PoolScan<'a>>,
     /// Ids of those that already waited in the database.
     waited: BTreeSet<i64>,
+    /// Ids of those that are new, in their order.
+    fresh: Vec<i64>,
 }
 
 impl<'a> ScanPool<'a> {
     async fn gather(tx: &mut Tx, fresh: &'a [Scan], works: &[Work<'_>]) -> store::Result<Self> {
-        let ids = if fresh.is_empty() { Vec::new() } else { scans::insert(tx, fresh).await? };
+        let ids = scans::free_ids(tx, fresh).await?;
         let wanted: BTreeSet<&str> = works
             .iter()
             .flat_map(|work| message_id(&work.story))
@@ -419,9 +425,9 @@ impl<'a> ScanPool<'a> {
             .collect();
         let pending = scans::pending(tx, &wanted).await?;
         let waited = pending.iter().map(|stored| stored.id).collect();
-        let fresh = fresh.iter().zip(ids).map(|(scan, id)| pool_scan(id, Cow::Borrowed(scan)));
+        let fresh = fresh.iter().zip(&ids).map(|(scan, id)| pool_scan(*id, Cow::Borrowed(scan)));
         let scans = pending.into_iter().map(waiting_scan).chain(fresh).collect();
-        Ok(Self { scans, waited })
+        Ok(Self { scans, waited, fresh: ids })
     }
 }
 
@@ -617,13 +623,13 @@ fn refusal_name(event: &Event<'_>, occurrence: u32) -> String {
     format!("{:016x}-{occurrence}", refusal_hash(event))
 }
 
-/// Folds and writes what changed; removes what was cut otherwise.
-async fn write(
+/// Folds what changed: the mails to be written, under free ids, and those to be removed because they were cut otherwise.
+async fn fold(
     tx: &mut Tx,
     server: ServerId,
     works: Vec<Work<'_>>,
     outcome: &mut Outcome,
-) -> store::Result<()> {
+) -> store::Result<(Vec<MailWrite>, Vec<Mail>)> {
     let mut writes = Vec::new();
     let mut removed = Vec::new();
     for work in works.into_iter().filter(|work| work.changed) {
@@ -639,25 +645,29 @@ async fn write(
         let known_keys = known.as_ref().map(correlation::keys).unwrap_or_default();
         writes.push((known.is_none(), MailWrite { story: work.story.encode(), mail, known_keys }));
     }
-    correlation::remove(tx, &removed).await?;
     let fresh: Vec<MailId> = writes.iter().filter(|(new, _)| *new).map(|(_, write)| write.mail.id).collect();
-    let mut taken = correlation::taken(tx, &fresh).await?;
+    let gone: BTreeSet<MailId> = removed.iter().map(|mail| mail.id).collect();
+    let mut taken = &correlation::taken(tx, &fresh).await? - &gone;
     for (new, write) in &mut writes {
         if *new {
             outcome.new_mails += 1;
-            free_id(tx, &mut write.mail, &mut taken).await?;
+            free_id(tx, &mut write.mail, &mut taken, &gone).await?;
         }
         outcome.changed.push(write.mail.id);
     }
-    let writes: Vec<MailWrite> = writes.into_iter().map(|(_, write)| write).collect();
-    correlation::save(tx, &writes).await
+    Ok((writes.into_iter().map(|(_, write)| write).collect(), removed))
 }
 
-/// Two mails of one second may have the same hash: the later one moves on.
-async fn free_id(tx: &mut Tx, mail: &mut Mail, taken: &mut BTreeSet<MailId>) -> store::Result<()> {
+/// Two mails of one second may have the same hash: the later one moves on. The ids of mails that are gone are free.
+async fn free_id(
+    tx: &mut Tx,
+    mail: &mut Mail,
+    taken: &mut BTreeSet<MailId>,
+    gone: &BTreeSet<MailId>,
+) -> store::Result<()> {
     while !taken.insert(mail.id) {
         mail.id.0 += 1;
-        taken.extend(correlation::taken(tx, &[mail.id]).await?);
+        taken.extend(&correlation::taken(tx, &[mail.id]).await? - gone);
     }
     Ok(())
 }

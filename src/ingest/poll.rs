@@ -37,6 +37,8 @@ use crate::{
 
 /// Rows committed at once while catching up: bounds memory and the length of a transaction.
 const BATCH: usize = 5_000;
+/// After so many batches, unused memory goes back to the system: it costs as much as hundreds of lines.
+const TRIM: usize = 4;
 /// Rspamd keeps this many rows unless told otherwise (`history_redis.conf`, `nrows`).
 const RSPAMD_RING: i64 = 1000;
 /// Mailcow keeps this many lines unless told otherwise (`LOG_LINES`).
@@ -124,6 +126,7 @@ impl Poller {
         drop(tx);
         let mut polled = Polled::default();
 
+        // One after the other: a key that Mailcow refuses is not tried a second time.
         let scans: Result<Fetched<ScanRows>, Fault> =
             self.fetch(Log::RspamdHistory, &rspamd, self.counts.1).await;
         let lines: Result<Fetched<LineRows>, Fault> = self.fetch(Log::Postfix, &postfix, self.counts.0).await;
@@ -241,8 +244,8 @@ impl Poller {
             ingestion::save_source(&mut tx, postfix).await?;
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
-            if !last_round {
-                memory::give_back();
+            if round % TRIM == TRIM - 1 {
+                memory::trim();
             }
         }
         Ok(true)

@@ -44,6 +44,12 @@ impl Answers {
         answers.push_back(Known { question, stamp, answer: Arc::new(answer) });
     }
 
+    /// Forgets the answers whose questions begin so and that have another stamp: nobody will ask for them again.
+    pub fn forget_others(&self, family: &str, stamp: Stamp) {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|known| known.stamp == stamp || !known.question.starts_with(family));
+    }
+
     /// Forgets all, as a restart does: for tests and measurements.
     pub fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -76,6 +82,11 @@ mod tests {
             answers.keep(format!("q{number}"), (0, 0), number);
         }
         assert_eq!((answers.recall::<u32>("a", (2, 1)), answers.0.lock().unwrap().len()), (None, MOST));
+        answers.keep("p".to_owned(), (3, 0), 1_u32);
+        answers.keep("q5".to_owned(), (3, 0), 5_usize);
+        answers.forget_others("q", (3, 0));
+        assert_eq!(answers.recall::<usize>("q6", (0, 0)), None);
+        assert_eq!((answers.recall("p", (3, 0)), answers.recall("q5", (3, 0))), (Some(1_u32), Some(5_usize)));
         answers.forget();
         assert_eq!(answers.recall::<usize>("q5", (0, 0)), None);
     }

@@ -1,7 +1,7 @@
 //! All our tables in a form that both engines share: read at one moment, and written back as a whole.
 //!
 //! Which tables there are, an empty database in memory tells, so that nothing has to be listed twice. What stands for
-//! people at work (sessions, login links) or for jobs at work (leases, runs) is left out: what was signed out since must not
+//! people at work (sessions, login links) or for jobs at work (leases, runs, what is remembered) is left out: what was signed out since must not
 //! come back, and no job may wait for one of the past.
 
 use futures_util::TryStreamExt;
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, MySql, Row, pool::PoolConnection, sqlite::SqlitePoolOp
 use super::db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql};
 
 /// Tables that are not copied.
-const PASSING: [&str; 5] = ["job_run", "lease", "login_link", "session", "sign_in"];
+const PASSING: [&str; 6] = ["job_run", "lease", "list_stamp", "login_link", "session", "sign_in"];
 /// Tables whose rows are made from others: they are not copied, and empty after a restore.
 const DERIVED: [&str; 4] = ["report_debut", "report_digest", "traffic_due", "traffic_hour"];
 /// Moments that are TIMESTAMP on MariaDB and Unix seconds on SQLite.
@@ -219,6 +219,7 @@ pub async fn clear(tx: &mut Tx, tables: &[Table]) -> Result<()> {
     for name in tables.iter().map(|table| table.name.as_str()).chain(PASSING) {
         tx.execute(sql(format!("DELETE FROM {}", quoted(name)))).await?;
     }
+    tx.touch_lists();
     Ok(())
 }
 
@@ -226,7 +227,7 @@ pub async fn clear(tx: &mut Tx, tables: &[Table]) -> Result<()> {
 pub async fn insert(tx: &mut Tx, table: &Table, columns: &[&Column], rows: Vec<Cells>) -> Result<()> {
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", quoted(&table.name), names.join(", "));
-    let mysql = matches!(tx, Tx::Mysql(_));
+    let mysql = tx.is_mysql();
     let place = |column: &&Column| match mysql && is_moment(table, column) {
         true => "FROM_UNIXTIME(?)".to_owned(),
         false => places(1),
@@ -239,7 +240,7 @@ pub async fn insert(tx: &mut Tx, table: &Table, columns: &[&Column], rows: Vec<C
         let count = 1 << left.ilog2();
         left -= count;
         let text = head.clone() + &vec![one_row.as_str(); count].join(",");
-        tx.execute(sql(text).bind_all(rows.by_ref().take(count).flatten())).await?;
+        tx.write(sql(text).bind_all(rows.by_ref().take(count).flatten())).await?;
     }
     Ok(())
 }

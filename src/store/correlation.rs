@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    db::{Record, Result, Sql, Tx, Value, places, sql},
+    db::{ROWS_PER_STATEMENT, Record, Result, Sql, Tx, Value, places, sql},
     keys::{Kind, key, keys_of, state},
     pack::{Unpacked, pack},
     search,
@@ -72,13 +72,17 @@ pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
 
 /// Writes mails: new ones, and new states of known ones.
 pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
-    let rows = mails.iter().map(|write| {
-        let mail = &write.mail;
-        let state = state(mail.status, mail.direction);
-        [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), pack(&write.story).into()]
-    });
-    tx.upsert("mail_story", ["id", "server", "state", "story"], &["id"], &["state", "story"], rows.collect())
-        .await?;
+    tx.touch_lists();
+    let columns = ["id", "server", "state", "story"];
+    // Packed a statement at a time, while the one before is on its way.
+    for mails in mails.chunks(ROWS_PER_STATEMENT) {
+        let rows = mails.iter().map(|write| {
+            let mail = &write.mail;
+            let state = state(mail.status, mail.direction);
+            [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), pack(&write.story).into()]
+        });
+        tx.upsert("mail_story", columns, &["id"], &["state", "story"], rows.collect()).await?;
+    }
     search::note(tx, mails.iter().map(|write| write.mail.id)).await?;
     traffic::note(tx, mails.iter().map(|write| write.mail.id)).await?;
     let mut keys = Vec::new();
@@ -104,13 +108,14 @@ pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
 
 /// Removes mails that turned out to be others: an earlier line came in, so their first moment moved.
 pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
+    tx.touch_lists();
     traffic::note(tx, mails.iter().map(|mail| mail.id)).await?;
     for mail in mails {
         remove_keys(tx, mail.id, &keys_of(mail).into_keys().collect::<Vec<_>>()).await?;
     }
     for mails in mails.chunks(LIST) {
         let text = format!("DELETE FROM mail_story WHERE id IN ({})", places(mails.len()));
-        tx.execute(sql(text).bind_all(mails.iter().map(|mail| mail.id))).await?;
+        tx.write(sql(text).bind_all(mails.iter().map(|mail| mail.id))).await?;
     }
     Ok(())
 }
@@ -118,7 +123,7 @@ pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
 async fn remove_keys(tx: &mut Tx, mail: MailId, keys: &[i32]) -> Result<()> {
     for keys in keys.chunks(LIST) {
         let text = format!("DELETE FROM mail_key WHERE mail = ? AND k IN ({})", places(keys.len()));
-        tx.execute(sql(text).bind(mail).bind_all(keys.iter().copied())).await?;
+        tx.write(sql(text).bind(mail).bind_all(keys.iter().copied())).await?;
     }
     Ok(())
 }

@@ -4,14 +4,15 @@
 //! two pools, many readers and one writer that begins immediately; what differs elsewhere is in the
 //! migration folders.
 
-use std::{borrow::Cow, path::PathBuf, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt::Write, path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, Connection, FromRow, MySqlPool, SqlitePool,
+    AssertSqlSafe, ConnectOptions, Connection, FromRow, MySqlPool, SqlitePool,
     migrate::Migrator,
     mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::answers::Answers;
 use crate::model::{mail::MailId, time::Millis};
@@ -22,15 +23,23 @@ pub(super) static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql"
 /// Rows in one statement. Rows go in powers of two, so that few forms of a statement exist and all stay prepared: to
 /// prepare one anew means to close another, and over TCP each such pair of small packets waits for a delayed
 /// acknowledgement of 40 ms, because the driver leaves Nagle's algorithm on.
-const ROWS_PER_STATEMENT: usize = 256;
+pub(super) const ROWS_PER_STATEMENT: usize = 256;
 /// Statements with more values than this are not kept prepared.
 const VALUES_KEPT: usize = 2048;
+/// From so many rows on, MariaDB gets them with their values written out: to prepare a statement it describes each of its
+/// places in a packet of its own, which costs more than to read the values.
+const WRITTEN_OUT: usize = 16;
+/// Where a statement with values written out ends: far below the largest packet of any server.
+const STATEMENT_BYTES: usize = 64 << 10;
 
 /// Rows that SQLite's thread reads before they are taken: it need not wait for who takes them.
 const ROWS_AHEAD: usize = 1024;
 
 /// A connection that was used a moment ago is taken to be alive; else the server is asked.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Statements of one transaction that may be on their way: bounds memory.
+const AHEAD: usize = 4;
 
 /// Where the data are kept.
 #[derive(Clone)]
@@ -171,11 +180,13 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
 pub struct Sql<'a> {
     text: Cow<'static, str>,
     values: Vec<Value<'a>>,
+    /// Sent as it is, with its values written out; for MariaDB.
+    whole: bool,
 }
 
 /// Begins a statement. The text is written by us: values from outside go through [`Sql::bind`] only.
 pub fn sql<'a>(text: impl Into<Cow<'static, str>>) -> Sql<'a> {
-    Sql { text: text.into(), values: Vec::new() }
+    Sql { text: text.into(), values: Vec::new(), whole: false }
 }
 
 impl<'a> Sql<'a> {
@@ -189,6 +200,55 @@ impl<'a> Sql<'a> {
     pub fn bind_all<V: Into<Value<'a>>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
         self.values.extend(values.into_iter().map(Into::into));
         self
+    }
+}
+
+impl Sql<'_> {
+    fn into_owned(self) -> Sql<'static> {
+        let values = self.values.into_iter().map(Value::into_owned).collect();
+        Sql { text: self.text, values, whole: self.whole }
+    }
+}
+
+impl Value<'_> {
+    /// Writes the value into a statement for MariaDB or MySQL. Texts and bytes are written in hexadecimal (MySQL manual, 11.1.4),
+    /// so that none of them can end early, whatever is in it and however the server is set.
+    fn write_out(&self, text: &mut String) {
+        let hexadecimal = |text: &mut String, bytes: &[u8]| {
+            const DIGITS: [char; 16] =
+                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+            text.push_str("x'");
+            for byte in bytes {
+                text.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
+            }
+            text.push('\'');
+        };
+        // Writing into a string cannot fail.
+        let _ = match self {
+            Self::Null => text.write_str("NULL"),
+            Self::Int(value) => write!(text, "{value}"),
+            // With an exponent it is a double, and no decimal number.
+            Self::Real(value) => write!(text, "{value:e}"),
+            Self::Text(value) => {
+                text.push_str("_utf8mb4 ");
+                hexadecimal(text, value.as_bytes());
+                Ok(())
+            }
+            Self::Bytes(value) => {
+                hexadecimal(text, value);
+                Ok(())
+            }
+        };
+    }
+
+    fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(value) => Value::Int(value),
+            Self::Real(value) => Value::Real(value),
+            Self::Text(text) => Value::Text(text.into_owned().into()),
+            Self::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+        }
     }
 }
 
@@ -282,6 +342,8 @@ impl Db {
                 Self::Sqlite { read, write, answers: Answers::default() }
             }
             Place::Mysql(options) => {
+                // Statements may hold their values, which are nothing for a log.
+                let options = (**options).clone().disable_statement_logging();
                 let pool = MySqlPoolOptions::new()
                     .max_connections(8)
                     .acquire_timeout(Duration::from_secs(15))
@@ -291,7 +353,7 @@ impl Db {
                         let fresh = used.idle_for < FRESH;
                         Box::pin(async move { Ok(fresh || connection.ping().await.is_ok()) })
                     })
-                    .connect_with((**options).clone())
+                    .connect_with(options)
                     .await?;
                 Self::Mysql { pool, answers: Answers::default() }
             }
@@ -353,10 +415,10 @@ impl Db {
 
     /// Begins a transaction. SQLite takes its write lock at once.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Mysql { pool, .. } => Tx::Mysql(pool.begin().await?),
-        })
+        Ok(Tx::new(match self {
+            Self::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Mysql { pool, .. } => Engine::Mysql(pool.begin().await?),
+        }))
     }
 
     /// Closes all connections, after those in use have been given back.
@@ -372,19 +434,112 @@ impl Db {
 }
 
 /// A transaction; dropped without [`Tx::commit`] it leaves no trace.
-pub enum Tx {
-    /// SQLite.
+///
+/// Inserts do not wait for the engine: some statements are on their way while their caller prepares the next. Whatever
+/// else is asked of the transaction comes after them; what went wrong with them is told by the next statement or by the
+/// commit, and then nothing of the transaction lasts.
+pub struct Tx {
+    mysql: bool,
+    /// At hand; missing while statements are on their way, and for good after one of these failed.
+    engine: Option<Engine>,
+    writing: Option<Writing>,
+    /// What lists show has changed.
+    lists: bool,
+}
+
+enum Engine {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// MariaDB or MySQL.
     Mysql(sqlx::Transaction<'static, sqlx::MySql>),
 }
 
+/// Statements on their way, and the task that has the transaction meanwhile.
+struct Writing {
+    statements: mpsc::Sender<Sql<'static>>,
+    task: JoinHandle<Result<Engine>>,
+}
+
+impl Engine {
+    async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
+        Ok(match self {
+            Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+            Self::Mysql(tx) if sql.whole => {
+                sqlx::raw_sql(AssertSqlSafe(sql.text)).execute(&mut **tx).await?.rows_affected()
+            }
+            Self::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+        })
+    }
+
+    /// Runs statements until no more can come.
+    async fn execute_all(mut self, mut statements: mpsc::Receiver<Sql<'static>>) -> Result<Self> {
+        while let Some(sql) = statements.recv().await {
+            self.execute(sql).await?;
+        }
+        Ok(self)
+    }
+}
+
 impl Tx {
+    fn new(engine: Engine) -> Self {
+        Self { mysql: matches!(engine, Engine::Mysql(_)), engine: Some(engine), writing: None, lists: false }
+    }
+
+    /// Whether the engine is MariaDB or MySQL, for the few statements that differ.
+    pub fn is_mysql(&self) -> bool {
+        self.mysql
+    }
+
+    /// The transaction, once all statements on their way have run.
+    async fn settled(&mut self) -> Result<&mut Engine> {
+        if let Some(Writing { statements, task }) = self.writing.take() {
+            drop(statements);
+            self.engine = Some(task.await.map_err(|_| sqlx::Error::WorkerCrashed)??);
+        }
+        // A statement failed before, and its error was told.
+        Ok(self.engine.as_mut().ok_or(sqlx::Error::WorkerCrashed)?)
+    }
+
+    /// Sends a writing statement on its way; waits only while [`AHEAD`] others are.
+    pub async fn write(&mut self, sql: Sql<'_>) -> Result<()> {
+        let writing = match self.writing.take() {
+            Some(writing) => writing,
+            None => {
+                let engine = self.engine.take().ok_or(sqlx::Error::WorkerCrashed)?;
+                let (statements, received) = mpsc::channel(AHEAD);
+                Writing { statements, task: tokio::spawn(engine.execute_all(received)) }
+            }
+        };
+        let sent = self.writing.insert(writing).statements.send(sql.into_owned()).await;
+        if sent.is_err() {
+            // Nobody takes any more: one before has failed.
+            self.settled().await?;
+        }
+        Ok(())
+    }
+
+    /// Says that what `lists` remembers may not be true any more.
+    pub(super) fn touch_lists(&mut self) {
+        self.lists = true;
+    }
+
     /// Makes the writes last.
-    pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Mysql(tx) => tx.commit().await?,
+    pub async fn commit(mut self) -> Result<()> {
+        if self.lists {
+            // Last, as all wait for this row. Any other number will do.
+            let stamp = getrandom::u64().map_err(|_| Error::Damaged("no randomness"))?.cast_signed();
+            let row = [1_i64.into(), stamp.into()];
+            self.upsert("list_stamp", ["id", "stamp"], &["id"], &["stamp"], vec![row]).await?;
+        }
+        self.settled().await?;
+        match self.engine {
+            Some(Engine::Sqlite(tx)) => tx.commit().await?,
+            Some(Engine::Mysql(tx)) => tx.commit().await?,
+            None => {}
         }
         Ok(())
     }
@@ -392,16 +547,7 @@ impl Tx {
     /// Runs a writing statement. The count of touched rows differs between the engines for upserts: use it
     /// for plain UPDATE and DELETE only.
     pub async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
-        Ok(match self {
-            Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected(),
-            Self::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected(),
-        })
+        self.settled().await?.execute(sql).await
     }
 
     /// Inserts one row into a table that numbers its rows itself; says the number.
@@ -412,14 +558,14 @@ impl Tx {
         row: [Value<'v>; N],
     ) -> Result<i64> {
         let text = format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places(N));
-        self.insert_serial(Sql { text: text.into(), values: row.into() }).await
+        self.insert_serial(sql(text).bind_all(row)).await
     }
 
     /// All rows of a reading statement, seen by this transaction.
     pub async fn fetch<T: Record>(&mut self, sql: Sql<'_>) -> Result<Vec<T>> {
-        Ok(match self {
-            Self::Sqlite(tx) => fetched!(sql, &mut **tx),
-            Self::Mysql(tx) => fetched!(sql, &mut **tx),
+        Ok(match self.settled().await? {
+            Engine::Sqlite(tx) => fetched!(sql, &mut **tx),
+            Engine::Mysql(tx) => fetched!(sql, &mut **tx),
         })
     }
 
@@ -430,12 +576,12 @@ impl Tx {
 
     /// Runs an INSERT of one row and answers the number that the table gave it.
     pub async fn insert_serial(&mut self, sql: Sql<'_>) -> Result<i64> {
-        Ok(match self {
-            Self::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+        Ok(match self.settled().await? {
+            Engine::Sqlite(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
                 .execute(&mut **tx)
                 .await?
                 .last_insert_rowid(),
-            Self::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
+            Engine::Mysql(tx) => bound!(sqlx::query(AssertSqlSafe(sql.text)), sql.values)
                 .execute(&mut **tx)
                 .await?
                 .last_insert_id()
@@ -490,8 +636,8 @@ impl Tx {
         self.insert_rows(table, columns, rows, &tail).await
     }
 
-    /// Inserts rows by statements whose text ends with `tail`. Their numbers of rows are powers of two, so that few texts
-    /// have to be prepared.
+    /// Inserts rows by statements whose text ends with `tail`. Those that are prepared have numbers of rows that are powers of
+    /// two, so that there are few.
     async fn insert_rows<'v, const N: usize>(
         &mut self,
         table: &'static str,
@@ -500,6 +646,9 @@ impl Tx {
         tail: &str,
     ) -> Result<()> {
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+        if self.mysql && rows.len() >= WRITTEN_OUT {
+            return self.insert_written_out(&head, rows, tail).await;
+        }
         let one_row = format!("({})", places(N));
         let mut left = rows.len();
         let mut rows = rows.into_iter();
@@ -516,27 +665,54 @@ impl Tx {
                 text.push_str(&one_row);
             }
             text.push_str(tail);
-            self.execute(Sql { text: text.into(), values }).await?;
+            self.write(sql(text).bind_all(values)).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_written_out<const N: usize>(
+        &mut self,
+        head: &str,
+        rows: Vec<[Value<'_>; N]>,
+        tail: &str,
+    ) -> Result<()> {
+        let mut text = String::new();
+        let mut rows = rows.into_iter().peekable();
+        while let Some(row) = rows.next() {
+            text.push_str(if text.is_empty() { head } else { "," });
+            for (index, value) in row.iter().enumerate() {
+                text.push(if index == 0 { '(' } else { ',' });
+                value.write_out(&mut text);
+            }
+            text.push(')');
+            if text.len() >= STATEMENT_BYTES || rows.peek().is_none() {
+                text.push_str(tail);
+                let text = std::mem::take(&mut text).into();
+                self.write(Sql { text, values: Vec::new(), whole: true }).await?;
+            }
         }
         Ok(())
     }
 
     fn conflict_clause(&self, table: &str, keys: &[&str], update: &[&str], add: &[&str]) -> String {
-        let fresh = |column: &str| match self {
-            Self::Sqlite(_) => format!("excluded.{column}"),
-            Self::Mysql(_) => format!("VALUES({column})"),
+        let fresh = |column: &str| match self.mysql {
+            false => format!("excluded.{column}"),
+            true => format!("VALUES({column})"),
         };
         let set = update.iter().map(|column| format!("{column} = {}", fresh(column)));
         let sums = add.iter().map(|column| format!("{column} = {table}.{column} + {}", fresh(column)));
         let set = set.chain(sums).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Sqlite(_) if set.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
-            Self::Sqlite(_) => format!(" ON CONFLICT ({}) DO UPDATE SET {set}", keys.join(", ")),
+        match self.mysql {
+            false if set.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
+            false => format!(" ON CONFLICT ({}) DO UPDATE SET {set}", keys.join(", ")),
             // Setting a key to itself is MySQL's "do nothing".
-            Self::Mysql(_) if set.is_empty() => {
+            true if set.is_empty() => {
                 format!(" ON DUPLICATE KEY UPDATE {0} = {0}", keys.first().copied().unwrap_or("id"))
             }
-            Self::Mysql(_) => format!(" ON DUPLICATE KEY UPDATE {set}"),
+            true => format!(" ON DUPLICATE KEY UPDATE {set}"),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

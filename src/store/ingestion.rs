@@ -106,6 +106,7 @@ pub async fn lock_source(tx: &mut Tx, server: ServerId, name: &str) -> Result<So
 
 /// Writes the state of a source.
 pub async fn save_source(tx: &mut Tx, source: &Source) -> Result<()> {
+    tx.touch_lists();
     tx.upsert("log_source", COLUMNS, &["server", "source"], &COLUMNS[2..], vec![row(source)]).await
 }
 
@@ -221,6 +222,7 @@ pub struct Gap {
 
 /// Notes a gap.
 pub async fn add_gap(tx: &mut Tx, gap: &Gap) -> Result<()> {
+    tx.touch_lists();
     tx.insert(
         "log_gap",
         ["server", "source", "from_at", "to_at", "at_least", "cause"],
@@ -322,6 +324,7 @@ pub async fn phrases(db: &Db) -> Result<Vec<UnknownPhrase>> {
 
 /// Forgets ledgers, gaps and unknown lines older than `before`.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
+    tx.touch_lists();
     tx.execute(sql("DELETE FROM log_ledger WHERE day < ?").bind(before)).await?;
     tx.execute(sql("DELETE FROM log_gap WHERE to_at < ?").bind(before)).await?;
     tx.execute(sql("DELETE FROM unknown_line WHERE last_at < ?").bind(before)).await?;

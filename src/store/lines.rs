@@ -39,21 +39,18 @@ pub struct Lines {
 
 /// Appends lines, oldest first.
 pub async fn append(tx: &mut Tx, server: ServerId, source: &str, lines: &[LogLine<'_>]) -> Result<()> {
-    let chunks = lines.chunks(CHUNK).map(|lines| {
+    let columns = ["server", "source", "first_at", "last_at", "line_count", "data"];
+    for lines in lines.chunks(CHUNK) {
         let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
         let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
-        [
+        let chunk = [
             Value::Int(server.0.into()),
             source.to_owned().into(),
             first.into(),
             last.into(),
             Value::Int(i64::try_from(lines.len()).unwrap_or(i64::MAX)),
             pack(lines).into(),
-        ]
-    });
-    let columns = ["server", "source", "first_at", "last_at", "line_count", "data"];
-    let chunks: Vec<_> = chunks.collect();
-    for chunk in chunks {
+        ];
         // One statement a chunk: they are large.
         tx.insert("line_chunk", columns, chunk).await?;
     }

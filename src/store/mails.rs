@@ -161,7 +161,7 @@ fn page(mut found: Vec<VisibleMail>, place: Place, limit: usize, stopped: Option
 }
 
 /// Whether mails of the driver may fail the filter, so that more than a page must be read.
-fn filter_needs_more(filter: &Filter) -> bool {
+pub(super) fn filter_needs_more(filter: &Filter) -> bool {
     let plain = Filter {
         direction: filter.direction,
         statuses: filter.statuses.clone(),

@@ -22,6 +22,7 @@ mod keys;
 pub mod lease;
 pub mod lines;
 pub mod links;
+pub mod lists;
 pub mod mailbox_cursor;
 pub mod mails;
 pub mod names;

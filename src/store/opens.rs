@@ -33,6 +33,7 @@ pub struct Row {
 
 /// Adds opens; a reader who is there already only loads once more. Those beyond [`MOST_PER_MAIL`] are left out.
 pub async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
+    tx.touch_lists();
     let tokens: BTreeSet<i64> = rows.iter().map(|row| row.token).collect();
     let tokens: Vec<i64> = tokens.into_iter().collect();
     let mut room: BTreeMap<i64, i64> = tokens.iter().map(|token| (*token, MOST_PER_MAIL)).collect();
@@ -55,6 +56,7 @@ pub async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
 
 /// Adds opens of another tracker that are not there yet; those that are there stay as they are.
 pub async fn add_missing(tx: &mut Tx, rows: &[Row]) -> Result<()> {
+    tx.touch_lists();
     let rows = rows.iter().map(Row::values).collect();
     let columns = ["token", "reader", "slot", "at", "loads", "class", "verified"];
     tx.upsert("opened", columns, &["token", "reader", "slot"], &[], rows).await
@@ -167,6 +169,7 @@ pub async fn tracked(db: &Db, scope: &Scope) -> Result<Vec<String>> {
 
 /// Removes opens from before `before`, a bounded number at a time; true when there may be more.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
+    tx.touch_lists();
     let last: Option<(Millis,)> = tx
         .fetch_one(sql("SELECT at FROM opened WHERE at < ? ORDER BY at LIMIT 1 OFFSET 4999").bind(before))
         .await?;

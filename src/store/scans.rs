@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     correlation::fetch_in,
-    db::{Db, Error, Result, Tx, Value, sql},
+    db::{Db, Error, ROWS_PER_STATEMENT, Result, Tx, Value, sql},
     keys::{Kind, key},
     pack::{Unpacked, pack},
 };
@@ -46,21 +46,22 @@ struct Storing<'a> {
     symbols: Vec<(i64, i32, Vec<&'a str>)>,
 }
 
-/// Stores new rows and gives their ids, in the same order. They wait for a mail to claim them.
-pub async fn insert(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
+/// Stores new rows under their [`free_ids`].
+pub async fn insert(tx: &mut Tx, scans: &[Scan], ids: &[i64]) -> Result<()> {
     let numbers = intern_symbols(tx, scans).await?;
-    let ids = free_ids(tx, scans).await?;
-    let rows = scans.iter().zip(&ids).map(|(scan, id)| {
-        let symbols = scan.hits.iter().filter_map(|hit| {
-            let options = hit.options().take(OPTIONS_KEPT).map(cut).collect();
-            Some((*numbers.get(hit.check.name.as_str())?, hit.score, options))
+    // Packed a statement at a time, while the one before is on its way.
+    for (scans, ids) in scans.chunks(ROWS_PER_STATEMENT).zip(ids.chunks(ROWS_PER_STATEMENT)) {
+        let rows = scans.iter().zip(ids).map(|(scan, id)| {
+            let symbols = scan.hits.iter().filter_map(|hit| {
+                let options = hit.options().take(OPTIONS_KEPT).map(cut).collect();
+                Some((*numbers.get(hit.check.name.as_str())?, hit.score, options))
+            });
+            let stored = Storing { scan, zero: 0, symbols: symbols.collect() };
+            [Value::Int(*id), pack(&postcard::to_stdvec(&stored).unwrap_or_default()).into()]
         });
-        let stored = Storing { scan, zero: 0, symbols: symbols.collect() };
-        [Value::Int(*id), pack(&postcard::to_stdvec(&stored).unwrap_or_default()).into()]
-    });
-    let rows: Vec<_> = rows.collect();
-    tx.upsert("scan", ["id", "data"], &["id"], &[], rows).await?;
-    Ok(ids)
+        tx.upsert("scan", ["id", "data"], &["id"], &[], rows.collect()).await?;
+    }
+    Ok(())
 }
 
 /// Notes which scans wait for a mail, and which no longer do.
@@ -72,7 +73,7 @@ pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str,
         let list = super::db::places(claimed.len());
         let text = format!("DELETE FROM scan_pending WHERE k IN ({list}) AND scan IN ({list})");
         let statement = sql(text).bind_all(claimed.iter().map(|(id, _)| key(Kind::Message, id)));
-        tx.execute(statement.bind_all(claimed.iter().map(|(_, id)| *id))).await?;
+        tx.write(statement.bind_all(claimed.iter().map(|(_, id)| *id))).await?;
     }
     Ok(())
 }
@@ -184,8 +185,8 @@ pub async fn known(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<bool>> {
     Ok(wished.iter().map(|id| taken.contains(id)).collect())
 }
 
-/// Ids that are free: the second, and a hash over what tells rows of one second apart.
-async fn free_ids(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
+/// Ids for new rows, in their order, that no row has: the second, and a hash over what tells rows of one second apart.
+pub async fn free_ids(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
     let wished: Vec<i64> = scans.iter().map(wished_id).collect();
     let rows: Vec<(i64,)> =
         fetch_in(tx, &wished, |places| format!("SELECT id FROM scan WHERE id IN ({places})")).await?;

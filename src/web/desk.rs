@@ -1,6 +1,6 @@
 //! The handlers of the pages that people read: take the visitor and the query, ask `store`, build the view, render.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -25,7 +25,7 @@ use super::{
         reports, start,
     },
     state::AppState,
-    visit::{Desk, render},
+    visit::{Desk, Fresh, render},
 };
 use crate::{
     model::{
@@ -58,18 +58,20 @@ pub fn start_page() -> MethodRouter<AppState> {
         }
         let now = desk.now();
         let week = start::week_begin(&desk.frame);
-        let (sources, gaps) = desk.freshness(Entry::Start, week, now).await?;
-        let (db, scope) = (desk.db(), desk.scope());
-        let filter = start::trouble_filter(now);
-        let troubles = shelf::search(db, scope, &filter, Place::Newest, start::TROUBLES).await?.mails;
-        let latest = shelf::search(db, scope, &Filter::default(), Place::Newest, start::LATEST).await?.mails;
-        let hours = shelf::hours(db, scope, week, now.plus(Duration::from_secs(1))).await?;
-        desk.looked_at_list(Action::Mails, "", troubles.iter().chain(&latest));
+        // To the minute, so that the same is asked again.
+        let minute = Millis(now.0 - now.0.rem_euclid(60_000));
+        let end = minute.plus(Duration::from_secs(61));
+        let Fresh { lists, sources, gaps } = desk.freshness(Entry::Start, week, end).await?;
+        let filter = start::trouble_filter(minute);
+        let troubles = lists.page(&filter, Place::Newest, start::TROUBLES).await?;
+        let latest = lists.page(&Filter::default(), Place::Newest, start::LATEST).await?;
+        let hours = lists.hours(week, end).await?;
+        desk.looked_at_list(Action::Mails, "", troubles.mails.iter().chain(&latest.mails));
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
         let input = start::Input {
-            troubles: &troubles,
-            latest: &latest,
+            troubles: &troubles.mails,
+            latest: &latest.mails,
             hours: &hours,
             sources: &sources,
             gaps: &gaps,
@@ -124,18 +126,19 @@ pub fn mails_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         let query = Query::parse(&desk.query);
         let filter = query.filter(&desk.frame.formats.zone, desk.now());
-        let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(desk.now()));
-        let (_, gaps) = desk.freshness(Entry::Mails, from, to).await?;
-        let page = shelf::search(desk.db(), desk.scope(), &filter, query.place(), mails::PER_PAGE).await?;
+        let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(Millis(i64::MAX)));
+        let Fresh { lists, gaps, .. } = desk.freshness(Entry::Mails, from, to).await?;
+        let key = desk.state.opens.key();
+        let page = lists.page_with_opens(&filter, query.place(), mails::PER_PAGE, key).await?;
+        let (page, opened) = &*page;
         let words = searched(&query);
         let action = if words.is_empty() { Action::Mails } else { Action::Search };
         desk.looked_at_list(action, &words, &page.mails);
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
-        let opened = opens::first_opens(desk.db(), desk.scope(), desk.state.opens.key(), &page.mails).await?;
         let input = mails::Input {
-            page: &page,
-            opened: &opened,
+            page,
+            opened,
             gaps: &gaps,
             whose: &whose,
             retention_days: desk.retention_days().1,
@@ -211,14 +214,14 @@ struct Told {
     symbols: Vec<crate::model::scan::Symbol>,
     lines: lines::Lines,
     opens: Vec<Open>,
-    gaps: Vec<Gap>,
+    gaps: Arc<Vec<Gap>>,
 }
 
 async fn told(desk: &mut Desk, id: &str, action: Action) -> Result<Told, WebError> {
     let id = id.parse().map(MailId).map_err(|_| WebError::NotFound)?;
     let mail = shelf::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)?;
     let end = if mail.status.is_final() { mail.last_seen.plus(AFTERMATH) } else { desk.now() };
-    let (_, gaps) = desk.freshness(Entry::Mails, mail.first_seen, end).await?;
+    let Fresh { gaps, .. } = desk.freshness(Entry::Mails, mail.first_seen, end).await?;
     let (db, scope) = (desk.db(), desk.scope());
     let related = shelf::related(db, scope, &mail).await?;
     let symbols = scans::symbols(db, scope, &mail).await?;
@@ -291,7 +294,8 @@ async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<
     };
     let from = filters.iter().filter_map(|filter| filter.from).min();
     let from = from.unwrap_or(desk.now().minus(Duration::from_secs(7 * 86_400)));
-    let (sources, mut gaps) = desk.freshness(Entry::Find, from, desk.now()).await?;
+    let Fresh { sources, gaps, .. } = desk.freshness(Entry::Find, from, desk.now()).await?;
+    let mut gaps = gaps.to_vec();
     gaps.extend(before_the_log(&sources, from));
     let mut hits: Vec<VisibleMail> = Vec::new();
     for filter in &filters {
@@ -345,7 +349,7 @@ pub fn ingestion_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         let now = desk.now();
         let from = now.minus(Duration::from_secs(86_400 * ingestion::DAYS.unsigned_abs()));
-        let (sources, gaps) = desk.freshness(Entry::Ingestion, from, now).await?;
+        let Fresh { sources, gaps, .. } = desk.freshness(Entry::Ingestion, from, now).await?;
         let ledger = store::ingestion::ledger(desk.db(), from).await?;
         let unknown = store::ingestion::unknown(desk.db()).await?;
         let phrases = store::ingestion::phrases(desk.db()).await?;

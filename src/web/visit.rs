@@ -30,11 +30,15 @@ use crate::{
         user::Visitor,
     },
     store::{
-        self, Db,
+        Db,
         audit::{self, Action},
         ingestion::{Gap, Source},
+        lists::Lists,
     },
 };
+
+/// What most pages fit in, in bytes.
+const ROOM: usize = 64 << 10;
 
 /// A visitor at work: who asks, in which frame, for what.
 pub(super) struct Desk {
@@ -50,6 +54,16 @@ pub(super) struct Desk {
     pub back: Option<String>,
     /// Address of the browser.
     pub client: IpAddr,
+}
+
+/// What tells how fresh the data are, and the lists of that moment.
+pub(super) struct Fresh {
+    /// Lists as they are now.
+    pub lists: Lists,
+    /// How far each log was read.
+    pub sources: Arc<Vec<Source>>,
+    /// Gaps in the range.
+    pub gaps: Arc<Vec<Gap>>,
 }
 
 impl FromRequestParts<AppState> for Desk {
@@ -116,18 +130,13 @@ impl Desk {
         }
     }
 
-    /// Notes how fresh the data are, and gives what lies behind: sources, and gaps in the range.
-    pub async fn freshness(
-        &mut self,
-        entry: Entry,
-        from: Millis,
-        to: Millis,
-    ) -> Result<(Vec<Source>, Vec<Gap>), WebError> {
-        let sources = store::ingestion::sources(self.db()).await?;
-        let gaps = store::ingestion::gaps(self.db(), from, to).await?;
+    /// Notes how fresh the data are, and gives what lies behind: the lists as they are now, and gaps in the range.
+    pub async fn freshness(&mut self, entry: Entry, from: Millis, to: Millis) -> Result<Fresh, WebError> {
+        let lists = Lists::now(self.db(), &self.visitor.scope).await?;
+        let (sources, gaps) = (lists.sources().await?, lists.gaps(from, to).await?);
         self.frame.entry = Some(entry);
         self.frame.freshness = Some(Freshness::of(&sources, &gaps, self.now()));
-        Ok((sources, gaps))
+        Ok(Fresh { lists, sources, gaps })
     }
 
     /// What other servers' answers mean.
@@ -196,5 +205,7 @@ impl Desk {
 
 /// The page as an answer.
 pub(super) fn render(page: &impl Template) -> Result<Response, WebError> {
-    Ok(Html(page.render().map_err(WebError::broken)?).into_response())
+    let mut text = String::with_capacity(ROOM);
+    page.render_into(&mut text).map_err(WebError::broken)?;
+    Ok(Html(text).into_response())
 }

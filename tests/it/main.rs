@@ -15,6 +15,7 @@ mod house;
 mod ingest;
 mod kill;
 mod limits;
+mod lists;
 mod log;
 mod looks;
 mod nginx;

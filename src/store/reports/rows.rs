@@ -91,10 +91,7 @@ pub fn fit(text: &str, most: usize) -> String {
 
 /// Word for a moment that is bound as Unix seconds.
 fn moment(tx: &Tx) -> &'static str {
-    match tx {
-        Tx::Sqlite(_) => "?",
-        Tx::Mysql(_) => "FROM_UNIXTIME(?)",
-    }
+    if tx.is_mysql() { "FROM_UNIXTIME(?)" } else { "?" }
 }
 
 /// The serials of the reports with these keys, in their order.
@@ -298,7 +295,7 @@ struct RecordRow {
 
 /// The report as far as the two tables tell it: how another program stored it.
 pub async fn read(tx: &mut Tx, serial: i64) -> Result<Option<Report>> {
-    let statement = report_statement(matches!(tx, Tx::Sqlite(_)), serial);
+    let statement = report_statement(!tx.is_mysql(), serial);
     let Some(row): Option<ReportRow> = tx.fetch_one(statement).await? else { return Ok(None) };
     Ok(Some(joined_report(row, tx.fetch(records_statement(serial)).await?)))
 }

@@ -1,0 +1,107 @@
+//! The newest mails and what stands around them, as page after page asks for them: worked out once, and remembered until
+//! mails, opens, or how far the logs were read have changed.
+//!
+//! Whoever changes one of these says so by [`Tx::touch_lists`]; the commit then puts another number in the place of the
+//! one before. It is read before all else, so that what changes meanwhile is never taken for what was worked out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Db, Result,
+    answers::Stamp,
+    db::sql,
+    ingestion::{self, Gap, Source},
+    mails::{self, HourCount, Page},
+    opens,
+};
+use crate::model::{
+    filter::{Filter, Place},
+    mail::MailId,
+    open::TrackerKey,
+    scope::Scope,
+    time::Millis,
+};
+
+/// What begins each question here.
+const FAMILY: &str = "lists: ";
+
+/// Lists as they are at one moment.
+#[derive(Clone)]
+pub struct Lists {
+    db: Db,
+    scope: Arc<Scope>,
+    stamp: Stamp,
+}
+
+impl Lists {
+    /// As they are now, for who sees this.
+    pub async fn now(db: &Db, scope: &Arc<Scope>) -> Result<Self> {
+        let stamp: Option<(i64,)> = db.fetch_one(sql("SELECT stamp FROM list_stamp WHERE id = 1")).await?;
+        let stamp = (stamp.map_or(0, |(stamp,)| stamp), 0);
+        Ok(Self { db: db.clone(), scope: Arc::clone(scope), stamp })
+    }
+
+    /// What is remembered under this question, or else what is worked out.
+    async fn answer<T: Send + Sync + 'static>(
+        &self,
+        question: String,
+        work_out: impl Future<Output = Result<T>>,
+    ) -> Result<Arc<T>> {
+        if let Some(answer) = self.db.answers().recall(&question, self.stamp) {
+            return Ok(answer);
+        }
+        let answer = Arc::new(work_out.await?);
+        self.db.answers().forget_others(FAMILY, self.stamp);
+        self.db.answers().keep(question, self.stamp, Arc::clone(&answer));
+        Ok(answer)
+    }
+
+    /// How far each log was read.
+    pub async fn sources(&self) -> Result<Arc<Vec<Source>>> {
+        self.answer(format!("{FAMILY}sources"), ingestion::sources(&self.db)).await
+    }
+
+    /// Gaps that touch a range.
+    pub async fn gaps(&self, from: Millis, to: Millis) -> Result<Arc<Vec<Gap>>> {
+        self.answer(format!("{FAMILY}gaps {from:?} {to:?}"), ingestion::gaps(&self.db, from, to)).await
+    }
+
+    /// A page of a list, newest first.
+    pub async fn page(&self, filter: &Filter, place: Place, limit: usize) -> Result<Arc<Page>> {
+        let search = mails::search(&self.db, &self.scope, filter, place, limit);
+        match is_asked_often(filter, place) {
+            true => self.answer(format!("{FAMILY}page {limit} {filter:?} {:?}", self.scope), search).await,
+            false => search.await.map(Arc::new),
+        }
+    }
+
+    /// A page of a list, newest first, and when its mails were first opened; see [`opens::first_opens`].
+    pub async fn page_with_opens(
+        &self,
+        filter: &Filter,
+        place: Place,
+        limit: usize,
+        key: Option<&TrackerKey>,
+    ) -> Result<Arc<(Page, BTreeMap<MailId, Millis>)>> {
+        let both = async {
+            let page = mails::search(&self.db, &self.scope, filter, place, limit).await?;
+            let opens = opens::first_opens(&self.db, &self.scope, key, &page.mails).await?;
+            Ok((page, opens))
+        };
+        match is_asked_often(filter, place) {
+            true => self.answer(format!("{FAMILY}opens {limit} {filter:?} {:?}", self.scope), both).await,
+            false => both.await.map(Arc::new),
+        }
+    }
+
+    /// Mails per hour from a moment on; see [`mails::hours`].
+    pub async fn hours(&self, from: Millis, to: Millis) -> Result<Arc<Vec<HourCount>>> {
+        let hours = mails::hours(&self.db, &self.scope, from, to);
+        self.answer(format!("{FAMILY}hours {from:?} {to:?} {:?}", self.scope), hours).await
+    }
+}
+
+/// What is searched for, and what lies further back, hardly anybody asks for twice.
+fn is_asked_often(filter: &Filter, place: Place) -> bool {
+    place == Place::Newest && !mails::filter_needs_more(filter)
+}

@@ -1,0 +1,167 @@
+//! Lists are remembered for as long as nothing of them changes, by each scope for itself, and no longer.
+
+use std::{sync::Arc, time::Duration};
+
+use mailcow_status::{
+    model::{
+        filter::{Filter, Place},
+        mail::{MailId, ServerId},
+        open::{Reader, TrackerKey, marks_of},
+        scope::Scope,
+        time::Millis,
+    },
+    store::{
+        Db, backup,
+        db::sql,
+        ingestion::{self, Gap, Source},
+        lists::Lists,
+        mails, opens,
+    },
+};
+
+use super::{
+    opens::write_mail,
+    support::{db::fresh_databases, portal::TRACKER_KEY, rig::open},
+};
+
+const AT: Millis = Millis(1_790_000_000_000);
+
+/// What a page shows: rows, their first opens, the mails of the hours, sources and gaps.
+async fn seen(db: &Db, scope: &Arc<Scope>) -> (usize, usize, i64, usize, usize) {
+    let key = TrackerKey::new(TRACKER_KEY.to_owned().into()).unwrap();
+    let lists = Lists::now(db, scope).await.unwrap();
+    let filter = Filter::default();
+    let both = lists.page_with_opens(&filter, Place::Newest, 50, Some(&key)).await.unwrap();
+    let rows = lists.page(&filter, Place::Newest, 50).await.unwrap().mails.len();
+    assert_eq!(both.0.mails.len(), rows);
+    let hours =
+        lists.hours(AT.minus(Duration::from_secs(86_400)), AT.plus(Duration::from_secs(86_400))).await;
+    let count = hours.unwrap().iter().map(|hour| hour.sent + hour.received + hour.problems).sum();
+    let gaps = lists.gaps(Millis(0), Millis(i64::MAX)).await.unwrap().len();
+    (rows, both.1.len(), count, lists.sources().await.unwrap().len(), gaps)
+}
+
+#[tokio::test]
+async fn what_changes_is_seen_at_once_and_what_does_not_is_remembered() {
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        // Another process with the same database, with a memory of its own.
+        let other = open(&fresh).await;
+        let all = Arc::new(Scope::All);
+        let ann = Arc::new(Scope::mailbox("ann@alpha.test", Millis(0)));
+        let dora = Arc::new(Scope::mailbox("dora@alpha.test", Millis(0)));
+        assert_eq!(seen(&db, &all).await, (0, 0, 0, 0, 0), "{}", fresh.url);
+        write_mail(&other, AT, "4cQm1L2Xz9k", "offer@alpha.test").await;
+        assert_eq!(seen(&db, &all).await, (1, 0, 1, 0, 0));
+        assert_eq!(seen(&db, &ann).await, (1, 0, 1, 0, 0));
+        assert_eq!(seen(&db, &dora).await, (0, 0, 0, 0, 0), "each scope has its own");
+        write_mail(&db, AT, "4cQm1L2XzCk", "offer2@alpha.test").await;
+        assert_eq!(seen(&other, &ann).await, (2, 0, 2, 0, 0));
+        assert_eq!(seen(&db, &ann).await, (2, 0, 2, 0, 0));
+
+        // Opens.
+        let key = TrackerKey::new(TRACKER_KEY.to_owned().into()).unwrap();
+        let page = mails::search(&db, &all, &Filter::default(), Place::Newest, 1).await.unwrap();
+        let row = opens::Row {
+            token: marks_of(Some(&key), &page.mails[0])[0],
+            reader: 1,
+            slot: AT,
+            at: AT.plus(Duration::from_secs(60)),
+            loads: 1,
+            class: Reader::Person,
+            verified: true,
+        };
+        let mut tx = other.begin().await.unwrap();
+        opens::add(&mut tx, &[row]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 0, 0));
+        let mut tx = db.begin().await.unwrap();
+        opens::prune(&mut tx, AT.plus(Duration::from_secs(3600))).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 0, 2, 0, 0));
+        let mut tx = db.begin().await.unwrap();
+        opens::add_missing(&mut tx, &[row]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 0, 0));
+
+        // How far the logs were read.
+        let mut tx = db.begin().await.unwrap();
+        ingestion::save_source(&mut tx, &Source::new(ServerId(1), "postfix")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 1, 0));
+        let gap = Gap {
+            id: 0,
+            server: ServerId(1),
+            source: "postfix".to_owned(),
+            from_at: AT,
+            to_at: AT,
+            at_least: 1,
+            cause: "overrun".to_owned(),
+        };
+        let mut tx = db.begin().await.unwrap();
+        ingestion::add_gap(&mut tx, &gap).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 1, 1));
+        let mut tx = db.begin().await.unwrap();
+        ingestion::prune(&mut tx, AT.plus(Duration::from_secs(1))).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 1, 0));
+
+        // What nobody told of is not looked at again: this is what makes it fast.
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("DELETE FROM log_source")).await.unwrap();
+        tx.execute(sql("DELETE FROM opened")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 1, 0));
+        // A transaction that leaves no trace changes nothing either, and a prune changes all.
+        let mut tx = db.begin().await.unwrap();
+        mails::prune(&mut tx, AT.plus(Duration::from_secs(3600))).await.unwrap();
+        drop(tx);
+        assert_eq!(seen(&db, &all).await, (2, 1, 2, 1, 0));
+        let mut tx = db.begin().await.unwrap();
+        mails::prune(&mut tx, AT.plus(Duration::from_secs(3600))).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (0, 0, 0, 0, 0));
+        assert_eq!(seen(&db, &ann).await, (0, 0, 0, 0, 0));
+
+        // A restore puts other mails in the place of these.
+        write_mail(&db, AT, "4cQm1L2XzBk", "offer3@alpha.test").await;
+        assert_eq!(seen(&db, &all).await, (1, 0, 1, 0, 0));
+        let mut tx = other.begin().await.unwrap();
+        backup::clear(&mut tx, &backup::tables().await.unwrap()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(seen(&db, &all).await, (0, 0, 0, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_is_searched_for_and_what_lies_further_back_is_looked_up_each_time() {
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let all = Arc::new(Scope::All);
+        write_mail(&db, AT, "4cQm1L2Xz9k", "offer@alpha.test").await;
+        let lists = Lists::now(&db, &all).await.unwrap();
+        let searched = Filter { q: Some("offer".to_owned()), ..Filter::default() };
+        let newest =
+            mails::search(&db, &all, &Filter::default(), Place::Newest, 1).await.unwrap().mails[0].id;
+        let before = Place::Before(MailId(newest.0 + 1));
+        for (filter, place, kept) in [
+            (&Filter::default(), Place::Newest, 1),
+            (&Filter::default(), before, 0),
+            (&searched, Place::Newest, 0),
+        ] {
+            assert_eq!(lists.page(filter, place, 50).await.unwrap().mails.len(), 1, "{filter:?}");
+            assert_eq!(lists.page_with_opens(filter, place, 50, None).await.unwrap().0.mails.len(), 1);
+            let mut tx = db.begin().await.unwrap();
+            tx.execute(sql("UPDATE mail_story SET id = id + 100000000000000000")).await.unwrap();
+            tx.execute(sql("DELETE FROM mail_key")).await.unwrap();
+            tx.commit().await.unwrap();
+            let found = lists.page(filter, place, 50).await.unwrap();
+            let same = found.mails.iter().filter(|mail| mail.id == newest).count();
+            assert_eq!(same, kept, "{filter:?} {place:?}");
+            let mut tx = db.begin().await.unwrap();
+            tx.execute(sql("UPDATE mail_story SET id = id - 100000000000000000")).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+}
