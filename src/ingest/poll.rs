@@ -37,8 +37,6 @@ use crate::{
 
 /// Rows committed at once while catching up: bounds memory and the length of a transaction.
 const BATCH: usize = 5_000;
-/// After so many batches, unused memory goes back to the system: it costs as much as hundreds of lines.
-const TRIM: usize = 4;
 /// Rspamd keeps this many rows unless told otherwise (`history_redis.conf`, `nrows`).
 const RSPAMD_RING: i64 = 1000;
 /// Mailcow keeps this many lines unless told otherwise (`LOG_LINES`).
@@ -244,8 +242,9 @@ impl Poller {
             ingestion::save_source(&mut tx, postfix).await?;
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
-            if round % TRIM == TRIM - 1 {
-                memory::trim();
+            // It costs as much as hundreds of lines: what two batches take is no matter.
+            if round > 0 && !last_round {
+                memory::give_back();
             }
         }
         Ok(true)

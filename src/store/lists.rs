@@ -94,6 +94,29 @@ impl Lists {
         }
     }
 
+    /// What somebody made of the first page of a list and gave here to be kept with it. `made` tells all that it depends on
+    /// besides the list.
+    pub fn recall<T: Send + Sync + 'static>(
+        &self,
+        filter: &Filter,
+        place: Place,
+        made: &str,
+    ) -> Option<Arc<T>> {
+        is_asked_often(filter, place).then_some(())?;
+        self.db.answers().recall(&self.made_of(filter, made), self.stamp)
+    }
+
+    /// Keeps what was made of the first page of a list; of other pages nothing is kept.
+    pub fn keep<T: Send + Sync + 'static>(&self, filter: &Filter, place: Place, made: &str, what: Arc<T>) {
+        if is_asked_often(filter, place) {
+            self.db.answers().keep(self.made_of(filter, made), self.stamp, what);
+        }
+    }
+
+    fn made_of(&self, filter: &Filter, made: &str) -> String {
+        format!("{FAMILY}{made:?} of {filter:?} {:?}", self.scope)
+    }
+
     /// Mails per hour from a moment on; see [`mails::hours`].
     pub async fn hours(&self, from: Millis, to: Millis) -> Result<Arc<Vec<HourCount>>> {
         let hours = mails::hours(&self.db, &self.scope, from, to);

@@ -143,7 +143,17 @@ pub fn mails_page() -> MethodRouter<AppState> {
             whose: &whose,
             retention_days: desk.retention_days().1,
         };
-        render(&mails::view(&desk.frame, &dictionary, &query, input))
+        let made = mails::Rows::made_for(&desk.frame);
+        let known = made.as_ref().and_then(|made| lists.recall(&filter, query.place(), made));
+        let known = known.filter(|rows: &Arc<mails::Rows>| Arc::ptr_eq(&rows.dictionary, &dictionary));
+        let rows = known.unwrap_or_else(|| {
+            let rows = Arc::new(mails::Rows::new(&desk.frame, dictionary, &query, input));
+            if let Some(made) = &made {
+                lists.keep(&filter, query.place(), made, Arc::clone(&rows));
+            }
+            rows
+        });
+        render(&mails::view(&desk.frame, &query, input, &rows))
     })
 }
 

@@ -26,19 +26,14 @@ pub fn keep_small() {
     }
 }
 
-/// Gives back to the kernel what the heaps do not use. For work that takes much, while it goes on.
-pub fn trim() {
+/// Gives back to the kernel what the heaps do not use, and lets go of the program's code; what of it runs again is mapped
+/// again, from the kernel's cache, a microsecond for 64 KB. For the end of work that took much.
+pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim(3) asks nothing of its caller; it takes the locks of all heaps.
     unsafe {
         libc::malloc_trim(0);
     }
-}
-
-/// As [`trim`], and lets go of the program's code; what of it runs again is mapped again, from the kernel's cache, a
-/// microsecond for 64 KB. For the end of work that took much.
-pub fn give_back() {
-    trim();
     #[cfg(target_os = "linux")]
     for range in code() {
         // SAFETY: `code` are ranges of the executable file, mapped for reading only: nothing can be lost, for whoever reads

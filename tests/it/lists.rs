@@ -21,7 +21,11 @@ use mailcow_status::{
 
 use super::{
     opens::write_mail,
-    support::{db::fresh_databases, portal::TRACKER_KEY, rig::open},
+    support::{
+        db::fresh_databases,
+        portal::{Portal, Surfer, TRACKER_KEY, Wishes},
+        rig::open,
+    },
 };
 
 const AT: Millis = Millis(1_790_000_000_000);
@@ -163,5 +167,56 @@ async fn what_is_searched_for_and_what_lies_further_back_is_looked_up_each_time(
             tx.execute(sql("UPDATE mail_story SET id = id - 100000000000000000")).await.unwrap();
             tx.commit().await.unwrap();
         }
+    }
+}
+
+/// The rows of the list as a visitor reads them.
+async fn rows(browser: &mut Surfer) -> String {
+    let page = browser.get("/mails").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    page.body.split("<tbody").skip(1).collect()
+}
+
+#[tokio::test]
+async fn rows_are_remembered_for_one_visitor_language_zone_and_day() {
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        let at = portal.now().minus(Duration::from_secs(600));
+        write_mail(&portal.state.db, at, "4cQm1L2Xz9k", "offer@alpha.test").await;
+        let mut admin = portal.signed_in("admin@alpha.test").await;
+        let english = rows(&mut admin).await;
+        assert!(english.contains("Bounced") && english.contains("Today, "), "{english}");
+        assert_eq!(rows(&mut admin).await, english);
+        // Language and zone.
+        admin.plant("lang", "de");
+        let german = rows(&mut admin).await;
+        assert!(german.contains("Heute, ") && !german.contains("Bounced"), "{german}");
+        admin.plant("lang", "en");
+        admin.plant("zone", "Asia/Kathmandu");
+        assert!(rows(&mut admin).await.contains("+05:45\""));
+        admin.plant("zone", "America/St_Johns");
+        assert!(!rows(&mut admin).await.contains("+05:45\""));
+        // Who looks: the recipient sees neither the other one nor what became of the mail there.
+        let mut carla = portal.signed_in("carla@beta.test").await;
+        let hers = rows(&mut carla).await;
+        assert!(hers.contains("Delivered") && !hers.contains("Bounced"), "{hers}");
+        // What an admin says of an answer counts at once.
+        let words = [
+            ("id", "own"),
+            ("phrase", "550 5.1.1 unknown"),
+            ("who_acts", "sender"),
+            ("text_en", "Nobody of that name lives there"),
+            ("text_de", "a"),
+            ("next_en", "a"),
+            ("next_de", "a"),
+        ];
+        let before = rows(&mut admin).await;
+        assert_eq!(admin.post("/replies", &words).await.status, 303);
+        let after = rows(&mut admin).await;
+        assert_ne!(after, before);
+        // The day goes by, and no mail comes.
+        portal.advance(86_400);
+        let mut admin = portal.signed_in("admin@alpha.test").await;
+        let next = rows(&mut admin).await;
+        assert!(next.contains("Yesterday, ") && !next.contains("Today, "), "{next}");
     }
 }

@@ -86,7 +86,7 @@ pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::R
     while let Some(batch) = batches.recv().await {
         taken += 1;
         if taken.is_multiple_of(GIVE_BACK) {
-            memory::trim();
+            memory::give_back();
         }
         while writing.len() >= AT_ONCE {
             finish(db, &mut writing, &mut tally).await?;

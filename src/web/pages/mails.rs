@@ -1,6 +1,6 @@
 //! Mails: the list with its filters.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 
@@ -60,7 +60,7 @@ pub struct MailsPage<'a> {
     form: Form<'a>,
     chips: Vec<Chip>,
     clear: String,
-    days: Vec<Day>,
+    days: &'a [Day],
     empty: Option<Empty>,
     newer: Option<String>,
     older: Option<String>,
@@ -153,13 +153,30 @@ struct Empty {
     clear: bool,
 }
 
+/// The rows of a list, as one visitor reads them on one day.
+pub struct Rows {
+    /// What the causes in it were told by.
+    pub dictionary: Arc<Dictionary>,
+    days: Vec<Day>,
+}
+
+impl Rows {
+    /// Makes them.
+    pub fn new(frame: &Frame, dictionary: Arc<Dictionary>, query: &Query, input: Input<'_>) -> Self {
+        Self { days: days(frame, &dictionary, query, input), dictionary }
+    }
+
+    /// All that rows depend on besides the list and the dictionary; `None` where the zone has no name to tell it by.
+    pub fn made_for(frame: &Frame) -> Option<String> {
+        let formats = &frame.formats;
+        let (zone, today) = (formats.zone.iana_name()?, formats.now.in_zone(&formats.zone).date());
+        let visitor = frame.visitor.as_ref().map(|visitor| (visitor.role, &visitor.address));
+        Some(format!("rows {:?} {zone} {today} {visitor:?}", formats.lang))
+    }
+}
+
 /// The list's view.
-pub fn view<'a>(
-    frame: &'a Frame,
-    dictionary: &Dictionary,
-    query: &'a Query,
-    input: Input<'_>,
-) -> MailsPage<'a> {
+pub fn view<'a>(frame: &'a Frame, query: &'a Query, input: Input<'_>, rows: &'a Rows) -> MailsPage<'a> {
     let ids = query.ids().unwrap_or(frame.role() != Role::User);
     let chips = chips(frame, query);
     let older = input.page.older.map(|id| link(frame, &query.at(Place::Before(id))));
@@ -169,7 +186,7 @@ pub fn view<'a>(
         grounds: grounds(frame, input),
         form: form(frame, query),
         clear: link(frame, &Query::default()),
-        days: days(frame, dictionary, query, input),
+        days: &rows.days,
         empty: input.page.mails.is_empty().then(|| empty(frame, query, &chips, input)),
         chips,
         newer: input.page.newer.map(|id| link(frame, &query.at(Place::After(id)))),

@@ -7,7 +7,7 @@ mod reports;
 mod system;
 mod traffic;
 
-use std::{collections::BTreeMap, io::Write, path::Path};
+use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
 
 use askama::Template;
 use scraper::{ElementRef, Html, Selector};
@@ -49,7 +49,8 @@ fn list(frame: &Frame, query: &Query, page: &Page, gaps: &[crate::store::ingesti
     let whose = whose(frame.role());
     let opened = page.mails.iter().take(2).map(|mail| (mail.id, samples::NOW)).collect();
     let input = mails::Input { page, opened: &opened, gaps, whose: &whose, retention_days: 120 };
-    mails::view(frame, &Dictionary::built_in(), query, input).render().unwrap()
+    let rows = mails::Rows::new(frame, Arc::new(Dictionary::built_in()), query, input);
+    mails::view(frame, query, input, &rows).render().unwrap()
 }
 
 fn story(frame: &Frame, mail: &VisibleMail, gaps: &[crate::store::ingestion::Gap], paper: bool) -> String {
