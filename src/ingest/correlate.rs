@@ -195,7 +195,7 @@ async fn settle<'a>(
         works.push(work);
     }
     let (writes, removed) = fold(tx, server, works, outcome).await?;
-    // From here on nothing is read: what is written goes its way while the next is made.
+    // Nothing of what is written from here on is read again: it goes its way while the next is made.
     scans::insert(tx, scans, &pool.fresh).await?;
     scans::set_pending(tx, &waiting, &claimed).await?;
     correlation::remove(tx, &removed).await?;

@@ -10,15 +10,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Answers that are kept; the oldest goes first.
-const MOST: usize = 96;
-
 /// Two numbers that change whenever an answer may.
 pub type Stamp = (i64, i64);
 
-/// Answers of one database. Cheap to clone: all clones remember the same.
-#[derive(Clone, Default)]
-pub struct Answers(Arc<Mutex<VecDeque<Known>>>);
+/// So many answers to questions about one database; the oldest goes first. Cheap to clone: all clones remember the same.
+#[derive(Clone)]
+pub struct Answers<const MOST: usize>(Arc<Mutex<VecDeque<Known>>>);
 
 struct Known {
     question: String,
@@ -26,7 +23,13 @@ struct Known {
     answer: Arc<dyn Any + Send + Sync>,
 }
 
-impl Answers {
+impl<const MOST: usize> Default for Answers<MOST> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<const MOST: usize> Answers<MOST> {
     /// The answer to a question, as long as the stamp is that of then.
     pub fn recall<T: Clone + 'static>(&self, question: &str, stamp: Stamp) -> Option<T> {
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,10 +47,10 @@ impl Answers {
         answers.push_back(Known { question, stamp, answer: Arc::new(answer) });
     }
 
-    /// Forgets the answers whose questions begin so and that have another stamp: nobody will ask for them again.
-    pub fn forget_others(&self, family: &str, stamp: Stamp) {
+    /// Forgets the answers with another stamp, where all answers have the same: nobody will ask for them again.
+    pub fn forget_others(&self, stamp: Stamp) {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.retain(|known| known.stamp == stamp || !known.question.starts_with(family));
+        answers.retain(|known| known.stamp == stamp);
     }
 
     /// Forgets all, as a restart does: for tests and measurements.
@@ -56,7 +59,7 @@ impl Answers {
     }
 }
 
-impl fmt::Debug for Answers {
+impl<const MOST: usize> fmt::Debug for Answers<MOST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.lock().unwrap_or_else(PoisonError::into_inner).len();
         write!(f, "Answers({count})")
@@ -69,7 +72,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_found_by_its_stamp_only_and_the_newest_are_kept() {
-        let answers = Answers::default();
+        const MOST: usize = 96;
+        let answers = Answers::<MOST>::default();
         answers.keep("a".to_owned(), (1, 1), 7_u32);
         assert_eq!(answers.recall("a", (1, 1)), Some(7_u32));
         assert_eq!(answers.recall::<u32>("a", (2, 1)), None, "something has changed");
@@ -82,11 +86,12 @@ mod tests {
             answers.keep(format!("q{number}"), (0, 0), number);
         }
         assert_eq!((answers.recall::<u32>("a", (2, 1)), answers.0.lock().unwrap().len()), (None, MOST));
-        answers.keep("p".to_owned(), (3, 0), 1_u32);
         answers.keep("q5".to_owned(), (3, 0), 5_usize);
-        answers.forget_others("q", (3, 0));
-        assert_eq!(answers.recall::<usize>("q6", (0, 0)), None);
-        assert_eq!((answers.recall("p", (3, 0)), answers.recall("q5", (3, 0))), (Some(1_u32), Some(5_usize)));
+        answers.forget_others((3, 0));
+        assert_eq!(
+            (answers.recall::<usize>("q6", (0, 0)), answers.recall("q5", (3, 0))),
+            (None, Some(5_usize))
+        );
         answers.forget();
         assert_eq!(answers.recall::<usize>("q5", (0, 0)), None);
     }

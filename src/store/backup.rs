@@ -216,15 +216,16 @@ pub async fn occupied<'t>(tx: &mut Tx, tables: &'t [Table]) -> Result<Option<&'t
 
 /// Empties all our tables, also those that are not copied: whoever is signed in signs in anew.
 pub async fn clear(tx: &mut Tx, tables: &[Table]) -> Result<()> {
+    tx.touch_lists();
     for name in tables.iter().map(|table| table.name.as_str()).chain(PASSING) {
         tx.execute(sql(format!("DELETE FROM {}", quoted(name)))).await?;
     }
-    tx.touch_lists();
     Ok(())
 }
 
 /// Inserts rows with values for these columns of the table.
 pub async fn insert(tx: &mut Tx, table: &Table, columns: &[&Column], rows: Vec<Cells>) -> Result<()> {
+    tx.touch_lists();
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", quoted(&table.name), names.join(", "));
     let mysql = tx.is_mysql();
@@ -240,7 +241,7 @@ pub async fn insert(tx: &mut Tx, table: &Table, columns: &[&Column], rows: Vec<C
         let count = 1 << left.ilog2();
         left -= count;
         let text = head.clone() + &vec![one_row.as_str(); count].join(",");
-        tx.write(sql(text).bind_all(rows.by_ref().take(count).flatten())).await?;
+        tx.execute(sql(text).bind_all(rows.by_ref().take(count).flatten())).await?;
     }
     Ok(())
 }

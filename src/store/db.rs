@@ -31,6 +31,8 @@ const VALUES_KEPT: usize = 2048;
 const WRITTEN_OUT: usize = 16;
 /// Where a statement with values written out ends: far below the largest packet of any server.
 const STATEMENT_BYTES: usize = 64 << 10;
+/// Larger values are not written out, as that would double them.
+const LARGE: usize = 1 << 20;
 
 /// Rows that SQLite's thread reads before they are taken: it need not wait for who takes them.
 const ROWS_AHEAD: usize = 1024;
@@ -211,6 +213,15 @@ impl Sql<'_> {
 }
 
 impl Value<'_> {
+    /// Bytes of a text or of bytes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Null | Self::Int(_) | Self::Real(_) => 0,
+        }
+    }
+
     /// Writes the value into a statement for MariaDB or MySQL. Texts and bytes are written in hexadecimal (MySQL manual, 11.1.4),
     /// so that none of them can end early, whatever is in it and however the server is set.
     fn write_out(&self, text: &mut String) {
@@ -293,6 +304,15 @@ macro_rules! fetched {
     };
 }
 
+/// What was worked out before.
+#[derive(Clone, Default)]
+pub struct Memory {
+    /// Figures of reports, and what series are at present.
+    pub(super) answers: Answers<96>,
+    /// Lists of mails: many small ones, so that they do not crowd out what is dear.
+    pub(super) lists: Answers<48>,
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub enum Db {
@@ -303,14 +323,14 @@ pub enum Db {
         /// The one writer.
         write: SqlitePool,
         /// What was worked out before.
-        answers: Answers,
+        memory: Memory,
     },
     /// MariaDB or MySQL.
     Mysql {
         /// Readers and writers.
         pool: MySqlPool,
         /// What was worked out before.
-        answers: Answers,
+        memory: Memory,
     },
 }
 
@@ -339,7 +359,7 @@ impl Db {
                 let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
                 let write = pool(1).connect_with(options.clone()).await?;
                 let read = pool(4).connect_lazy_with(options);
-                Self::Sqlite { read, write, answers: Answers::default() }
+                Self::Sqlite { read, write, memory: Memory::default() }
             }
             Place::Mysql(options) => {
                 // Statements may hold their values, which are nothing for a log.
@@ -355,7 +375,7 @@ impl Db {
                     })
                     .connect_with(options)
                     .await?;
-                Self::Mysql { pool, answers: Answers::default() }
+                Self::Mysql { pool, memory: Memory::default() }
             }
         })
     }
@@ -389,15 +409,16 @@ impl Db {
     }
 
     /// What was worked out before.
-    pub(super) fn answers(&self) -> &Answers {
+    pub(super) fn memory(&self) -> &Memory {
         match self {
-            Self::Sqlite { answers, .. } | Self::Mysql { answers, .. } => answers,
+            Self::Sqlite { memory, .. } | Self::Mysql { memory, .. } => memory,
         }
     }
 
     /// Forgets what was worked out before, as a restart does: for tests and measurements.
     pub fn forget_answers(&self) {
-        self.answers().forget();
+        self.memory().answers.forget();
+        self.memory().lists.forget();
     }
 
     /// All rows of a reading statement.
@@ -514,7 +535,9 @@ impl Tx {
                 Writing { statements, task: tokio::spawn(engine.execute_all(received)) }
             }
         };
-        let sent = self.writing.insert(writing).statements.send(sql.into_owned()).await;
+        // Whoever gives up waiting here has no transaction any more, instead of one that lacks a statement.
+        let sent = writing.statements.send(sql.into_owned()).await;
+        self.writing = Some(writing);
         if sent.is_err() {
             // Nobody takes any more: one before has failed.
             self.settled().await?;
@@ -646,7 +669,8 @@ impl Tx {
         tail: &str,
     ) -> Result<()> {
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
-        if self.mysql && rows.len() >= WRITTEN_OUT {
+        if self.mysql && rows.len() >= WRITTEN_OUT && rows.iter().flatten().all(|value| value.len() <= LARGE)
+        {
             return self.insert_written_out(&head, rows, tail).await;
         }
         let one_row = format!("({})", places(N));

@@ -22,8 +22,8 @@ use crate::model::{
     time::Millis,
 };
 
-/// What begins each question here.
-const FAMILY: &str = "lists: ";
+/// Recipients and steps of the mails of a page that is remembered; a list of large mailings is read again instead.
+const MOST_KEPT: usize = 4000;
 
 /// Lists as they are at one moment.
 #[derive(Clone)]
@@ -45,32 +45,35 @@ impl Lists {
     async fn answer<T: Send + Sync + 'static>(
         &self,
         question: String,
+        is_small: impl FnOnce(&T) -> bool,
         work_out: impl Future<Output = Result<T>>,
     ) -> Result<Arc<T>> {
-        if let Some(answer) = self.db.answers().recall(&question, self.stamp) {
+        if let Some(answer) = self.db.memory().lists.recall(&question, self.stamp) {
             return Ok(answer);
         }
         let answer = Arc::new(work_out.await?);
-        self.db.answers().forget_others(FAMILY, self.stamp);
-        self.db.answers().keep(question, self.stamp, Arc::clone(&answer));
+        self.db.memory().lists.forget_others(self.stamp);
+        if is_small(&answer) {
+            self.db.memory().lists.keep(question, self.stamp, Arc::clone(&answer));
+        }
         Ok(answer)
     }
 
     /// How far each log was read.
     pub async fn sources(&self) -> Result<Arc<Vec<Source>>> {
-        self.answer(format!("{FAMILY}sources"), ingestion::sources(&self.db)).await
+        self.answer("sources".to_owned(), |_| true, ingestion::sources(&self.db)).await
     }
 
     /// Gaps that touch a range.
     pub async fn gaps(&self, from: Millis, to: Millis) -> Result<Arc<Vec<Gap>>> {
-        self.answer(format!("{FAMILY}gaps {from:?} {to:?}"), ingestion::gaps(&self.db, from, to)).await
+        self.answer(format!("gaps {from:?} {to:?}"), |_| true, ingestion::gaps(&self.db, from, to)).await
     }
 
     /// A page of a list, newest first.
     pub async fn page(&self, filter: &Filter, place: Place, limit: usize) -> Result<Arc<Page>> {
         let search = mails::search(&self.db, &self.scope, filter, place, limit);
         match is_asked_often(filter, place) {
-            true => self.answer(format!("{FAMILY}page {limit} {filter:?} {:?}", self.scope), search).await,
+            true => self.answer(format!("page {limit} {filter:?} {:?}", self.scope), fits, search).await,
             false => search.await.map(Arc::new),
         }
     }
@@ -89,7 +92,14 @@ impl Lists {
             Ok((page, opens))
         };
         match is_asked_often(filter, place) {
-            true => self.answer(format!("{FAMILY}opens {limit} {filter:?} {:?}", self.scope), both).await,
+            true => {
+                self.answer(
+                    format!("opens {limit} {filter:?} {:?}", self.scope),
+                    |(page, _)| fits(page),
+                    both,
+                )
+                .await
+            }
             false => both.await.map(Arc::new),
         }
     }
@@ -103,28 +113,32 @@ impl Lists {
         made: &str,
     ) -> Option<Arc<T>> {
         is_asked_often(filter, place).then_some(())?;
-        self.db.answers().recall(&self.made_of(filter, made), self.stamp)
+        self.db.memory().lists.recall(&self.made_of(filter, made), self.stamp)
     }
 
     /// Keeps what was made of the first page of a list; of other pages nothing is kept.
     pub fn keep<T: Send + Sync + 'static>(&self, filter: &Filter, place: Place, made: &str, what: Arc<T>) {
         if is_asked_often(filter, place) {
-            self.db.answers().keep(self.made_of(filter, made), self.stamp, what);
+            self.db.memory().lists.keep(self.made_of(filter, made), self.stamp, what);
         }
     }
 
     fn made_of(&self, filter: &Filter, made: &str) -> String {
-        format!("{FAMILY}{made:?} of {filter:?} {:?}", self.scope)
+        format!("{made:?} of {filter:?} {:?}", self.scope)
     }
 
     /// Mails per hour from a moment on; see [`mails::hours`].
     pub async fn hours(&self, from: Millis, to: Millis) -> Result<Arc<Vec<HourCount>>> {
         let hours = mails::hours(&self.db, &self.scope, from, to);
-        self.answer(format!("{FAMILY}hours {from:?} {to:?} {:?}", self.scope), hours).await
+        self.answer(format!("hours {from:?} {to:?} {:?}", self.scope), |_| true, hours).await
     }
 }
 
 /// What is searched for, and what lies further back, hardly anybody asks for twice.
 fn is_asked_often(filter: &Filter, place: Place) -> bool {
     place == Place::Newest && !mails::filter_needs_more(filter)
+}
+
+fn fits(page: &Page) -> bool {
+    page.mails.iter().map(|mail| mail.recipients.len() + mail.steps.len()).sum::<usize>() <= MOST_KEPT
 }

@@ -61,7 +61,7 @@ pub fn start_page() -> MethodRouter<AppState> {
         // To the minute, so that the same is asked again.
         let minute = Millis(now.0 - now.0.rem_euclid(60_000));
         let end = minute.plus(Duration::from_secs(61));
-        let Fresh { lists, sources, gaps } = desk.freshness(Entry::Start, week, end).await?;
+        let Fresh { lists, sources, gaps } = desk.freshness_of_list(Entry::Start, week, end).await?;
         let filter = start::trouble_filter(minute);
         let troubles = lists.page(&filter, Place::Newest, start::TROUBLES).await?;
         let latest = lists.page(&Filter::default(), Place::Newest, start::LATEST).await?;
@@ -127,7 +127,7 @@ pub fn mails_page() -> MethodRouter<AppState> {
         let query = Query::parse(&desk.query);
         let filter = query.filter(&desk.frame.formats.zone, desk.now());
         let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(Millis(i64::MAX)));
-        let Fresh { lists, gaps, .. } = desk.freshness(Entry::Mails, from, to).await?;
+        let Fresh { lists, gaps, .. } = desk.freshness_of_list(Entry::Mails, from, to).await?;
         let key = desk.state.opens.key();
         let page = lists.page_with_opens(&filter, query.place(), mails::PER_PAGE, key).await?;
         let (page, opened) = &*page;

@@ -32,7 +32,7 @@ use crate::{
     store::{
         Db,
         audit::{self, Action},
-        ingestion::{Gap, Source},
+        ingestion::{self, Gap, Source},
         lists::Lists,
     },
 };
@@ -133,7 +133,24 @@ impl Desk {
     /// Notes how fresh the data are, and gives what lies behind: the lists as they are now, and gaps in the range.
     pub async fn freshness(&mut self, entry: Entry, from: Millis, to: Millis) -> Result<Fresh, WebError> {
         let lists = Lists::now(self.db(), &self.visitor.scope).await?;
-        let (sources, gaps) = (lists.sources().await?, lists.gaps(from, to).await?);
+        let gaps = Arc::new(ingestion::gaps(self.db(), from, to).await?);
+        self.fresh(entry, lists, gaps).await
+    }
+
+    /// As [`Self::freshness`], for a range that is asked for again and again.
+    pub async fn freshness_of_list(
+        &mut self,
+        entry: Entry,
+        from: Millis,
+        to: Millis,
+    ) -> Result<Fresh, WebError> {
+        let lists = Lists::now(self.db(), &self.visitor.scope).await?;
+        let gaps = lists.gaps(from, to).await?;
+        self.fresh(entry, lists, gaps).await
+    }
+
+    async fn fresh(&mut self, entry: Entry, lists: Lists, gaps: Arc<Vec<Gap>>) -> Result<Fresh, WebError> {
+        let sources = lists.sources().await?;
         self.frame.entry = Some(entry);
         self.frame.freshness = Some(Freshness::of(&sources, &gaps, self.now()));
         Ok(Fresh { lists, sources, gaps })

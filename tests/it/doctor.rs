@@ -208,6 +208,17 @@ async fn trying_the_database_leaves_no_trace() {
             db.fetch(mailcow_status::store::db::sql("SELECT name FROM lease")).await.unwrap();
         assert!(rows.is_empty());
         assert!(backup::schema() >= 7);
+        // A row that cannot be written is a fault.
+        let mut tx = db.begin().await.unwrap();
+        let narrow = match db {
+            Db::Mysql { .. } => "ALTER TABLE lease ADD CHECK (name <> 'doctor')",
+            Db::Sqlite { .. } => {
+                "CREATE TRIGGER no_doctor BEFORE INSERT ON lease BEGIN SELECT RAISE(ABORT, 'no'); END"
+            }
+        };
+        tx.execute(mailcow_status::store::db::sql(narrow)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(checkup::try_writing(&db).await.is_err(), "{}", db.engine());
     }
 }
 

@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use mailcow_status::{
+    ingest::{
+        correlate::{Batch, Novelty, take},
+        sessions::Sessions,
+    },
     model::{
+        event::LogLine,
         filter::{Filter, Place},
         mail::{MailId, ServerId},
         open::{Reader, TrackerKey, marks_of},
@@ -22,7 +27,7 @@ use mailcow_status::{
 use super::{
     opens::write_mail,
     support::{
-        db::fresh_databases,
+        db::{fresh_databases, sqlite},
         portal::{Portal, Surfer, TRACKER_KEY, Wishes},
         rig::open,
     },
@@ -167,6 +172,39 @@ async fn what_is_searched_for_and_what_lies_further_back_is_looked_up_each_time(
             tx.execute(sql("UPDATE mail_story SET id = id - 100000000000000000")).await.unwrap();
             tx.commit().await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_large_mailings_is_not_remembered() {
+    for (recipients, kept) in [(100, 1), (2500, 0)] {
+        let fresh = sqlite();
+        let db = open(&fresh).await;
+        let queue_id = "4cQm1L2Xz9k";
+        let mut texts =
+            vec![format!("{queue_id}: from=<ann@alpha.test>, size=1000, nrcpt={recipients} (queue active)")];
+        texts.extend((0..recipients).map(|number| {
+            format!(
+                "{queue_id}: to=<r{number}@gamma.example>, relay=mx.gamma.example[203.0.113.5]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"
+            )
+        }));
+        let lines: Vec<LogLine<'_>> =
+            texts.iter().map(|text| LogLine { at: AT, program: "postfix/smtp", text }).collect();
+        let batch =
+            Batch { server: ServerId(1), lines: &lines, scans: &[], quarantined: &[], novelty: Novelty::New };
+        let mut tx = db.begin().await.unwrap();
+        take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
+        tx.commit().await.unwrap();
+        let lists = Lists::now(&db, &Arc::new(Scope::All)).await.unwrap();
+        let filter = Filter::default();
+        assert_eq!(lists.page(&filter, Place::Newest, 50).await.unwrap().mails.len(), 1);
+        assert_eq!(lists.page_with_opens(&filter, Place::Newest, 50, None).await.unwrap().0.mails.len(), 1);
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("DELETE FROM mail_story")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(lists.page(&filter, Place::Newest, 50).await.unwrap().mails.len(), kept);
+        let again = lists.page_with_opens(&filter, Place::Newest, 50, None).await.unwrap();
+        assert_eq!(again.0.mails.len(), kept, "{recipients}");
     }
 }
 

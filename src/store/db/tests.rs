@@ -96,7 +96,7 @@ async fn values_come_back_as_they_were_however_many_rows_there_are() {
     let (_dir, databases) = databases().await;
     for db in databases {
         let mut tx = db.begin().await.unwrap();
-        let table = "CREATE TABLE kinds (id BIGINT PRIMARY KEY, real_one DOUBLE, word TEXT, data BLOB)";
+        let table = "CREATE TABLE kinds (id BIGINT PRIMARY KEY, real_one DOUBLE, word TEXT, data MEDIUMBLOB)";
         tx.execute(sql(table)).await.unwrap();
         let words = ["", "it's \"x'\" -- \\' ; \\", "nothing \0 ends", "grüße \u{1f4e7}", "?", "x'00'"];
         let reals = [0.0, -0.1, 1e300, f64::MIN_POSITIVE, 16_777_217.000_001, 5.0];
@@ -108,7 +108,12 @@ async fn values_come_back_as_they_were_however_many_rows_there_are() {
         }
         rows.push((i64::MAX, Some(f64::MAX), Some("end".to_owned()), Some(Vec::new())));
         let columns = ["id", "real_one", "word", "data"];
-        for rows in [&rows[..3], &rows[3..]] {
+        // A few, many, and many of which one is large.
+        rows.extend((1000..1100).map(|number| (number, None, None, Some(vec![7; 10]))));
+        rows.push((1100, None, None, Some(vec![8; LARGE + 1])));
+        rows.sort_by_key(|(id, ..)| *id);
+        let (few, rest) = rows.split_at(3);
+        for rows in [few, &rest[..60], &rest[60..]] {
             let values = rows.iter().map(|(id, real, word, data)| {
                 [(*id).into(), (*real).into(), word.as_ref().into(), data.as_ref().into()]
             });

@@ -74,11 +74,11 @@ impl About {
         F: Future<Output = Result<T>>,
     {
         let question = format!("reports: {question} {:?} {} {}", self.domains, self.from, self.to);
-        if let Some(answer) = db.answers().recall(&question, self.stamp) {
+        if let Some(answer) = db.memory().answers.recall(&question, self.stamp) {
             return Ok(answer);
         }
         let answer = work.await?;
-        db.answers().keep(question, self.stamp, answer.clone());
+        db.memory().answers.keep(question, self.stamp, answer.clone());
         Ok(answer)
     }
 }

@@ -130,12 +130,12 @@ async fn remembered(db: &Db, server: ServerId, which: Which<'_>) -> Result<Arc<V
          FROM sample_source WHERE server = ?");
     let stamp: Stamp = db.fetch_one(statement.bind(server.0)).await?.unwrap_or_default();
     let question = format!("latest: {server:?} {which:?}");
-    if let Some(rows) = db.answers().recall(&question, stamp) {
+    if let Some(rows) = db.memory().answers.recall(&question, stamp) {
         return Ok(rows);
     }
     let rows = Arc::new(read(db, &Scope::All, server, which).await?);
     if rows.len() <= MOST_KEPT {
-        db.answers().keep(question, stamp, Arc::clone(&rows));
+        db.memory().answers.keep(question, stamp, Arc::clone(&rows));
     }
     Ok(rows)
 }
