@@ -242,8 +242,8 @@ impl Poller {
             ingestion::save_source(&mut tx, postfix).await?;
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
-            // It costs as much as hundreds of lines: what two batches take is no matter.
-            if round > 0 && !last_round {
+            // It costs as much as hundreds of lines: where there are two batches, what they take is no matter.
+            if rounds > 2 && !last_round {
                 memory::give_back();
             }
         }
