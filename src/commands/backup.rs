@@ -28,7 +28,6 @@ use crate::{
     store::{
         Db,
         backup::{self, Cells, Column, Snapshot, Table},
-        traffic,
     },
 };
 
@@ -236,7 +235,7 @@ pub async fn restore(
     if read != whole {
         bail!("{} changed while it was read; nothing was changed", path.display());
     }
-    traffic::count_anew(&mut tx).await?;
+    backup::complete(&mut tx).await?;
     tx.commit().await?;
     Ok(read)
 }

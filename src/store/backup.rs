@@ -7,7 +7,10 @@
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, MySql, Row, pool::PoolConnection, sqlite::SqlitePoolOptions};
 
-use super::db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql};
+use super::{
+    db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql},
+    traffic,
+};
 
 /// Tables that are not copied.
 const PASSING: [&str; 6] = ["job_run", "lease", "list_stamp", "login_link", "session", "sign_in"];
@@ -216,16 +219,20 @@ pub async fn occupied<'t>(tx: &mut Tx, tables: &'t [Table]) -> Result<Option<&'t
 
 /// Empties all our tables, also those that are not copied: whoever is signed in signs in anew.
 pub async fn clear(tx: &mut Tx, tables: &[Table]) -> Result<()> {
-    tx.touch_lists();
     for name in tables.iter().map(|table| table.name.as_str()).chain(PASSING) {
         tx.execute(sql(format!("DELETE FROM {}", quoted(name)))).await?;
     }
     Ok(())
 }
 
+/// To be called when all rows are in: what is made from them is made anew.
+pub async fn complete(tx: &mut Tx) -> Result<()> {
+    tx.touch_lists();
+    traffic::count_anew(tx).await
+}
+
 /// Inserts rows with values for these columns of the table.
 pub async fn insert(tx: &mut Tx, table: &Table, columns: &[&Column], rows: Vec<Cells>) -> Result<()> {
-    tx.touch_lists();
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let head = format!("INSERT INTO {} ({}) VALUES ", quoted(&table.name), names.join(", "));
     let mysql = tx.is_mysql();

@@ -138,6 +138,7 @@ async fn what_changes_is_seen_at_once_and_what_does_not_is_remembered() {
         assert_eq!(seen(&db, &all).await, (1, 0, 1, 0, 0));
         let mut tx = other.begin().await.unwrap();
         backup::clear(&mut tx, &backup::tables().await.unwrap()).await.unwrap();
+        backup::complete(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(seen(&db, &all).await, (0, 0, 0, 0, 0));
     }
