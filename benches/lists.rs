@@ -165,7 +165,7 @@ async fn fill(db: &Db, count: usize) {
         let batch = Batch {
             server: ServerId(1),
             lines: &lines,
-            scans: &scans,
+            scans: scans.into(),
             quarantined: &[],
             novelty: Novelty::New,
         };

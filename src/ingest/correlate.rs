@@ -5,6 +5,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
 };
 
 use super::{sessions::Sessions, shapes};
@@ -44,7 +45,7 @@ pub struct Batch<'a> {
     /// Postfix lines.
     pub lines: &'a [LogLine<'a>],
     /// Rows of Rspamd's history.
-    pub scans: &'a [Scan],
+    pub scans: Arc<[Scan]>,
     /// Queue ids of mails of which a copy is in quarantine, and since when. May be known already.
     pub quarantined: &'a [(String, Millis)],
     /// Whether the rows may be known.
@@ -69,6 +70,7 @@ pub struct Outcome {
 /// Takes a batch within the caller's transaction.
 pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> store::Result<Outcome> {
     let mut outcome = Outcome::default();
+    let packing = scans::begin_packing(tx, &batch.scans).await?;
     let parsed: Vec<Parsed> =
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
     let protocols = protocols(batch.lines, &parsed, sessions);
@@ -85,7 +87,7 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         story: Story { queue_id: "", name, events: vec![*event] },
         changed: true,
     });
-    settle(tx, batch.server, batch.scans, works, refused, &mut outcome).await?;
+    settle(tx, batch.server, (&batch.scans, packing), works, refused, &mut outcome).await?;
     Ok(outcome)
 }
 
@@ -142,7 +144,9 @@ pub async fn take_kept(tx: &mut Tx, server: ServerId, mails: &[KeptMail<'_>]) ->
             scans.extend(mail.scan.clone());
         }
     }
-    settle(tx, server, &scans, works, std::iter::empty(), &mut outcome).await?;
+    let scans = scans.into();
+    let packing = scans::begin_packing(tx, &scans).await?;
+    settle(tx, server, (&scans, packing), works, std::iter::empty(), &mut outcome).await?;
     Ok(outcome)
 }
 
@@ -177,7 +181,7 @@ fn renewed<'a>(stored: &'a StoredMail, story: &Story<'a>, mail: &KeptMail<'a>) -
 async fn settle<'a>(
     tx: &mut Tx,
     server: ServerId,
-    scans: &[Scan],
+    (scans, packing): (&[Scan], scans::Packing),
     works: Vec<Work<'a>>,
     alone: impl Iterator<Item = Work<'a>>,
     outcome: &mut Outcome,
@@ -196,7 +200,7 @@ async fn settle<'a>(
     }
     let (writes, removed) = fold(tx, server, works, outcome).await?;
     // Nothing of what is written from here on is read again: it goes its way while the next is made.
-    scans::insert(tx, scans, &pool.fresh).await?;
+    scans::insert(tx, packing, &pool.fresh).await?;
     scans::set_pending(tx, &waiting, &claimed).await?;
     correlation::remove(tx, &removed).await?;
     correlation::save(tx, &writes).await

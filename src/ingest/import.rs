@@ -1,5 +1,7 @@
 //! Importing old logs: batches of lines that may be known already.
 
+use std::sync::Arc;
+
 use super::{
     correlate::{Batch, Novelty, take},
     sessions::Sessions,
@@ -94,12 +96,15 @@ impl Importer {
         let batch = Batch {
             server: self.server,
             lines: &log,
-            scans: &[],
+            scans: Arc::default(),
             quarantined: &[],
             novelty: Novelty::Perhaps,
         };
         let mut tx = self.db.begin().await?;
         let outcome = take(&mut tx, &batch, &mut self.sessions).await?;
+        if let Some(last) = log.last() {
+            self.sessions.forget(last.at);
+        }
         let telling: std::collections::BTreeSet<usize> = outcome.telling.iter().copied().collect();
         let fresh: Vec<LogLine<'_>> = telling
             .iter()

@@ -3,11 +3,13 @@
 //! kill at any moment loses nothing and doubles nothing.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
+
+use tokio::{sync::oneshot, task::JoinError};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     anchor::{Anchor, Found, row_hash},
@@ -114,6 +116,12 @@ impl From<remote::Error> for Fault {
     }
 }
 
+impl From<JoinError> for Fault {
+    fn from(error: JoinError) -> Self {
+        Self { refused: false, text: error.to_string() }
+    }
+}
+
 impl Poller {
     /// Polls both logs once; `None` when another poll took rows in the meantime, then this one leaves no trace.
     /// Fails only when the database does; what Mailcow does wrong is in the result and in the state of the sources.
@@ -124,10 +132,16 @@ impl Poller {
         drop(tx);
         let mut polled = Polled::default();
 
-        // One after the other: a key that Mailcow refuses is not tried a second time.
-        let scans: Result<Fetched<ScanRows>, Fault> =
-            self.fetch(Log::RspamdHistory, &rspamd, self.counts.1).await;
-        let lines: Result<Fetched<LineRows>, Fault> = self.fetch(Log::Postfix, &postfix, self.counts.0).await;
+        // A key that Mailcow refuses is not tried a second time: so the second log is asked for once the first one comes.
+        let (coming, comes) = oneshot::channel();
+        let wish = Wish { log: Log::RspamdHistory, place: rspamd.anchor.clone(), count: self.counts.1 };
+        let scans = tokio::spawn(fetch(self.mailcow.clone(), wish, Some(coming)));
+        let scans = AbortOnDropHandle::new(scans);
+        // The sender is gone where nothing came.
+        let _ = comes.await;
+        let wish = Wish { log: Log::Postfix, place: postfix.anchor.clone(), count: self.counts.0 };
+        let lines: Result<Fetched<LineRows>, Fault> = fetch(self.mailcow.clone(), wish, None).await;
+        let scans: Result<Fetched<ScanRows>, Fault> = scans.await.unwrap_or_else(|error| Err(error.into()));
         let scans = match (scans, &lines) {
             (Ok(scans), Ok(lines)) if scans.empty && lines.rows.traffic => Err(Fault {
                 text: "Rspamd's history is empty although mails come in: Mailcow cannot reach Rspamd"
@@ -156,47 +170,6 @@ impl Poller {
         Ok(Some(polled))
     }
 
-    /// Asks for more and more rows until the place already read is among them, or all are there.
-    async fn fetch<R: Rows>(&self, log: Log, source: &Source, count: u32) -> Result<Fetched<R>, Fault> {
-        let anchor = Anchor::from_bytes(&source.anchor);
-        // Everything, while nothing was ever taken.
-        let mut wanted = if source.anchor.is_empty() { EVERYTHING } else { count.max(1) };
-        loop {
-            let (rows, mut hashes, ending) = self.read::<R>(log, wanted).await?;
-            let seen = ending.rows + ending.bad;
-            let whole = seen < usize::try_from(wanted).unwrap_or(usize::MAX);
-            hashes.reverse();
-            let found = anchor.find(&hashes);
-            if !matches!(found, Found::At(_)) && !whole && wanted < EVERYTHING {
-                wanted = wanted.saturating_mul(4).min(EVERYTHING);
-                continue;
-            }
-            let oldest = rows.oldest();
-            let (start, lost) = place(&anchor, found, oldest);
-            hashes.drain(..start);
-            let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
-            let ring = whole.then(|| count(seen));
-            let (bad, empty) = (count(ending.bad), ending.empty_object);
-            return Ok(Fetched { rows, fresh: hashes, oldest, ring, lost, bad, empty });
-        }
-    }
-
-    /// Reads the newest rows of a log as they come in, with their hashes, newest first.
-    async fn read<R: Rows>(&self, log: Log, wanted: u32) -> Result<(R, Vec<u64>, api::Ending), Fault> {
-        let (mut rows, mut hashes) = (R::default(), Vec::new());
-        let mut reader = api::Reader::default();
-        let mut state = Ok(());
-        let mut take = |piece: &[u8]| {
-            if state.is_ok() {
-                state = reader.push(piece, |row| rows.keep(row).map(|hash| hashes.push(hash)).is_some());
-            }
-        };
-        self.mailcow.logs(log, Span::newest(wanted), &mut take).await?;
-        let ending = state.and_then(|()| reader.end());
-        let ending = ending.map_err(|error| Fault { text: error.to_string(), refused: false })?;
-        Ok((rows, hashes, ending))
-    }
-
     /// Takes the rows in batches, each with its place in the log in one transaction. False when another poll
     /// came first: the lease may run out under a process that was stopped for a while.
     async fn take_all(
@@ -209,13 +182,16 @@ impl Poller {
         polled: &mut Polled,
     ) -> store::Result<bool> {
         let mut scan_rows = scans.rows.newest(scans.fresh.len()).zip(scans.fresh).peekable();
+        let log = Arc::new(lines.rows);
+        let mut sessions = Sessions::from_json(&postfix.sessions);
         let rounds = lines.fresh.len().div_ceil(BATCH).max(1);
         // A ring that does not know our place, and yet holds rows from before it, was set back: some may be known.
         let back = |lost: Option<Millis>, source: &Source| lost.and(source.newest_at);
         let (known_lines, known_scans) = (back(lines.lost, postfix), back(scans.lost, rspamd));
         for round in 0..rounds {
             let hashes = lines.fresh.chunks(BATCH).nth(round).unwrap_or_default();
-            let rows = lines.rows.some(lines.fresh.len() - round * BATCH, hashes.len());
+            let (place, count) = (lines.fresh.len() - round * BATCH, hashes.len());
+            let rows = log.some(place, count);
             let last_round = round + 1 == rounds;
             let until = rows.last().map_or(now, |line| line.at);
             let (mut batch_scans, mut scan_hashes) = (Vec::new(), Vec::new());
@@ -223,6 +199,10 @@ impl Poller {
                 batch_scans.push(scan);
                 scan_hashes.push(hash);
             }
+            let known = known_lines.zip(rows.first()).is_some_and(|(until, first)| first.at <= until);
+            // What is all new is packed while it is being understood.
+            let packing =
+                (!known).then(|| lines::begin_packing(log.clone(), move |log| log.some(place, count)));
             let mut tx = self.db.begin().await?;
             if !(holds_place(&mut tx, postfix).await? && holds_place(&mut tx, rspamd).await?) {
                 return Ok(false);
@@ -233,12 +213,20 @@ impl Poller {
                 note_gap(&mut tx, rspamd, scans.lost).await?;
                 bad = (lines.bad, scans.bad);
             }
-            let known = known_lines.zip(rows.first()).is_some_and(|(until, first)| first.at <= until);
-            let novelty = if known { Novelty::Perhaps } else { Novelty::New };
-            let fresh_scans = unknown_scans(&mut tx, &batch_scans, known_scans).await?;
-            self.take_batch(&mut tx, postfix, &rows, &fresh_scans, novelty, bad, now, polled).await?;
             advance(postfix, rows.iter().map(|line| line.at), hashes);
             advance(rspamd, batch_scans.iter().map(|scan| scan.at), &scan_hashes);
+            let batch = Batch {
+                server: self.server,
+                lines: &rows,
+                scans: unknown_scans(&mut tx, batch_scans, known_scans).await?.into(),
+                quarantined: &[],
+                novelty: if known { Novelty::Perhaps } else { Novelty::New },
+            };
+            self.take_batch(&mut tx, &batch, packing, &mut sessions, bad, now, polled).await?;
+            if let Some(last) = rows.last() {
+                sessions.forget(last.at);
+                postfix.sessions = sessions.to_json();
+            }
             ingestion::save_source(&mut tx, postfix).await?;
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
@@ -250,42 +238,36 @@ impl Poller {
         Ok(true)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "both sources advance together, in one transaction")]
+    /// Takes a batch. `packing` are its lines, where all of them are new.
+    #[expect(clippy::too_many_arguments, reason = "both logs are taken together, in one transaction")]
     async fn take_batch(
         &self,
         tx: &mut Tx,
-        postfix: &mut Source,
-        log: &[LogLine<'_>],
-        scans: &[Scan],
-        novelty: Novelty,
+        batch: &Batch<'_>,
+        packing: Option<lines::Packing>,
+        sessions: &mut Sessions,
         bad: (i64, i64),
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
-        let mut sessions = Sessions::from_json(&postfix.sessions);
-        let batch = Batch { server: self.server, lines: log, scans, quarantined: &[], novelty };
-        let outcome = take(tx, &batch, &mut sessions).await?;
-        match novelty {
-            Novelty::New => lines::append(tx, self.server, "postfix", log).await?,
-            Novelty::Perhaps => {
+        let outcome = take(tx, batch, sessions).await?;
+        match packing {
+            Some(packing) => lines::append_packed(tx, self.server, "postfix", packing).await?,
+            None => {
                 let telling: BTreeSet<usize> = outcome.telling.iter().copied().collect();
                 let fresh: Vec<LogLine<'_>> =
-                    telling.iter().filter_map(|index| log.get(*index).copied()).collect();
+                    telling.iter().filter_map(|index| batch.lines.get(*index).copied()).collect();
                 lines::append(tx, self.server, "postfix", &fresh).await?;
             }
         }
         self.collect_phrases(tx, &outcome).await?;
         ingestion::add_unknown(tx, self.server, &outcome.unknown).await?;
 
-        if let Some(last) = log.last() {
-            postfix.sessions = sessions.to_json(last.at);
-        }
-
         let unknown = outcome.unknown.values().map(|(count, ..)| count).sum();
-        let taken = i64::try_from(log.len()).unwrap_or(i64::MAX);
+        let taken = i64::try_from(batch.lines.len()).unwrap_or(i64::MAX);
         let tally = Tally { lines: taken, mails: outcome.new_mails, unknown, bad: bad.0 };
         ingestion::count(tx, self.server, "postfix", now, tally).await?;
-        let scanned = i64::try_from(scans.len()).unwrap_or(i64::MAX);
+        let scanned = i64::try_from(batch.scans.len()).unwrap_or(i64::MAX);
         let tally = Tally { lines: scanned, bad: bad.1, ..Tally::default() };
         ingestion::count(tx, self.server, "rspamd", now, tally).await?;
         polled.lines += taken;
@@ -308,6 +290,70 @@ impl Poller {
         }
         ingestion::add_phrases(tx, &phrases).await
     }
+}
+
+/// What is asked of a log.
+struct Wish {
+    log: Log,
+    /// The place already read, as [`Source::anchor`].
+    place: Vec<u8>,
+    /// So many of the newest rows at first.
+    count: u32,
+}
+
+/// Asks for more and more rows until the place already read is among them, or all are there. `coming` is told when Mailcow
+/// has begun to answer.
+async fn fetch<R: Rows>(
+    mailcow: Arc<Mailcow>,
+    wish: Wish,
+    mut coming: Option<oneshot::Sender<()>>,
+) -> Result<Fetched<R>, Fault> {
+    let anchor = Anchor::from_bytes(&wish.place);
+    // Everything, while nothing was ever taken.
+    let mut wanted = if wish.place.is_empty() { EVERYTHING } else { wish.count.max(1) };
+    loop {
+        let (rows, mut hashes, ending) = read::<R>(&mailcow, wish.log, wanted, &mut coming).await?;
+        let seen = ending.rows + ending.bad;
+        let whole = seen < usize::try_from(wanted).unwrap_or(usize::MAX);
+        hashes.reverse();
+        let found = anchor.find(&hashes);
+        if !matches!(found, Found::At(_)) && !whole && wanted < EVERYTHING {
+            wanted = wanted.saturating_mul(4).min(EVERYTHING);
+            continue;
+        }
+        let oldest = rows.oldest();
+        let (start, lost) = place(&anchor, found, oldest);
+        hashes.drain(..start);
+        let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
+        let ring = whole.then(|| count(seen));
+        let (bad, empty) = (count(ending.bad), ending.empty_object);
+        return Ok(Fetched { rows, fresh: hashes, oldest, ring, lost, bad, empty });
+    }
+}
+
+/// Reads the newest rows of a log as they come in, with their hashes, newest first.
+async fn read<R: Rows>(
+    mailcow: &Mailcow,
+    log: Log,
+    wanted: u32,
+    coming: &mut Option<oneshot::Sender<()>>,
+) -> Result<(R, Vec<u64>, api::Ending), Fault> {
+    let (mut rows, mut hashes) = (R::default(), Vec::new());
+    let mut reader = api::Reader::default();
+    let mut state = Ok(());
+    let mut take = |piece: &[u8]| {
+        if let Some(coming) = coming.take() {
+            // Whoever does not wait any more does not mind.
+            let _ = coming.send(());
+        }
+        if state.is_ok() {
+            state = reader.push(piece, |row| rows.keep(row).map(|hash| hashes.push(hash)).is_some());
+        }
+    };
+    mailcow.logs(log, Span::newest(wanted), &mut take).await?;
+    let ending = state.and_then(|()| reader.end());
+    let ending = ending.map_err(|error| Fault { text: error.to_string(), refused: false })?;
+    Ok((rows, hashes, ending))
 }
 
 /// Rows of an answer as they come in, newest first.
@@ -397,15 +443,15 @@ async fn holds_place(tx: &mut Tx, source: &Source) -> store::Result<bool> {
 }
 
 /// Those of the scans that are not stored. Only up to `until` some may be.
-async fn unknown_scans<'a>(
+async fn unknown_scans(
     tx: &mut Tx,
-    rows: &'a [Scan],
+    rows: Vec<Scan>,
     until: Option<Millis>,
-) -> store::Result<Cow<'a, [Scan]>> {
-    let Some(until) = until else { return Ok(Cow::Borrowed(rows)) };
-    let known = scans::known(tx, rows).await?;
-    let fresh = rows.iter().zip(known).filter(|(scan, known)| scan.at > until || !known);
-    Ok(Cow::Owned(fresh.map(|(scan, _)| scan.clone()).collect()))
+) -> store::Result<Vec<Scan>> {
+    let Some(until) = until else { return Ok(rows) };
+    let known = scans::known(tx, &rows).await?;
+    let fresh = rows.into_iter().zip(known).filter(|(scan, known)| scan.at > until || !known);
+    Ok(fresh.map(|(scan, _)| scan).collect())
 }
 
 /// Where the fresh rows begin, and whether a part before them is lost.

@@ -1,5 +1,7 @@
 //! Mailcow's quarantine: a mail that was refused, of which a copy can be released.
 
+use std::sync::Arc;
+
 use super::{
     correlate::{Batch, Novelty, take},
     sessions::Sessions,
@@ -36,7 +38,7 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, server: ServerId, since: Millis
         return Ok(0);
     }
     let batch =
-        Batch { server, lines: &[], scans: &[], quarantined: &quarantined, novelty: Novelty::Perhaps };
+        Batch { server, lines: &[], scans: Arc::default(), quarantined: &quarantined, novelty: Novelty::Perhaps };
     let mut tx = db.begin().await?;
     let outcome = take(&mut tx, &batch, &mut Sessions::default()).await?;
     tx.commit().await?;

@@ -25,11 +25,14 @@ impl Sessions {
         serde_json::from_str(text).unwrap_or_default()
     }
 
-    /// The sessions that may still matter at `now`.
-    pub fn to_json(&self, now: Millis) -> String {
-        let open = self.open.iter().filter(|(_, (at, _))| now.since(*at) < LIFE);
-        let rest = Self { open: open.map(|(peer, session)| (peer.clone(), session.clone())).collect() };
-        serde_json::to_string(&rest).unwrap_or_default()
+    /// Forgets the sessions that do not matter any more at `now`.
+    pub fn forget(&mut self, now: Millis) {
+        self.open.retain(|_, (at, _)| now.since(*at) < LIFE);
+    }
+
+    /// For [`Sessions::from_json`].
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// A TLS line.

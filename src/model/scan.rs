@@ -65,18 +65,47 @@ pub struct Hit {
     options: Box<str>,
 }
 
+/// Details of a hit, in one piece of memory.
+#[derive(Debug, Default)]
+pub struct Options(String);
+
+impl Options {
+    /// Adds a detail; an empty one is none.
+    fn push(&mut self, option: &str) {
+        if option.is_empty() {
+            return;
+        }
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        // The line break parts options, so that no option has one.
+        for (index, line) in option.split('\n').enumerate() {
+            if index > 0 {
+                self.0.push(' ');
+            }
+            self.0.push_str(line);
+        }
+    }
+}
+
+impl<'a> Extend<&'a str> for Options {
+    fn extend<I: IntoIterator<Item = &'a str>>(&mut self, options: I) {
+        options.into_iter().for_each(|option| self.push(option));
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Options {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(options: I) -> Self {
+        let mut joined = Self::default();
+        joined.extend(options);
+        joined
+    }
+}
+
 impl Hit {
     /// A hit with its details, such as a signing domain.
-    pub fn new<'a>(check: Arc<Check>, score: i32, options: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut joined = String::new();
-        for option in options.into_iter().filter(|option| !option.is_empty()) {
-            if !joined.is_empty() {
-                joined.push('\n');
-            }
-            // The line break parts options, so that no option has one.
-            joined.extend(option.chars().map(|c| if c == '\n' { ' ' } else { c }));
-        }
-        Self { check, score, options: joined.into() }
+    pub fn new(check: Arc<Check>, score: i32, options: Options) -> Self {
+        Self { check, score, options: options.0.into() }
     }
 
     /// The details.
@@ -87,7 +116,7 @@ impl Hit {
 
 /// The checks that were met, each once.
 #[derive(Debug, Default)]
-pub struct Checks(HashMap<String, Arc<Check>>);
+pub struct Checks(HashMap<String, Arc<Check>, foldhash::fast::RandomState>);
 
 impl Checks {
     /// The check of this name; it keeps the first description that it got.

@@ -36,6 +36,10 @@ impl<T> Default for Entries<'_, T> {
     }
 }
 
+/// The strings of a list or an object, or one string alone, each handed on as it comes.
+#[derive(Debug, Default)]
+pub(super) struct Strings<T>(pub T);
+
 /// What the visitors share: listed scalars have a meaning, every other value is the default.
 macro_rules! any_value {
     ($($method:ident($argument:pat, $from:ty) => $result:expr;)*) => {
@@ -163,6 +167,43 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Entries<'a, T> {
                     entries.push((key, value));
                 }
                 Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de, T: Default + for<'a> Extend<&'a str>> Deserialize<'de> for Strings<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any<T>(PhantomData<T>);
+        impl<'de, T: Default + for<'a> Extend<&'a str>> Visitor<'de> for Any<T> {
+            type Value = Strings<T>;
+            any_value! {
+                visit_i64(_, i64) => Strings::default();
+                visit_u64(_, u64) => Strings::default();
+                visit_f64(_, f64) => Strings::default();
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                let mut strings = T::default();
+                strings.extend([text]);
+                Ok(Strings(strings))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut strings = T::default();
+                while let Some(Text(text)) = seq.next_element()? {
+                    strings.extend(text.as_deref());
+                }
+                Ok(Strings(strings))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut strings = T::default();
+                while let Some((IgnoredAny, Text(text))) = map.next_entry()? {
+                    strings.extend(text.as_deref());
+                }
+                Ok(Strings(strings))
             }
         }
         deserializer.deserialize_any(Any(PhantomData))

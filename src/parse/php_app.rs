@@ -106,7 +106,7 @@ fn hit(name: &str, value: &Value, checks: &mut Checks) -> Hit {
     let score = value.as_f64().or_else(|| field("score")?.as_f64()).unwrap_or(0.0);
     let check = checks.shared(name, field("description").and_then(Value::as_str));
     let options = field("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    Hit::new(check, (score * 100.0).round() as i32, options.iter().filter_map(Value::as_str))
+    Hit::new(check, (score * 100.0).round() as i32, options.iter().filter_map(Value::as_str).collect())
 }
 
 #[cfg(test)]

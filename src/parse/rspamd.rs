@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::loose::{Entries, Number, Object, Text};
+use super::loose::{Entries, Number, Object, Strings, Text};
 use crate::model::{
-    scan::{Checks, Hit, Scan},
+    scan::{Checks, Hit, Options, Scan},
     time::Millis,
 };
 
@@ -87,7 +87,7 @@ struct OneSymbol<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     score: Number,
-    options: Entries<'a, Text<'a>>,
+    options: Strings<Options>,
     description: Text<'a>,
 }
 
@@ -165,8 +165,7 @@ impl OneSymbol<'_> {
         let name = self.name.0.or(key)?;
         let check = checks.shared(&name, self.description.0.as_deref().filter(|text| !text.is_empty()));
         let score = self.score.0.map_or(0, hundredths);
-        let options = self.options.0.iter().filter_map(|(_, Text(option))| option.as_deref());
-        Some(Hit::new(check, score, options))
+        Some(Hit::new(check, score, self.options.0))
     }
 }
 
@@ -183,7 +182,7 @@ mod tests {
 
     fn hit(name: &str, description: Option<&str>, score: i32, options: &[&str]) -> Hit {
         let check = Check { name: name.to_owned(), description: description.map(str::to_owned) };
-        Hit::new(check.into(), score, options.iter().copied())
+        Hit::new(check.into(), score, options.iter().copied().collect())
     }
 
     const INCOMING: &str = r#"{

@@ -344,7 +344,15 @@ impl Mailcow {
     ) -> Result<(), Error> {
         let route = Route::Logs(log, span);
         let (request, target) = self.request(route)?;
-        self.learn(self.http.stream(request, route.limit(), &target, take).await)
+        let mut taken = false;
+        let mut take = |piece: &[u8]| {
+            // That an answer begins tells that the key is good.
+            if !std::mem::replace(&mut taken, true) {
+                let _ = self.learn(Ok(()));
+            }
+            take(piece);
+        };
+        self.learn(self.http.stream(request, route.limit(), &target, &mut take).await)
     }
 
     /// Whether Rspamd answers Mailcow: tells an empty history from a broken filter.

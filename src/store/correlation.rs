@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    db::{ROWS_PER_STATEMENT, Record, Result, Sql, Tx, Value, places, sql},
+    db::{LIST, ROWS_PER_STATEMENT, Result, Tx, Value, places, sql},
     keys::{Kind, key, keys_of, state},
     pack::{Unpacked, pack},
     search,
@@ -11,9 +11,6 @@ use super::{
     traffic,
 };
 use crate::model::mail::{Mail, MailId, ServerId};
-
-/// How many values one IN list takes at most; a power of two, see [`fetch_in`].
-const LIST: usize = 1024;
 
 /// A mail as it lies in the database.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -54,10 +51,11 @@ pub async fn by_message_ids(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<Vec<Sto
 
 async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
     let keys: Vec<i32> = keys.into_iter().collect();
-    let mut mails: Vec<StoredMail> = fetch_in(tx, &keys, |places| {
-        format!("SELECT m.id, m.server, m.story FROM mail_key x JOIN mail_story m ON m.id = x.mail WHERE x.k IN ({places})")
-    })
-    .await?;
+    let mut mails: Vec<StoredMail> = tx
+        .fetch_in(&keys, |list| {
+            format!("SELECT m.id, m.server, m.story FROM mail_key x JOIN mail_story m ON m.id = x.mail WHERE x.k IN ({list})")
+        })
+        .await?;
     mails.sort_unstable_by_key(|mail| mail.id);
     mails.dedup_by_key(|mail| mail.id);
     Ok(mails)
@@ -66,7 +64,7 @@ async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
 /// Which of these ids are taken.
 pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
     let rows: Vec<(MailId,)> =
-        fetch_in(tx, ids, |places| format!("SELECT id FROM mail_story WHERE id IN ({places})")).await?;
+        tx.fetch_in(ids, |list| format!("SELECT id FROM mail_story WHERE id IN ({list})")).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
@@ -126,23 +124,6 @@ async fn remove_keys(tx: &mut Tx, mail: MailId, keys: &[i32]) -> Result<()> {
         tx.write(sql(text).bind(mail).bind_all(keys.iter().copied())).await?;
     }
     Ok(())
-}
-
-/// Fetches rows for many values in bounded IN lists. `statement` gets the list's place holders. A list is filled
-/// up to a power of two with its last value, so that the statements have few lengths and stay prepared.
-pub(super) async fn fetch_in<T: Record, V: Into<Value<'static>> + Copy>(
-    tx: &mut Tx,
-    values: &[V],
-    statement: impl Fn(&str) -> String,
-) -> Result<Vec<T>> {
-    let mut found = Vec::new();
-    for values in values.chunks(LIST) {
-        let length = values.len().next_power_of_two();
-        let filling = values.last().into_iter().cycle().take(length - values.len());
-        let sql: Sql<'_> = sql(statement(&places(length))).bind_all(values.iter().chain(filling).copied());
-        found.extend(tx.fetch(sql).await?);
-    }
-    Ok(found)
 }
 
 impl StoredMail {

@@ -34,6 +34,9 @@ const STATEMENT_BYTES: usize = 64 << 10;
 /// Larger values are not written out, as that would double them.
 const LARGE: usize = 1 << 20;
 
+/// How many values one IN list takes at most; a power of two, see [`Tx::fetch_in`].
+pub(super) const LIST: usize = 1024;
+
 /// Rows that SQLite's thread reads before they are taken: it need not wait for who takes them.
 const ROWS_AHEAD: usize = 1024;
 
@@ -206,6 +209,11 @@ impl<'a> Sql<'a> {
 }
 
 impl Sql<'_> {
+    /// Sends the statement as it is: its values are written out. For MariaDB.
+    fn whole(text: String) -> Self {
+        Self { text: text.into(), values: Vec::new(), whole: true }
+    }
+
     fn into_owned(self) -> Sql<'static> {
         let values = self.values.into_iter().map(Value::into_owned).collect();
         Sql { text: self.text, values, whole: self.whole }
@@ -588,6 +596,10 @@ impl Tx {
     pub async fn fetch<T: Record>(&mut self, sql: Sql<'_>) -> Result<Vec<T>> {
         Ok(match self.settled().await? {
             Engine::Sqlite(tx) => fetched!(sql, &mut **tx),
+            Engine::Mysql(tx) if sql.whole => {
+                let rows = sqlx::raw_sql(AssertSqlSafe(sql.text)).fetch_all(&mut **tx).await?;
+                rows.iter().map(T::from_row).collect::<sqlx::Result<_>>()?
+            }
             Engine::Mysql(tx) => fetched!(sql, &mut **tx),
         })
     }
@@ -595,6 +607,35 @@ impl Tx {
     /// The first row of a reading statement, if there is one.
     pub async fn fetch_one<T: Record>(&mut self, sql: Sql<'_>) -> Result<Option<T>> {
         Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    /// All rows for many values, in bounded IN lists. `statement` gets what stands in the list. SQLite's are filled up to a
+    /// power of two with their last value, so that the statements have few lengths and stay prepared; MariaDB gets the values
+    /// written out, see [`WRITTEN_OUT`].
+    pub(super) async fn fetch_in<'v, T: Record, V: Into<Value<'v>> + Copy>(
+        &mut self,
+        values: &[V],
+        statement: impl Fn(&str) -> String,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        for values in values.chunks(LIST) {
+            found.extend(if self.mysql {
+                let mut list = String::new();
+                for value in values {
+                    if !list.is_empty() {
+                        list.push(',');
+                    }
+                    (*value).into().write_out(&mut list);
+                }
+                self.fetch(Sql::whole(statement(&list))).await?
+            } else {
+                let length = values.len().next_power_of_two();
+                let filling = values.last().into_iter().cycle().take(length - values.len());
+                let values = values.iter().chain(filling).copied();
+                self.fetch(sql(statement(&places(length))).bind_all(values)).await?
+            });
+        }
+        Ok(found)
     }
 
     /// Runs an INSERT of one row and answers the number that the table gave it.
@@ -711,8 +752,7 @@ impl Tx {
             text.push(')');
             if text.len() >= STATEMENT_BYTES || rows.peek().is_none() {
                 text.push_str(tail);
-                let text = std::mem::take(&mut text).into();
-                self.write(Sql { text, values: Vec::new(), whole: true }).await?;
+                self.write(Sql::whole(std::mem::take(&mut text))).await?;
             }
         }
         Ok(())

@@ -1,10 +1,16 @@
 //! The log lines themselves: compressed chunks in order of arrival, kept for a few weeks.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+};
 
 use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 
-use super::db::{Db, Error, Result, Tx, Value, sql};
+use super::{
+    db::{Db, Error, Result, Tx, Value, sql},
+    pack::Apart,
+};
 use crate::model::{
     event::{Fact, LogLine, Parsed},
     mail::{ServerId, VisibleMail},
@@ -39,22 +45,61 @@ pub struct Lines {
 
 /// Appends lines, oldest first.
 pub async fn append(tx: &mut Tx, server: ServerId, source: &str, lines: &[LogLine<'_>]) -> Result<()> {
-    let columns = ["server", "source", "first_at", "last_at", "line_count", "data"];
     for lines in lines.chunks(CHUNK) {
-        let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
-        let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
-        let chunk = [
-            Value::Int(server.0.into()),
-            source.to_owned().into(),
-            first.into(),
-            last.into(),
-            Value::Int(i64::try_from(lines.len()).unwrap_or(i64::MAX)),
-            pack(lines).into(),
-        ];
-        // One statement a chunk: they are large.
-        tx.insert("line_chunk", columns, chunk).await?;
+        Chunk::of(lines).append(tx, server, source).await?;
     }
     Ok(())
+}
+
+/// Lines while another core packs them.
+pub struct Packing(Apart<Vec<Chunk>>);
+
+/// Begins to pack those `lines` of a log that are picked of it, oldest first.
+pub fn begin_packing<T: Send + Sync + 'static>(
+    log: Arc<T>,
+    lines: impl FnOnce(&T) -> Vec<LogLine<'_>> + Send + 'static,
+) -> Packing {
+    Packing(Apart::begin(move || lines(&log).chunks(CHUNK).map(Chunk::of).collect()))
+}
+
+/// Appends lines that were packed meanwhile.
+pub async fn append_packed(tx: &mut Tx, server: ServerId, source: &str, packing: Packing) -> Result<()> {
+    for chunk in packing.0.end().await? {
+        chunk.append(tx, server, source).await?;
+    }
+    Ok(())
+}
+
+struct Chunk {
+    first: Millis,
+    last: Millis,
+    count: usize,
+    data: Vec<u8>,
+}
+
+impl Chunk {
+    fn of(lines: &[LogLine<'_>]) -> Self {
+        Self {
+            first: lines.iter().map(|line| line.at).min().unwrap_or_default(),
+            last: lines.iter().map(|line| line.at).max().unwrap_or_default(),
+            count: lines.len(),
+            data: pack(lines),
+        }
+    }
+
+    async fn append(self, tx: &mut Tx, server: ServerId, source: &str) -> Result<()> {
+        let columns = ["server", "source", "first_at", "last_at", "line_count", "data"];
+        let row = [
+            Value::Int(server.0.into()),
+            source.to_owned().into(),
+            self.first.into(),
+            self.last.into(),
+            Value::Int(i64::try_from(self.count).unwrap_or(i64::MAX)),
+            self.data.into(),
+        ];
+        // One statement a chunk: they are large.
+        tx.insert("line_chunk", columns, row).await
+    }
 }
 
 fn pack(lines: &[LogLine<'_>]) -> Vec<u8> {

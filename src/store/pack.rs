@@ -5,12 +5,13 @@
 
 use std::{cell::RefCell, sync::OnceLock};
 
+use tokio_util::task::AbortOnDropHandle;
 use zstd::{
     bulk::{Compressor, Decompressor},
     dict::{DecoderDictionary, EncoderDictionary},
 };
 
-use super::db::Error;
+use super::db::{Error, Result};
 
 /// The version byte: zstd with `pack.dict`.
 const ZSTD: u8 = 1;
@@ -34,6 +35,20 @@ fn encoder() -> &'static EncoderDictionary<'static> {
 fn decoder() -> &'static DecoderDictionary<'static> {
     static DICT: OnceLock<DecoderDictionary<'static>> = OnceLock::new();
     DICT.get_or_init(|| DecoderDictionary::copy(DICTIONARY))
+}
+
+/// Packing that another core does meanwhile.
+pub(super) struct Apart<T>(AbortOnDropHandle<T>);
+
+impl<T: Send + 'static> Apart<T> {
+    pub(super) fn begin(work: impl FnOnce() -> T + Send + 'static) -> Self {
+        Self(AbortOnDropHandle::new(tokio::task::spawn_blocking(work)))
+    }
+
+    /// What came of it.
+    pub(super) async fn end(self) -> Result<T> {
+        Ok(self.0.await.map_err(|_| sqlx::Error::WorkerCrashed)?)
+    }
 }
 
 /// Packs bytes.
@@ -61,7 +76,7 @@ pub struct Unpacked(pub Vec<u8>);
 impl TryFrom<Vec<u8>> for Unpacked {
     type Error = Error;
 
-    fn try_from(packed: Vec<u8>) -> Result<Self, Error> {
+    fn try_from(packed: Vec<u8>) -> Result<Self> {
         let damaged = Error::Damaged("a packed value that cannot be unpacked");
         let Some((&ZSTD, frame)) = packed.split_first() else { return Err(damaged) };
         let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();

@@ -1,14 +1,16 @@
 //! Rspamd's verdicts with their symbols: kept beside the mails, claimed by them when both sides are known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    correlation::fetch_in,
-    db::{Db, Error, ROWS_PER_STATEMENT, Result, Tx, Value, sql},
+    db::{Db, Error, Result, Tx, Value, sql},
     keys::{Kind, key},
-    pack::{Unpacked, pack},
+    pack::{Apart, Unpacked, pack},
 };
 use crate::model::{
     mail::{MailId, VisibleMail},
@@ -46,22 +48,29 @@ struct Storing<'a> {
     symbols: Vec<(i64, i32, Vec<&'a str>)>,
 }
 
-/// Stores new rows under their [`free_ids`].
-pub async fn insert(tx: &mut Tx, scans: &[Scan], ids: &[i64]) -> Result<()> {
+/// New rows while another core packs them.
+pub struct Packing(Apart<Vec<Vec<u8>>>);
+
+/// Begins to pack new rows, whose symbols get their numbers first.
+pub async fn begin_packing(tx: &mut Tx, scans: &Arc<[Scan]>) -> Result<Packing> {
     let numbers = intern_symbols(tx, scans).await?;
-    // Packed a statement at a time, while the one before is on its way.
-    for (scans, ids) in scans.chunks(ROWS_PER_STATEMENT).zip(ids.chunks(ROWS_PER_STATEMENT)) {
-        let rows = scans.iter().zip(ids).map(|(scan, id)| {
-            let symbols = scan.hits.iter().filter_map(|hit| {
-                let options = hit.options().take(OPTIONS_KEPT).map(cut).collect();
-                Some((*numbers.get(hit.check.name.as_str())?, hit.score, options))
-            });
-            let stored = Storing { scan, zero: 0, symbols: symbols.collect() };
-            [Value::Int(*id), pack(&postcard::to_stdvec(&stored).unwrap_or_default()).into()]
-        });
-        tx.upsert("scan", ["id", "data"], &["id"], &[], rows.collect()).await?;
-    }
-    Ok(())
+    let scans = Arc::clone(scans);
+    Ok(Packing(Apart::begin(move || scans.iter().map(|scan| packed(scan, &numbers)).collect())))
+}
+
+fn packed(scan: &Scan, numbers: &Numbers) -> Vec<u8> {
+    let symbols = scan.hits.iter().filter_map(|hit| {
+        let options = hit.options().take(OPTIONS_KEPT).map(cut).collect();
+        Some((*numbers.get(&hit.check.name)?, hit.score, options))
+    });
+    let stored = Storing { scan, zero: 0, symbols: symbols.collect() };
+    pack(&postcard::to_stdvec(&stored).unwrap_or_default())
+}
+
+/// Stores new rows under their [`free_ids`].
+pub async fn insert(tx: &mut Tx, packing: Packing, ids: &[i64]) -> Result<()> {
+    let rows = packing.0.end().await?.into_iter().zip(ids).map(|(data, id)| [Value::Int(*id), data.into()]);
+    tx.upsert("scan", ["id", "data"], &["id"], &[], rows.collect()).await
 }
 
 /// Notes which scans wait for a mail, and which no longer do.
@@ -82,19 +91,20 @@ pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str,
 pub async fn pending(tx: &mut Tx, message_ids: &BTreeSet<&str>) -> Result<Vec<StoredScan>> {
     let keys: BTreeSet<i32> = message_ids.iter().map(|id| key(Kind::Message, id)).collect();
     let keys: Vec<i32> = keys.into_iter().collect();
-    let rows: Vec<(i64, Vec<u8>)> = fetch_in(tx, &keys, |places| {
-        format!(
-            "SELECT s.id, s.data FROM scan_pending p JOIN scan s ON s.id = p.scan WHERE p.k IN ({places})"
-        )
-    })
-    .await?;
+    let rows: Vec<(i64, Vec<u8>)> = tx
+        .fetch_in(&keys, |list| {
+            format!(
+                "SELECT s.id, s.data FROM scan_pending p JOIN scan s ON s.id = p.scan WHERE p.k IN ({list})"
+            )
+        })
+        .await?;
     rows.into_iter().map(read).collect()
 }
 
 /// Scans by id.
 pub async fn by_ids(tx: &mut Tx, ids: &[i64]) -> Result<Vec<StoredScan>> {
     let rows: Vec<(i64, Vec<u8>)> =
-        fetch_in(tx, ids, |places| format!("SELECT id, data FROM scan WHERE id IN ({places})")).await?;
+        tx.fetch_in(ids, |list| format!("SELECT id, data FROM scan WHERE id IN ({list})")).await?;
     rows.into_iter().map(read).collect()
 }
 
@@ -149,12 +159,24 @@ fn tells_of_sender(name: &str) -> bool {
         .any(|head| name.starts_with(head))
 }
 
-async fn intern_symbols<'a>(tx: &mut Tx, scans: &'a [Scan]) -> Result<BTreeMap<&'a str, i64>> {
-    let mut wanted: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+type Numbers = HashMap<String, i64, foldhash::fast::RandomState>;
+
+/// Names and descriptions of what hit.
+fn met_symbols(scans: &[Scan]) -> BTreeMap<&str, Option<&str>> {
+    let mut met: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    // Most rows share their checks.
+    let mut seen: HashSet<_, foldhash::fast::RandomState> = HashSet::default();
     for Hit { check, .. } in scans.iter().flat_map(|scan| &scan.hits) {
-        let description = wanted.entry(check.name.as_str()).or_default();
-        *description = description.or(check.description.as_deref());
+        if seen.insert(Arc::as_ptr(check)) {
+            let description = met.entry(check.name.as_str()).or_default();
+            *description = description.or(check.description.as_deref());
+        }
     }
+    met
+}
+
+async fn intern_symbols(tx: &mut Tx, scans: &[Scan]) -> Result<Numbers> {
+    let wanted = met_symbols(scans);
     let mut known = symbol_ids(tx, &wanted).await?;
     let missing: Vec<_> = wanted.iter().filter(|(name, _)| !known.contains_key(**name)).collect();
     if !missing.is_empty() {
@@ -162,25 +184,21 @@ async fn intern_symbols<'a>(tx: &mut Tx, scans: &'a [Scan]) -> Result<BTreeMap<&
         tx.upsert("symbol", ["name", "description"], &["name"], &["description"], rows.collect()).await?;
         known = symbol_ids(tx, &wanted).await?;
     }
-    Ok(wanted.into_keys().filter_map(|name| Some((name, *known.get(name)?))).collect())
+    Ok(known)
 }
 
-async fn symbol_ids(tx: &mut Tx, wanted: &BTreeMap<&str, Option<&str>>) -> Result<BTreeMap<String, i64>> {
-    let mut ids = BTreeMap::new();
+async fn symbol_ids(tx: &mut Tx, wanted: &BTreeMap<&str, Option<&str>>) -> Result<Numbers> {
     let names: Vec<&str> = wanted.keys().copied().collect();
-    for names in names.chunks(500) {
-        let text = format!("SELECT name, id FROM symbol WHERE name IN ({})", super::db::places(names.len()));
-        let rows: Vec<(String, i64)> = tx.fetch(sql(text).bind_all(names.iter().copied())).await?;
-        ids.extend(rows);
-    }
-    Ok(ids)
+    let rows: Vec<(String, i64)> =
+        tx.fetch_in(&names, |list| format!("SELECT name, id FROM symbol WHERE name IN ({list})")).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Whether each of these rows is stored, or one that cannot be told from it.
 pub async fn known(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<bool>> {
     let wished: Vec<i64> = scans.iter().map(wished_id).collect();
     let rows: Vec<(i64,)> =
-        fetch_in(tx, &wished, |places| format!("SELECT id FROM scan WHERE id IN ({places})")).await?;
+        tx.fetch_in(&wished, |list| format!("SELECT id FROM scan WHERE id IN ({list})")).await?;
     let taken: BTreeSet<i64> = rows.into_iter().map(|(id,)| id).collect();
     Ok(wished.iter().map(|id| taken.contains(id)).collect())
 }
@@ -189,7 +207,7 @@ pub async fn known(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<bool>> {
 pub async fn free_ids(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
     let wished: Vec<i64> = scans.iter().map(wished_id).collect();
     let rows: Vec<(i64,)> =
-        fetch_in(tx, &wished, |places| format!("SELECT id FROM scan WHERE id IN ({places})")).await?;
+        tx.fetch_in(&wished, |list| format!("SELECT id FROM scan WHERE id IN ({list})")).await?;
     let mut taken: BTreeSet<i64> = rows.into_iter().map(|(id,)| id).collect();
     Ok(wished
         .into_iter()

@@ -175,7 +175,7 @@ fn mail(rng: &mut Rng, number: usize, at: Millis) -> (Truth, Vec<(String, String
     let rcpts: Vec<String> = truth.rows.iter().map(first).collect();
     let symbol = |name: &str, options: &[String]| {
         let check = Check { name: name.to_owned(), description: None };
-        Hit::new(check.into(), 100, options.iter().map(String::as_str))
+        Hit::new(check.into(), 100, options.iter().map(String::as_str).collect())
     };
     let scan = Scan {
         at,
@@ -262,7 +262,7 @@ async fn world(db: &Db, seed: u64, count: usize, begin: Millis) -> Vec<Truth> {
         log.iter().map(|(at, program, text)| LogLine { at: *at, program, text }).collect();
     let mut tx = db.begin().await.unwrap();
     let batch =
-        Batch { server: SERVER, lines: &lines, scans: &verdicts, quarantined: &[], novelty: Novelty::New };
+        Batch { server: SERVER, lines: &lines, scans: verdicts.into(), quarantined: &[], novelty: Novelty::New };
     take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
     lines::append(&mut tx, SERVER, "postfix", &lines).await.unwrap();
     tx.commit().await.unwrap();

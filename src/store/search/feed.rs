@@ -6,7 +6,6 @@ use super::{BLOCKS, Blocks, Shape, grams_of, noted, row, stored_shape};
 use crate::{
     model::mail::{Mail, MailId},
     store::{
-        correlation::fetch_in,
         db::{Db, Result, Tx, places, sql},
         mails::read,
     },
@@ -134,10 +133,11 @@ async fn add(tx: &mut Tx, shape: Shape, mails: &[Mail], rest: Option<MailId>) ->
     for segment in segments {
         let grams: Vec<i32> =
             fresh.range((segment, i32::MIN)..=(segment, i32::MAX)).map(|((_, gram), _)| *gram).collect();
-        let rows: Vec<(i32, Vec<u8>)> = fetch_in(tx, &grams, |places| {
-            format!("SELECT gram, blocks FROM search_gram WHERE segment = {segment} AND gram IN ({places})")
-        })
-        .await?;
+        let rows: Vec<(i32, Vec<u8>)> = tx
+            .fetch_in(&grams, |list| {
+                format!("SELECT gram, blocks FROM search_gram WHERE segment = {segment} AND gram IN ({list})")
+            })
+            .await?;
         known.extend(rows.into_iter().map(|(gram, blocks)| ((segment, gram), Blocks::unpack(&blocks))));
     }
     let mut rows = Vec::new();
