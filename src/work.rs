@@ -3,6 +3,7 @@
 //! Every loop of the program goes through [`run_every`]. A failure, or a panic, of a task is logged, counted and tried
 //! again later; it never ends the loop, let alone the process.
 
+pub mod cores;
 pub mod memory;
 
 use std::{

@@ -23,6 +23,7 @@ use crate::{
         correlation::{self, MailWrite, StoredMail},
         scans::{self, StoredScan},
     },
+    work::cores,
 };
 
 /// Two mails with one queue id whose message ids do not tell are the same when they began within this time, in
@@ -70,7 +71,6 @@ pub struct Outcome {
 /// Takes a batch within the caller's transaction.
 pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> store::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let packing = scans::begin_packing(tx, &batch.scans).await?;
     let parsed: Vec<Parsed> =
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
     let protocols = protocols(batch.lines, &parsed, sessions);
@@ -79,6 +79,7 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
+    let packing = scans::begin_packing(tx, &batch.scans).await?;
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
     let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
@@ -193,17 +194,17 @@ async fn settle<'a>(
         works.push(Work::known(other)?);
     }
     let older = claimed_before(tx, &works).await?;
+    // Nothing of what is written from here on is read again: it goes its way while the next is made.
+    scans::insert(tx, packing, &pool.fresh).await?;
     let (waiting, claimed) = join(&mut works, &pool, &older);
     // One by one: all of them at once would have to live as long as the caller's.
     for work in alone {
         works.push(work);
     }
     let (writes, removed) = fold(tx, server, works, outcome).await?;
-    // Nothing of what is written from here on is read again: it goes its way while the next is made.
-    scans::insert(tx, packing, &pool.fresh).await?;
     scans::set_pending(tx, &waiting, &claimed).await?;
     correlation::remove(tx, &removed).await?;
-    correlation::save(tx, &writes).await
+    correlation::save(tx, writes).await
 }
 
 /// The facts of a batch, by what they concern.
@@ -322,6 +323,27 @@ impl<'a> Work<'a> {
     fn known(stored: &'a StoredMail) -> store::Result<Self> {
         Ok(Self { stored: Some(stored), story: stored.story()?, changed: false })
     }
+
+    fn fold(self, server: ServerId) -> store::Result<Folded> {
+        let known = self.stored.map(StoredMail::mail).transpose()?;
+        if self.story.events.is_empty() {
+            return Ok(Folded::Gone(known.map(Box::new)));
+        }
+        let mut mail = self.story.fold(server);
+        if let Some(known) = &known {
+            mail.id = known.id;
+        }
+        let write = MailWrite::new(&mail, &self.story, known.as_ref());
+        Ok(Folded::Write { new: known.is_none(), write })
+    }
+}
+
+/// What becomes of one mail.
+enum Folded {
+    /// It is written.
+    Write { new: bool, write: MailWrite },
+    /// It was cut otherwise: what lies in the database goes.
+    Gone(Option<Box<Mail>>),
 }
 
 /// Adds the batch's facts to the stored ones and cuts them into mails.
@@ -512,9 +534,9 @@ fn join<'a>(
             mails.push(index);
         }
     }
+    let matched = cores::map(groups.values().collect(), |(mails, scans)| match_up(works, mails, scans));
     let (mut waiting, mut claimed) = (Vec::new(), Vec::new());
-    for (message_id, (mails, scans)) in groups {
-        let pairs = match_up(works, &mails, &scans);
+    for ((message_id, (mails, scans)), pairs) in groups.into_iter().zip(matched) {
         for index in &mails {
             let own: Vec<&PoolScan<'_>> =
                 scans.iter().copied().filter(|pooled| pairs.get(&pooled.id) == Some(index)).collect();
@@ -634,30 +656,24 @@ async fn fold(
     works: Vec<Work<'_>>,
     outcome: &mut Outcome,
 ) -> store::Result<(Vec<MailWrite>, Vec<Mail>)> {
+    let changed = works.into_iter().filter(|work| work.changed).collect();
     let mut writes = Vec::new();
     let mut removed = Vec::new();
-    for work in works.into_iter().filter(|work| work.changed) {
-        let known = work.stored.map(StoredMail::mail).transpose()?;
-        if work.story.events.is_empty() {
-            removed.extend(known);
-            continue;
+    for folded in cores::map(changed, |work: Work<'_>| work.fold(server)) {
+        match folded? {
+            Folded::Write { new, write } => writes.push((new, write)),
+            Folded::Gone(mail) => removed.extend(mail.map(|mail| *mail)),
         }
-        let mut mail = work.story.fold(server);
-        if let Some(known) = &known {
-            mail.id = known.id;
-        }
-        let known_keys = known.as_ref().map(correlation::keys).unwrap_or_default();
-        writes.push((known.is_none(), MailWrite { story: work.story.encode(), mail, known_keys }));
     }
-    let fresh: Vec<MailId> = writes.iter().filter(|(new, _)| *new).map(|(_, write)| write.mail.id).collect();
+    let fresh: Vec<MailId> = writes.iter().filter(|(new, _)| *new).map(|(_, write)| write.id).collect();
     let gone: BTreeSet<MailId> = removed.iter().map(|mail| mail.id).collect();
     let mut taken = &correlation::taken(tx, &fresh).await? - &gone;
     for (new, write) in &mut writes {
         if *new {
             outcome.new_mails += 1;
-            free_id(tx, &mut write.mail, &mut taken, &gone).await?;
+            free_id(tx, &mut write.id, &mut taken, &gone).await?;
         }
-        outcome.changed.push(write.mail.id);
+        outcome.changed.push(write.id);
     }
     Ok((writes.into_iter().map(|(_, write)| write).collect(), removed))
 }
@@ -665,13 +681,13 @@ async fn fold(
 /// Two mails of one second may have the same hash: the later one moves on. The ids of mails that are gone are free.
 async fn free_id(
     tx: &mut Tx,
-    mail: &mut Mail,
+    id: &mut MailId,
     taken: &mut BTreeSet<MailId>,
     gone: &BTreeSet<MailId>,
 ) -> store::Result<()> {
-    while !taken.insert(mail.id) {
-        mail.id.0 += 1;
-        taken.extend(&correlation::taken(tx, &[mail.id]).await? - gone);
+    while !taken.insert(*id) {
+        id.0 += 1;
+        taken.extend(&correlation::taken(tx, &[*id]).await? - gone);
     }
     Ok(())
 }

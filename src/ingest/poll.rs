@@ -250,15 +250,17 @@ impl Poller {
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
+        let all_new = packing.is_some();
+        if let Some(packing) = packing {
+            // They go their way while they are being understood.
+            lines::append_packed(tx, self.server, "postfix", packing).await?;
+        }
         let outcome = take(tx, batch, sessions).await?;
-        match packing {
-            Some(packing) => lines::append_packed(tx, self.server, "postfix", packing).await?,
-            None => {
-                let telling: BTreeSet<usize> = outcome.telling.iter().copied().collect();
-                let fresh: Vec<LogLine<'_>> =
-                    telling.iter().filter_map(|index| batch.lines.get(*index).copied()).collect();
-                lines::append(tx, self.server, "postfix", &fresh).await?;
-            }
+        if !all_new {
+            let telling: BTreeSet<usize> = outcome.telling.iter().copied().collect();
+            let fresh: Vec<LogLine<'_>> =
+                telling.iter().filter_map(|index| batch.lines.get(*index).copied()).collect();
+            lines::append(tx, self.server, "postfix", &fresh).await?;
         }
         self.collect_phrases(tx, &outcome).await?;
         ingestion::add_unknown(tx, self.server, &outcome.unknown).await?;
@@ -443,11 +445,7 @@ async fn holds_place(tx: &mut Tx, source: &Source) -> store::Result<bool> {
 }
 
 /// Those of the scans that are not stored. Only up to `until` some may be.
-async fn unknown_scans(
-    tx: &mut Tx,
-    rows: Vec<Scan>,
-    until: Option<Millis>,
-) -> store::Result<Vec<Scan>> {
+async fn unknown_scans(tx: &mut Tx, rows: Vec<Scan>, until: Option<Millis>) -> store::Result<Vec<Scan>> {
     let Some(until) = until else { return Ok(rows) };
     let known = scans::known(tx, &rows).await?;
     let fresh = rows.into_iter().zip(known).filter(|(scan, known)| scan.at > until || !known);

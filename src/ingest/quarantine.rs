@@ -37,8 +37,13 @@ pub async fn refresh(db: &Db, mailcow: &Mailcow, server: ServerId, since: Millis
     if quarantined.is_empty() {
         return Ok(0);
     }
-    let batch =
-        Batch { server, lines: &[], scans: Arc::default(), quarantined: &quarantined, novelty: Novelty::Perhaps };
+    let batch = Batch {
+        server,
+        lines: &[],
+        scans: Arc::default(),
+        quarantined: &quarantined,
+        novelty: Novelty::Perhaps,
+    };
     let mut tx = db.begin().await?;
     let outcome = take(&mut tx, &batch, &mut Sessions::default()).await?;
     tx.commit().await?;

@@ -1,9 +1,9 @@
 //! What correlation needs of the database: mails by queue id or message id, and writing them back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
-    db::{LIST, ROWS_PER_STATEMENT, Result, Tx, Value, places, sql},
+    db::{LIST, Result, Tx, Value, places, sql},
     keys::{Kind, key, keys_of, state},
     pack::{Unpacked, pack},
     search,
@@ -24,19 +24,33 @@ pub struct StoredMail {
     pub story: Unpacked,
 }
 
-/// A mail to be written.
+/// A mail to be written, as it will lie in the database.
 pub struct MailWrite {
-    /// The mail.
-    pub mail: Mail,
-    /// [`Story`] bytes of the same mail.
-    pub story: Vec<u8>,
-    /// The keys that lie in the database from an earlier state of this mail, for [`save`] to leave alone.
-    pub known_keys: BTreeMap<i32, u8>,
+    /// Its id.
+    pub id: MailId,
+    server: ServerId,
+    state: u8,
+    story: Vec<u8>,
+    /// Keys to be written, with their states.
+    keys: Vec<(i32, u8)>,
+    /// Keys of an earlier state of this mail that it has no more.
+    gone: Vec<i32>,
 }
 
-/// The keys of a mail, to be remembered in [`MailWrite::known_keys`].
-pub fn keys(mail: &Mail) -> BTreeMap<i32, u8> {
-    keys_of(mail)
+impl MailWrite {
+    /// Packs a mail that folds from this story; `known` is the mail as it lies in the database.
+    pub fn new(mail: &Mail, story: &Story<'_>, known: Option<&Mail>) -> Self {
+        let before = known.map(keys_of).unwrap_or_default();
+        let now = keys_of(mail);
+        Self {
+            id: mail.id,
+            server: mail.server,
+            state: state(mail.status, mail.direction),
+            story: pack(&story.encode()),
+            gone: before.keys().filter(|key| !now.contains_key(key)).copied().collect(),
+            keys: now.into_iter().filter(|(key, state)| before.get(key) != Some(state)).collect(),
+        }
+    }
 }
 
 /// Mails that may have one of these queue ids: a superset, compare the ids.
@@ -69,36 +83,24 @@ pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
 }
 
 /// Writes mails: new ones, and new states of known ones.
-pub async fn save(tx: &mut Tx, mails: &[MailWrite]) -> Result<()> {
+pub async fn save(tx: &mut Tx, mails: Vec<MailWrite>) -> Result<()> {
     tx.touch_lists();
+    let (mut ids, mut keys, mut gone, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for mail in mails {
+        ids.push(mail.id);
+        keys.extend(mail.keys.into_iter().map(|(key, state)| (key, mail.id, state)));
+        gone.push((mail.id, mail.gone));
+        rows.push([mail.id.into(), Value::Int(mail.server.0.into()), mail.state.into(), mail.story.into()]);
+    }
     let columns = ["id", "server", "state", "story"];
-    // Packed a statement at a time, while the one before is on its way.
-    for mails in mails.chunks(ROWS_PER_STATEMENT) {
-        let rows = mails.iter().map(|write| {
-            let mail = &write.mail;
-            let state = state(mail.status, mail.direction);
-            [mail.id.into(), Value::Int(mail.server.0.into()), state.into(), pack(&write.story).into()]
-        });
-        tx.upsert("mail_story", columns, &["id"], &["state", "story"], rows.collect()).await?;
-    }
-    search::note(tx, mails.iter().map(|write| write.mail.id)).await?;
-    traffic::note(tx, mails.iter().map(|write| write.mail.id)).await?;
-    let mut keys = Vec::new();
-    let mut dead = Vec::new();
-    for write in mails {
-        let now = keys_of(&write.mail);
-        let fresh = now.iter().filter(|(key, state)| write.known_keys.get(key) != Some(state));
-        keys.extend(fresh.map(|(key, state)| (*key, write.mail.id, *state)));
-        let gone: Vec<i32> = write.known_keys.keys().filter(|key| !now.contains_key(key)).copied().collect();
-        if !gone.is_empty() {
-            dead.push((write.mail.id, gone));
-        }
-    }
+    tx.upsert("mail_story", columns, &["id"], &["state", "story"], rows).await?;
+    search::note(tx, ids.iter().copied()).await?;
+    traffic::note(tx, ids.into_iter()).await?;
     // In order of the key, so that neighbours land on one page of the index.
     keys.sort_unstable();
     let rows = keys.into_iter().map(|(key, mail, state)| [key.into(), mail.into(), state.into()]);
     tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await?;
-    for (mail, keys) in dead {
+    for (mail, keys) in gone {
         remove_keys(tx, mail, &keys).await?;
     }
     Ok(())

@@ -26,13 +26,11 @@ pub(super) static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql"
 pub(super) const ROWS_PER_STATEMENT: usize = 256;
 /// Statements with more values than this are not kept prepared.
 const VALUES_KEPT: usize = 2048;
-/// From so many rows on, MariaDB gets them with their values written out: to prepare a statement it describes each of its
-/// places in a packet of its own, which costs more than to read the values.
-const WRITTEN_OUT: usize = 16;
 /// Where a statement with values written out ends: far below the largest packet of any server.
 const STATEMENT_BYTES: usize = 64 << 10;
-/// Larger values are not written out, as that would double them.
-const LARGE: usize = 1 << 20;
+/// MariaDB gets rows and long lists with their values written out: to prepare a statement it describes each of its places in a
+/// packet of its own, which costs more than to read the values. Larger values are bound, as writing them out would double them.
+const LARGE: usize = 16 << 10;
 
 /// How many values one IN list takes at most; a power of two, see [`Tx::fetch_in`].
 pub(super) const LIST: usize = 1024;
@@ -611,7 +609,7 @@ impl Tx {
 
     /// All rows for many values, in bounded IN lists. `statement` gets what stands in the list. SQLite's are filled up to a
     /// power of two with their last value, so that the statements have few lengths and stay prepared; MariaDB gets the values
-    /// written out, see [`WRITTEN_OUT`].
+    /// written out, see [`LARGE`].
     pub(super) async fn fetch_in<'v, T: Record, V: Into<Value<'v>> + Copy>(
         &mut self,
         values: &[V],
@@ -710,8 +708,7 @@ impl Tx {
         tail: &str,
     ) -> Result<()> {
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
-        if self.mysql && rows.len() >= WRITTEN_OUT && rows.iter().flatten().all(|value| value.len() <= LARGE)
-        {
+        if self.mysql && rows.iter().flatten().all(|value| value.len() <= LARGE) {
             return self.insert_written_out(&head, rows, tail).await;
         }
         let one_row = format!("({})", places(N));

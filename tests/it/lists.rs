@@ -191,8 +191,13 @@ async fn a_page_of_large_mailings_is_not_remembered() {
         }));
         let lines: Vec<LogLine<'_>> =
             texts.iter().map(|text| LogLine { at: AT, program: "postfix/smtp", text }).collect();
-        let batch =
-            Batch { server: ServerId(1), lines: &lines, scans: Vec::new().into(), quarantined: &[], novelty: Novelty::New };
+        let batch = Batch {
+            server: ServerId(1),
+            lines: &lines,
+            scans: Vec::new().into(),
+            quarantined: &[],
+            novelty: Novelty::New,
+        };
         let mut tx = db.begin().await.unwrap();
         take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
         tx.commit().await.unwrap();

@@ -58,8 +58,13 @@ pub async fn write_mail(db: &Db, at: Millis, queue_id: &str, message_id: &str) {
     ];
     let lines: Vec<LogLine<'_>> = texts.iter().map(|(program, text)| LogLine { at, program, text }).collect();
     let mut tx = db.begin().await.unwrap();
-    let batch =
-        Batch { server: ServerId(1), lines: &lines, scans: Vec::new().into(), quarantined: &[], novelty: Novelty::New };
+    let batch = Batch {
+        server: ServerId(1),
+        lines: &lines,
+        scans: Vec::new().into(),
+        quarantined: &[],
+        novelty: Novelty::New,
+    };
     take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
     tx.commit().await.unwrap();
 }

@@ -178,8 +178,13 @@ async fn mails_that_the_log_told_of_are_not_doubled() {
             line("A00000000001: message-id=<m1@alpha.test>"),
             line("A00000000002: message-id=<another@x.test>"),
         ];
-        let batch =
-            Batch { server: SERVER, lines: &lines, scans: Vec::new().into(), quarantined: &[], novelty: Novelty::New };
+        let batch = Batch {
+            server: SERVER,
+            lines: &lines,
+            scans: Vec::new().into(),
+            quarantined: &[],
+            novelty: Novelty::New,
+        };
         let mut tx = db.begin().await.unwrap();
         take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
         tx.commit().await.unwrap();

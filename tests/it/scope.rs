@@ -261,8 +261,13 @@ async fn world(db: &Db, seed: u64, count: usize, begin: Millis) -> Vec<Truth> {
     let lines: Vec<LogLine<'_>> =
         log.iter().map(|(at, program, text)| LogLine { at: *at, program, text }).collect();
     let mut tx = db.begin().await.unwrap();
-    let batch =
-        Batch { server: SERVER, lines: &lines, scans: verdicts.into(), quarantined: &[], novelty: Novelty::New };
+    let batch = Batch {
+        server: SERVER,
+        lines: &lines,
+        scans: verdicts.into(),
+        quarantined: &[],
+        novelty: Novelty::New,
+    };
     take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
     lines::append(&mut tx, SERVER, "postfix", &lines).await.unwrap();
     tx.commit().await.unwrap();

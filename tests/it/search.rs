@@ -80,8 +80,13 @@ async fn write_mails(db: &Db, first: usize, count: usize) {
     }
     let lines: Vec<_> = lines.iter().map(|(at, program, text)| LogLine { at: *at, program, text }).collect();
     let mut tx = db.begin().await.unwrap();
-    let batch =
-        Batch { server: ServerId(1), lines: &lines, scans: scans.into(), quarantined: &[], novelty: Novelty::New };
+    let batch = Batch {
+        server: ServerId(1),
+        lines: &lines,
+        scans: scans.into(),
+        quarantined: &[],
+        novelty: Novelty::New,
+    };
     take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
     tx.commit().await.unwrap();
 }
