@@ -241,6 +241,17 @@ mod tests {
     }
 
     #[test]
+    fn options_are_a_list_an_object_or_one_text() {
+        let row = parse(
+            r#"{"unix_time":1,"symbols":{"A":{"options":["x",7,null,"",["no"]]},"B":{"options":{"1":"y\nz","2":false}},
+                "C":{"options":"alone"},"D":{"options":3},"E":{"options":null}}}"#,
+        )
+        .expect("a row");
+        let found: Vec<Vec<&str>> = row.hits.iter().map(|hit| hit.options().collect()).collect();
+        assert_eq!(found, [vec!["x", "7"], vec!["y z"], vec!["alone"], vec![], vec![]]);
+    }
+
+    #[test]
     fn wrong_types_spoil_only_their_field() {
         let row = parse(
             r#"{"unix_time":1,"score":"-2500.5","size":{"a":[1]},"rcpt_smtp":"ann@alpha.example","action":7,"ip":["x"],
