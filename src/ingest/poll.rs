@@ -37,8 +37,8 @@ use crate::{
     work::memory,
 };
 
-/// Rows committed at once while catching up: bounds memory and the length of a transaction.
-const BATCH: usize = 5_000;
+/// Lines committed at once while catching up, about what Mailcow keeps: bounds memory and the length of a transaction.
+const BATCH: usize = 10_000;
 /// Rspamd keeps this many rows unless told otherwise (`history_redis.conf`, `nrows`).
 const RSPAMD_RING: i64 = 1000;
 /// Mailcow keeps this many lines unless told otherwise (`LOG_LINES`).
