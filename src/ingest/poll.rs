@@ -37,8 +37,10 @@ use crate::{
     work::memory,
 };
 
-/// Lines committed at once while catching up, about what Mailcow keeps: bounds memory and the length of a transaction.
-const BATCH: usize = 10_000;
+/// Lines committed at once: what Mailcow keeps unless told otherwise, so that a poll is one transaction.
+const AT_ONCE: usize = 10_000;
+/// Lines committed at once where there are more: bounds memory.
+const BATCH: usize = 5_000;
 /// Rspamd keeps this many rows unless told otherwise (`history_redis.conf`, `nrows`).
 const RSPAMD_RING: i64 = 1000;
 /// Mailcow keeps this many lines unless told otherwise (`LOG_LINES`).
@@ -184,13 +186,14 @@ impl Poller {
         let mut scan_rows = scans.rows.newest(scans.fresh.len()).zip(scans.fresh).peekable();
         let log = Arc::new(lines.rows);
         let mut sessions = Sessions::from_json(&postfix.sessions);
-        let rounds = lines.fresh.len().div_ceil(BATCH).max(1);
+        let most = if lines.fresh.len() <= AT_ONCE { AT_ONCE } else { BATCH };
+        let rounds = lines.fresh.len().div_ceil(most).max(1);
         // A ring that does not know our place, and yet holds rows from before it, was set back: some may be known.
         let back = |lost: Option<Millis>, source: &Source| lost.and(source.newest_at);
         let (known_lines, known_scans) = (back(lines.lost, postfix), back(scans.lost, rspamd));
         for round in 0..rounds {
-            let hashes = lines.fresh.chunks(BATCH).nth(round).unwrap_or_default();
-            let (place, count) = (lines.fresh.len() - round * BATCH, hashes.len());
+            let hashes = lines.fresh.chunks(most).nth(round).unwrap_or_default();
+            let (place, count) = (lines.fresh.len() - round * most, hashes.len());
             let rows = log.some(place, count);
             let last_round = round + 1 == rounds;
             let until = rows.last().map_or(now, |line| line.at);
@@ -230,8 +233,8 @@ impl Poller {
             ingestion::save_source(&mut tx, postfix).await?;
             ingestion::save_source(&mut tx, rspamd).await?;
             tx.commit().await?;
-            // It costs as much as hundreds of lines: where there are two batches, what they take is no matter.
-            if rounds > 2 && !last_round {
+            // It costs as much as hundreds of lines.
+            if !last_round {
                 memory::give_back();
             }
         }

@@ -38,6 +38,10 @@ pub(super) const LIST: usize = 1024;
 /// Rows that SQLite's thread reads before they are taken: it need not wait for who takes them.
 const ROWS_AHEAD: usize = 1024;
 
+/// Pages of SQLite's log after which it goes into the database (16 MB): the keys of a few hundred mails lie on more than a thousand
+/// pages, which is its usual limit, and each poll would write them twice.
+const CHECKPOINT: &str = "4000";
+
 /// A connection that was used a moment ago is taken to be alive; else the server is asked.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -360,7 +364,8 @@ impl Db {
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(15))
                     .row_buffer_size(ROWS_AHEAD)
-                    .pragma("cache_size", "-1500");
+                    .pragma("cache_size", "-1500")
+                    .pragma("wal_autocheckpoint", CHECKPOINT);
                 // A file does not go away like a server: nothing is asked before each statement.
                 let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
                 let write = pool(1).connect_with(options.clone()).await?;

@@ -222,6 +222,18 @@ async fn what_a_ring_lost_is_a_gap_and_never_silent() {
 }
 
 #[tokio::test]
+async fn a_log_that_takes_several_transactions_gives_the_same_database() {
+    let source = Source::start(roomy(9, 1300)).await;
+    let whole = at_once(&Log::of(&source.mailcow), Novelty::New).await;
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let polled = source.poller(&db).poll(source.now()).await.unwrap().unwrap();
+        assert!(polled.lines > 10_000, "so many go in one: {polled:?}");
+        Picture::of(&db).await.must_equal(&whole, db.engine());
+    }
+}
+
+#[tokio::test]
 async fn whatever_mailcow_answers_nothing_is_lost_afterwards() {
     let faults = [
         Fault::Down,
