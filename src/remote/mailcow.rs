@@ -352,7 +352,11 @@ impl Mailcow {
             }
             take(piece);
         };
-        self.learn(self.http.stream(request, route.limit(), &target, &mut take).await)
+        match self.http.stream(request, route.limit(), &target, &mut take).await {
+            // Learnt already; Mailcow may have refused another request since.
+            Ok(()) => Ok(()),
+            failed => self.learn(failed),
+        }
     }
 
     /// Whether Rspamd answers Mailcow: tells an empty history from a broken filter.
