@@ -2,7 +2,9 @@
 //!
 //! The reply's text may quote what the client chose, and the HELO name at the end is the client's too; both can
 //! imitate the tail. All places where a tail could begin are read with strict addresses, and
-//! - a place inside the addresses of an earlier tail is a quoted address, not a tail;
+//! - a place inside the addresses of an earlier tail is a quoted address, not a tail; unless the earlier one has a `>` in its
+//!   HELO name or login, and the later one has not: then the earlier one begins in an address that the reply quotes, and
+//!   takes the rest of the line for its HELO name;
 //! - a place inside a HELO name that no `>` has closed yet is part of that name;
 //! - of the rest the last one with all fields is true: Postfix replaces brackets, blanks and semicolons in HELO
 //!   names (`src/smtpd/smtpd.c`, `NEUTER_CHARACTERS`), so that a whole earlier tail can only stand in the reply.
@@ -109,19 +111,27 @@ struct Tail<'a> {
     text: &'a str,
 }
 
+impl Tail<'_> {
+    /// Whether no bracket stands in what is not an address.
+    fn is_plain(&self) -> bool {
+        !self.fields.helo.contains('>') && self.fields.login.is_none_or(|login| !login.contains('>'))
+    }
+}
+
 /// Separates the reply from the tail behind it; an empty tail where there is none. See the module's doc.
 fn split(said: &str, ending: Ending) -> (&str, Tail<'_>) {
     let mut best: Option<(usize, Tail)> = None;
     for at in places(said) {
-        if let Some((_, tail)) = &best
-            && (at < tail.addresses_end || open(said, tail.helo_at, at))
-        {
+        if best.is_some_and(|(_, known)| open(said, known.helo_at, at)) {
             continue;
         }
-        if let Some(tail) = tail(said, at + 2, ending, address::strict)
-            && best.is_none_or(|(_, best)| best.fields.proto.is_empty() || !tail.fields.proto.is_empty())
-        {
-            best = Some((at, tail));
+        let Some(found) = tail(said, at + 2, ending, address::strict) else { continue };
+        let worse = |known: &Tail<'_>| {
+            let quoted = at < known.addresses_end && (known.is_plain() || !found.is_plain());
+            quoted || (!known.fields.proto.is_empty() && found.fields.proto.is_empty())
+        };
+        if best.is_none_or(|(_, known)| !worse(&known)) {
+            best = Some((at, found));
         }
     }
     let lax = || places(said).find_map(|at| Some((at, tail(said, at + 2, ending, address::lax)?)));

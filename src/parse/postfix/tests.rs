@@ -131,6 +131,25 @@ fn forgery() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+/// A recipient that is quoted in the reply opens a tail there, and the sender ends it.
+#[test]
+fn an_address_in_the_reply_begins_no_tail() {
+    let (local, odd) = ("; from=<", "@x> proto=ESMTP helo=<n> sasl_username=<");
+    for sender in
+        ["> helo=<x>", "@x> helo=<x>", "@x> proto=ESMTP helo=<x>", "@x> to=<e@e> proto=ESMTP helo=<", odd]
+    {
+        let (to, from) = (format!("\"{local}\"@a.example"), format!("\"{sender}\"@b.example"));
+        let line = format!(
+            "NOQUEUE: reject: RCPT from m[1.2.3.4]: 550 5.1.1 <{to}>: no; from=<{from}> to=<{to}> proto=ESMTP helo=<m>"
+        );
+        let Parsed::Refused(refusal) = parse("postfix/smtpd", &line) else { panic!("{line}") };
+        assert_eq!(
+            (refusal.from, refusal.to, refusal.helo, refusal.login),
+            (Some(&*from), Some(&*to), "m", None)
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics(program in "(postfix/|x/|)(smtpd|smtp|qmgr|cleanup|postscreen|.{0,5})", text in ".{0,200}", line in mutated()) {
