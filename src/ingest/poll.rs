@@ -253,18 +253,18 @@ impl Poller {
         now: Millis,
         polled: &mut Polled,
     ) -> store::Result<()> {
-        let all_new = packing.is_some();
-        if let Some(packing) = packing {
+        let outcome = if let Some(packing) = packing {
             // They go their way while they are being understood.
             lines::append_packed(tx, self.server, "postfix", packing).await?;
-        }
-        let outcome = take(tx, batch, sessions).await?;
-        if !all_new {
+            take(tx, batch, sessions).await?
+        } else {
+            let outcome = take(tx, batch, sessions).await?;
             let telling: BTreeSet<usize> = outcome.telling.iter().copied().collect();
             let fresh: Vec<LogLine<'_>> =
                 telling.iter().filter_map(|index| batch.lines.get(*index).copied()).collect();
             lines::append(tx, self.server, "postfix", &fresh).await?;
-        }
+            outcome
+        };
         self.collect_phrases(tx, &outcome).await?;
         ingestion::add_unknown(tx, self.server, &outcome.unknown).await?;
 

@@ -23,7 +23,7 @@ pub(super) static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql"
 /// Rows in one statement. Rows go in powers of two, so that few forms of a statement exist and all stay prepared: to
 /// prepare one anew means to close another, and over TCP each such pair of small packets waits for a delayed
 /// acknowledgement of 40 ms, because the driver leaves Nagle's algorithm on.
-pub(super) const ROWS_PER_STATEMENT: usize = 256;
+const ROWS_PER_STATEMENT: usize = 256;
 /// Statements with more values than this are not kept prepared.
 const VALUES_KEPT: usize = 2048;
 /// Where a statement with values written out ends: far below the largest packet of any server.
