@@ -134,6 +134,21 @@ async fn each_role_finds_a_mail_reads_its_story_and_leaves() {
     }
 }
 
+/// For a moment the vendored style sheet may be all there is: the pictures it brings must be allowed by themselves.
+#[tokio::test]
+async fn the_vendored_style_alone_keeps_the_rules() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    sign_in(&browser, &portal, "ann@alpha.test").await;
+    browser.goto(&format!("{}/mails", portal.url)).await;
+    let alone = "document.querySelector('link[href$=\"portal.css\"]').disabled = true;
+        return getComputedStyle(document.querySelector('select.form-select')).backgroundImage";
+    assert_eq!(browser.run(alone, json!([])).await, json!("none, none"));
+    // A picture is asked for when the page is drawn.
+    browser.screenshot().await;
+    is_clean(&browser, "ann").await;
+}
+
 #[tokio::test]
 async fn a_foreign_mail_is_not_found() {
     let Some(browser) = Browser::start().await else { return };

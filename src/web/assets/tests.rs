@@ -115,6 +115,24 @@ fn links_between_files_lead_somewhere_and_none_leads_away() {
     assert!(!script.contains("http://") && !script.contains("https://"));
 }
 
+#[test]
+fn no_style_sheet_carries_pictures() {
+    for name in super::Files::iter().filter(|name| name.ends_with(".css")) {
+        let sheet = String::from_utf8(read(&name).unwrap().into_owned()).unwrap();
+        assert!(!sheet.contains("data:"), "{name}");
+        assert_eq!(sheet.matches('{').count(), sheet.matches('}').count(), "{name}");
+    }
+    let sheet = |text: &'static str| super::without_carried_pictures(text.as_bytes().into());
+    let two = sheet(
+        "a{x:url(\"data:image/svg+xml,%3csvg a='(b)'%3e\") y}b{z:none,url(\"data:,\")}c{d:url(\"e.svg\")}",
+    );
+    assert_eq!(two, "a{x:none y}b{z:none,none}c{d:url(\"e.svg\")}".as_bytes());
+    // What has no end stays as it is.
+    for text in ["a{b:c}", "a{b:url(\"data:,"] {
+        assert_eq!(sheet(text), text.as_bytes());
+    }
+}
+
 #[tokio::test]
 async fn a_file_is_kept_for_a_year_under_its_own_version_only() {
     let answer = serve(axum::extract::Path((version().to_owned(), "portal.css".to_owned()))).await;
