@@ -21,7 +21,7 @@ use crate::{
     store::{
         self, Story, Tx,
         correlation::{self, MailWrite, StoredMail},
-        scans::{self, StoredScan},
+        scans::{self, StoredScan, Verdicts},
     },
     work::cores,
 };
@@ -79,16 +79,15 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
-    let packing = scans::begin_packing(tx, &batch.scans).await?;
+    let verdicts = Verdicts::begin(tx, &batch.scans).await?;
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
     let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
-    let refused = refused.iter().map(|(name, event)| Work {
-        stored: None,
-        story: Story { queue_id: "", name, events: vec![*event] },
-        changed: true,
+    let refused = refused.iter().map(|(name, event)| {
+        let story = Story { queue_id: "", name, events: vec![*event], verdicts: BTreeMap::new() };
+        Work { stored: None, story, changed: true }
     });
-    settle(tx, batch.server, (&batch.scans, packing), works, refused, &mut outcome).await?;
+    settle(tx, batch.server, (&batch.scans, verdicts), works, refused, &mut outcome).await?;
     Ok(outcome)
 }
 
@@ -140,14 +139,14 @@ pub async fn take_kept(tx: &mut Tx, server: ServerId, mails: &[KeptMail<'_>]) ->
         if fresh {
             let mut events = mail.events.clone();
             events.sort_unstable();
-            let story = Story { queue_id: mail.queue_id, name: mail.name, events };
+            let story = Story { queue_id: mail.queue_id, name: mail.name, events, verdicts: BTreeMap::new() };
             works.push(Work { stored: None, story, changed: true });
             scans.extend(mail.scan.clone());
         }
     }
     let scans = scans.into();
-    let packing = scans::begin_packing(tx, &scans).await?;
-    settle(tx, server, (&scans, packing), works, std::iter::empty(), &mut outcome).await?;
+    let verdicts = Verdicts::begin(tx, &scans).await?;
+    settle(tx, server, (&scans, verdicts), works, std::iter::empty(), &mut outcome).await?;
     Ok(outcome)
 }
 
@@ -182,26 +181,33 @@ fn renewed<'a>(stored: &'a StoredMail, story: &Story<'a>, mail: &KeptMail<'a>) -
 async fn settle<'a>(
     tx: &mut Tx,
     server: ServerId,
-    (scans, packing): (&[Scan], scans::Packing),
+    (scans, verdicts): (&[Scan], Verdicts),
     works: Vec<Work<'a>>,
     alone: impl Iterator<Item = Work<'a>>,
     outcome: &mut Outcome,
 ) -> store::Result<()> {
     let mut works = works;
-    let pool = ScanPool::gather(tx, scans, &works).await?;
-    let others = other_mails(tx, server, &pool, &works).await?;
+    let waited = waiting_scans(tx, scans, &works).await?;
+    let seen = scans.iter().chain(waited.iter().map(|pooled| &*pooled.scan));
+    let others = other_mails(tx, server, seen, &works).await?;
     for other in &others {
         works.push(Work::known(other)?);
     }
-    let older = claimed_before(tx, &works).await?;
-    // Nothing of what is written from here on is read again: it goes its way while the next is made.
-    scans::insert(tx, packing, &pool.fresh).await?;
-    let (waiting, claimed) = join(&mut works, &pool, &older);
+    let pool = gather(tx, (scans, verdicts), waited, &works).await?;
+    let (mut waiting, claimed) = join(&mut works, &pool);
     // One by one: all of them at once would have to live as long as the caller's.
     for work in alone {
         works.push(work);
     }
     let (writes, removed) = fold(tx, server, works, outcome).await?;
+    give_ids(tx, &mut waiting).await?;
+    // Nothing of what is written from here on is read again: it goes its way while the next is made.
+    let nameless =
+        pool.iter().filter(|pooled| pooled.origin == Origin::Batch && pooled.scan.message_id.is_none());
+    let rows = waiting.iter().map(|(_, id, pooled)| (*id, *pooled));
+    let rows = rows.chain(nameless.map(|pooled| (pooled.id, pooled)));
+    scans::insert(tx, rows.map(|(id, pooled)| (id, &*pooled.scan, &*pooled.verdict))).await?;
+    let waiting: Vec<(&str, i64)> = waiting.iter().map(|(message_id, id, _)| (*message_id, *id)).collect();
     scans::set_pending(tx, &waiting, &claimed).await?;
     correlation::remove(tx, &removed).await?;
     correlation::save(tx, writes).await
@@ -404,6 +410,10 @@ fn recut<'a>(
     events: Vec<Event<'a>>,
     old: Vec<(&'a StoredMail, Story<'a>)>,
 ) -> Vec<Work<'a>> {
+    let verdicts: BTreeMap<i64, &'a [u8]> = old
+        .iter()
+        .flat_map(|(_, story)| story.verdicts.iter().map(|(scan, verdict)| (*scan, *verdict)))
+        .collect();
     let mut old = old;
     let mut works: Vec<Work<'a>> = split(events)
         .into_iter()
@@ -412,59 +422,72 @@ fn recut<'a>(
             let same = old.iter().position(|(mail, _)| Some(mail.id.second().secs()) == begins);
             let stored = same.map(|index| old.swap_remove(index));
             let changed = stored.as_ref().is_none_or(|(_, story)| story.events != events);
-            let story = Story { queue_id, name: "", events };
+            let mut story = Story { queue_id, name: "", events, verdicts: BTreeMap::new() };
+            story.verdicts = story.scans().filter_map(|scan| Some((scan, *verdicts.get(&scan)?))).collect();
             Work { stored: stored.map(|(mail, _)| mail), story, changed }
         })
         .collect();
     // What is left was cut otherwise before: its facts have moved into the others.
     works.extend(old.into_iter().map(|(mail, story)| Work {
         stored: Some(mail),
-        story: Story { events: Vec::new(), ..story },
+        story: Story { events: Vec::new(), verdicts: BTreeMap::new(), ..story },
         changed: true,
     }));
     works
 }
 
-/// A scan with what its facts borrow.
+/// A scan with what its mail takes of it.
 struct PoolScan<'a> {
     id: i64,
     scan: Cow<'a, Scan>,
     rcpts: String,
+    verdict: Vec<u8>,
+    origin: Origin,
 }
 
-/// The scans that may belong to the mails at hand, and that no mail has claimed.
-struct ScanPool<'a> {
-    scans: Vec<PoolScan<'a>>,
-    /// Ids of those that already waited in the database.
-    waited: BTreeSet<i64>,
-    /// Ids of those that are new, in their order.
-    fresh: Vec<i64>,
+/// Where a scan lay before this batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Nowhere: the batch brought it.
+    Batch,
+    /// In a row, waiting for its mail.
+    Row,
+    /// In the story of a mail that had claimed it.
+    Story,
+    /// In a row though a mail had claimed it, as older versions kept it.
+    ClaimedRow,
 }
 
-impl<'a> ScanPool<'a> {
-    async fn gather(tx: &mut Tx, fresh: &'a [Scan], works: &[Work<'_>]) -> store::Result<Self> {
-        let ids = scans::free_ids(tx, fresh).await?;
-        let wanted: BTreeSet<&str> = works
-            .iter()
-            .flat_map(|work| message_id(&work.story))
-            .chain(fresh.iter().filter_map(|scan| scan.message_id.as_deref()))
-            .collect();
-        let pending = scans::pending(tx, &wanted).await?;
-        let waited = pending.iter().map(|stored| stored.id).collect();
-        let fresh = fresh.iter().zip(&ids).map(|(scan, id)| pool_scan(*id, Cow::Borrowed(scan)));
-        let scans = pending.into_iter().map(waiting_scan).chain(fresh).collect();
-        Ok(Self { scans, waited, fresh: ids })
+impl<'a> PoolScan<'a> {
+    fn new(id: i64, scan: Cow<'a, Scan>, verdict: Vec<u8>, origin: Origin) -> Self {
+        Self { id, rcpts: scan.rcpts.join("\n"), scan, verdict, origin }
     }
+
+    fn stored(stored: StoredScan, origin: Origin) -> Self {
+        Self::new(stored.id, Cow::Owned(stored.scan), stored.verdict, origin)
+    }
+}
+
+/// The scans that wait for one of the mails at hand, or for a mail with the message id of another scan.
+async fn waiting_scans(
+    tx: &mut Tx,
+    fresh: &[Scan],
+    works: &[Work<'_>],
+) -> store::Result<Vec<PoolScan<'static>>> {
+    let ids = fresh.iter().filter_map(|scan| scan.message_id.as_deref());
+    let wanted = works.iter().filter_map(|work| message_id(&work.story)).chain(ids).collect();
+    let waiting = scans::pending(tx, &wanted).await?;
+    Ok(waiting.into_iter().map(|stored| PoolScan::stored(stored, Origin::Row)).collect())
 }
 
 /// Stored mails with the message ids at hand that the batch does not touch itself.
 async fn other_mails(
     tx: &mut Tx,
     server: ServerId,
-    pool: &ScanPool<'_>,
+    scans: impl Iterator<Item = &Scan>,
     works: &[Work<'_>],
 ) -> store::Result<Vec<StoredMail>> {
-    let scanned = pool.scans.iter().filter_map(|pooled| pooled.scan.message_id.as_deref());
+    let scanned = scans.filter_map(|scan| scan.message_id.as_deref());
     let wanted: BTreeSet<&str> =
         works.iter().filter_map(|work| message_id(&work.story)).chain(scanned).collect();
     let at_hand: BTreeSet<MailId> = works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
@@ -478,30 +501,53 @@ async fn other_mails(
         .collect()
 }
 
-/// Scans that these mails have claimed before: they are dealt out anew, so that it does not matter which of mails and
-/// scans came first, and a fact that comes late can still part a mail from a scan that is not its own.
-async fn claimed_before(tx: &mut Tx, works: &[Work<'_>]) -> store::Result<Vec<PoolScan<'static>>> {
-    let ids: BTreeSet<i64> = works.iter().flat_map(|work| claims(&work.story)).collect();
-    let ids: Vec<i64> = ids.into_iter().collect();
-    let stored = scans::by_ids(tx, &ids).await?;
-    Ok(stored.into_iter().map(waiting_scan).collect())
+/// The scans that may belong to the mails at hand: new ones, those that wait, and those that these mails have claimed
+/// before. All are dealt out anew, so that it does not matter which of mails and scans came first, and a fact that
+/// comes late can still part a mail from a scan that is not its own.
+async fn gather<'a>(
+    tx: &mut Tx,
+    (fresh, verdicts): (&'a [Scan], Verdicts),
+    waiting: Vec<PoolScan<'a>>,
+    works: &[Work<'_>],
+) -> store::Result<Vec<PoolScan<'a>>> {
+    let mut pool = waiting;
+    let (mut claimed, mut in_rows) = (BTreeSet::new(), Vec::new());
+    for work in works {
+        let Some(message_id) = message_id(&work.story) else { continue };
+        for event in &work.story.events {
+            let Fact::Checked(checked) = event.fact else { continue };
+            if !claimed.insert(checked.scan) {
+                continue;
+            }
+            match work.story.verdicts.get(&checked.scan) {
+                Some(verdict) => {
+                    let stored = scans::unclaimed(event.at, message_id, &checked, verdict)?;
+                    pool.push(PoolScan::stored(stored, Origin::Story));
+                }
+                None => in_rows.push(checked.scan),
+            }
+        }
+    }
+    let old = scans::by_ids(tx, &in_rows).await?;
+    pool.extend(old.into_iter().map(|stored| PoolScan::stored(stored, Origin::ClaimedRow)));
+    let ids = scans::free_ids(tx, fresh, claimed).await?;
+    let fresh = fresh.iter().zip(ids).zip(verdicts.end().await?);
+    pool.extend(
+        fresh.map(|((scan, id), verdict)| PoolScan::new(id, Cow::Borrowed(scan), verdict, Origin::Batch)),
+    );
+    Ok(pool)
 }
 
-/// The scans that a mail has claimed.
-fn claims(story: &Story<'_>) -> Vec<i64> {
-    let scan = |event: &Event<'_>| match event.fact {
-        Fact::Checked(checked) => Some(checked.scan),
-        _ => None,
-    };
-    story.events.iter().filter_map(scan).collect()
-}
-
-fn pool_scan(id: i64, scan: Cow<'_, Scan>) -> PoolScan<'_> {
-    PoolScan { id, rcpts: scan.rcpts.join("\n"), scan }
-}
-
-fn waiting_scan<'a>(stored: StoredScan) -> PoolScan<'a> {
-    pool_scan(stored.id, Cow::Owned(stored.scan))
+/// Those of some rows of Rspamd's history that are stored, waiting or claimed, or that cannot be told from one that is.
+pub async fn known_scans(tx: &mut Tx, server: ServerId, scans: &[Scan]) -> store::Result<Vec<bool>> {
+    let (wished, mut known) = scans::wished_ids(tx, scans).await?;
+    let ids = scans.iter().filter_map(|scan| scan.message_id.as_deref()).collect();
+    for mail in correlation::by_message_ids(tx, &ids).await? {
+        if mail.server == server {
+            known.extend(mail.story()?.scans());
+        }
+    }
+    Ok(wished.iter().map(|id| known.contains(id)).collect())
 }
 
 fn message_id<'a>(story: &Story<'a>) -> Option<&'a str> {
@@ -515,16 +561,14 @@ fn message_id_of<'a>(event: &Event<'a>) -> Option<&'a str> {
     }
 }
 
-type Waiting<'a> = Vec<(&'a str, i64)>;
+/// A scan that waits from now on: its message id, the id of its row, and the scan.
+type Waiting<'a> = (&'a str, i64, &'a PoolScan<'a>);
 
-/// Deals the scans out to the mails. Returns the scans that wait from now on, and those that do so no longer.
-fn join<'a>(
-    works: &mut [Work<'a>],
-    pool: &'a ScanPool<'_>,
-    older: &'a [PoolScan<'_>],
-) -> (Waiting<'a>, Waiting<'a>) {
+/// Deals the scans out to the mails. Returns those that wait from now on, and those whose rows are not needed any more,
+/// with their message ids.
+fn join<'a>(works: &mut [Work<'a>], pool: &'a [PoolScan<'a>]) -> (Vec<Waiting<'a>>, Vec<(&'a str, i64)>) {
     let mut groups: BTreeMap<&str, (Vec<usize>, Vec<&PoolScan<'_>>)> = BTreeMap::new();
-    for pooled in pool.scans.iter().chain(older) {
+    for pooled in pool {
         if let Some(id) = pooled.scan.message_id.as_deref() {
             groups.entry(id).or_default().1.push(pooled);
         }
@@ -541,28 +585,47 @@ fn join<'a>(
             let own: Vec<&PoolScan<'_>> =
                 scans.iter().copied().filter(|pooled| pairs.get(&pooled.id) == Some(index)).collect();
             let work = &mut works[*index];
-            if claims(&work.story).iter().eq(own.iter().map(|pooled| &pooled.id)) {
+            if work.story.scans().eq(own.iter().map(|pooled| pooled.id)) {
                 continue;
             }
             work.changed = true;
-            let events = &mut work.story.events;
-            events.retain(|event| !matches!(event.fact, Fact::Checked(_)));
-            events.extend(own.iter().map(|pooled| {
+            let story = &mut work.story;
+            story.events.retain(|event| !matches!(event.fact, Fact::Checked(_)));
+            story.events.extend(own.iter().map(|pooled| {
                 let fact = Fact::Checked(pooled.scan.checked(&pooled.rcpts, pooled.id));
                 Event { at: pooled.scan.at, fact, program: "rspamd" }
             }));
-            events.sort_unstable();
+            story.events.sort_unstable();
+            story.verdicts = own.iter().map(|pooled| (pooled.id, pooled.verdict.as_slice())).collect();
+            let in_rows = own.iter().filter(|pooled| pooled.origin == Origin::ClaimedRow);
+            claimed.extend(in_rows.map(|pooled| (message_id, pooled.id)));
         }
-        for pooled in &scans {
-            match pairs.get(&pooled.id) {
-                Some(_) if pool.waited.contains(&pooled.id) => claimed.push((message_id, pooled.id)),
-                Some(_) => {}
-                None if !pool.waited.contains(&pooled.id) => waiting.push((message_id, pooled.id)),
-                None => {}
+        for pooled in scans {
+            match (pairs.get(&pooled.id), pooled.origin) {
+                (Some(_), Origin::Row) => claimed.push((message_id, pooled.id)),
+                (Some(_), _) | (None, Origin::Row) => {}
+                (None, _) => waiting.push((message_id, pooled.id, pooled)),
             }
         }
     }
     (waiting, claimed)
+}
+
+/// Scans that have left the story of a mail get rows of their own, under ids that no row has.
+async fn give_ids(tx: &mut Tx, waiting: &mut [Waiting<'_>]) -> store::Result<()> {
+    let taken =
+        waiting.iter().filter(|(.., pooled)| pooled.origin != Origin::Story).map(|(_, id, _)| *id).collect();
+    let left: Vec<&mut Waiting<'_>> =
+        waiting.iter_mut().filter(|(.., pooled)| pooled.origin == Origin::Story).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let scans: Vec<Scan> = left.iter().map(|(.., pooled)| Scan::clone(&pooled.scan)).collect();
+    let ids = scans::free_ids(tx, &scans, taken).await?;
+    for ((_, id, _), free) in left.into_iter().zip(ids) {
+        *id = free;
+    }
+    Ok(())
 }
 
 /// Which scan belongs to which mail: each mail gets one, the best fitting pairs first.

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     anchor::{Anchor, Found, row_hash},
-    correlate::{Batch, Novelty, Outcome, take},
+    correlate::{Batch, Novelty, Outcome, known_scans, take},
     sessions::Sessions,
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     store::{
         self, Db, Tx,
         ingestion::{self, Gap, Source, Tally},
-        lines, scans,
+        lines,
     },
     work::memory,
 };
@@ -190,7 +190,7 @@ impl Poller {
         let rounds = lines.fresh.len().div_ceil(most).max(1);
         // A ring that does not know our place, and yet holds rows from before it, was set back: some may be known.
         let back = |lost: Option<Millis>, source: &Source| lost.and(source.newest_at);
-        let (known_lines, known_scans) = (back(lines.lost, postfix), back(scans.lost, rspamd));
+        let (known_lines, scans_until) = (back(lines.lost, postfix), back(scans.lost, rspamd));
         for round in 0..rounds {
             let hashes = lines.fresh.chunks(most).nth(round).unwrap_or_default();
             let (place, count) = (lines.fresh.len() - round * most, hashes.len());
@@ -221,7 +221,7 @@ impl Poller {
             let batch = Batch {
                 server: self.server,
                 lines: &rows,
-                scans: unknown_scans(&mut tx, batch_scans, known_scans).await?.into(),
+                scans: unknown_scans(&mut tx, self.server, batch_scans, scans_until).await?.into(),
                 quarantined: &[],
                 novelty: if known { Novelty::Perhaps } else { Novelty::New },
             };
@@ -448,9 +448,14 @@ async fn holds_place(tx: &mut Tx, source: &Source) -> store::Result<bool> {
 }
 
 /// Those of the scans that are not stored. Only up to `until` some may be.
-async fn unknown_scans(tx: &mut Tx, rows: Vec<Scan>, until: Option<Millis>) -> store::Result<Vec<Scan>> {
+async fn unknown_scans(
+    tx: &mut Tx,
+    server: ServerId,
+    rows: Vec<Scan>,
+    until: Option<Millis>,
+) -> store::Result<Vec<Scan>> {
     let Some(until) = until else { return Ok(rows) };
-    let known = scans::known(tx, &rows).await?;
+    let known = known_scans(tx, server, &rows).await?;
     let fresh = rows.into_iter().zip(known).filter(|(scan, known)| scan.at > until || !known);
     Ok(fresh.map(|(scan, _)| scan).collect())
 }

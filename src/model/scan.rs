@@ -147,6 +147,27 @@ pub struct Symbol {
 }
 
 impl Scan {
+    /// What a fact of [`Self::checked`] tells of the scan that it was made of.
+    pub fn unclaimed(at: Millis, checked: &Checked<'_>) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            at,
+            subject: owned(checked.subject),
+            subject_hidden: checked.subject_hidden,
+            size: checked.size,
+            ip: owned(checked.ip),
+            rcpts: checked.rcpts.split_terminator('\n').map(str::to_owned).collect(),
+            action: checked.action.to_owned(),
+            score: checked.score,
+            limit: checked.limit,
+            junk_limit: checked.junk_limit,
+            forced_by: owned(checked.forced_by),
+            virus: checked.virus,
+            signed_for: owned(checked.signed_for),
+            ..Self::default()
+        }
+    }
+
     /// The fact for the mail's story. `rcpts` are [`Scan::rcpts`] joined by line breaks; `id` is the stored scan's.
     pub fn checked<'a>(&'a self, rcpts: &'a str, id: i64) -> Checked<'a> {
         Checked {

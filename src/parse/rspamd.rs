@@ -125,9 +125,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The strings of a list.
+/// The strings of a list. A line break parts them where they are kept, so that none has one.
 fn texts(entries: Entries<Text>) -> Vec<String> {
-    entries.0.into_iter().filter_map(|(_, Text(text))| text.map(Cow::into_owned)).collect()
+    let texts = entries.0.into_iter().filter_map(|(_, Text(text))| text);
+    texts.map(|text| if text.contains('\n') { text.replace('\n', " ") } else { text.into_owned() }).collect()
 }
 
 /// A score in hundredths, at the bounds where it does not fit.

@@ -83,8 +83,10 @@ pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
 }
 
 /// Writes mails: new ones, and new states of known ones.
-pub async fn save(tx: &mut Tx, mails: Vec<MailWrite>) -> Result<()> {
+pub async fn save(tx: &mut Tx, mut mails: Vec<MailWrite>) -> Result<()> {
     tx.touch_lists();
+    // In order of the id, so that new mails are put at the end of the table and fill its pages.
+    mails.sort_unstable_by_key(|mail| mail.id);
     let (mut ids, mut keys, mut gone, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for mail in mails {
         ids.push(mail.id);

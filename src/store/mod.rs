@@ -40,6 +40,7 @@ mod story;
 pub mod tls_reports;
 pub mod traffic;
 pub mod unreadable;
+mod verdict;
 
 pub use db::{Db, Error, Result, Tx};
 pub use story::Story;

@@ -1,7 +1,7 @@
 //! Packing of stories and scans: a mail's facts take a third of their space with a dictionary of what all stories
 //! have in common.
 //!
-//! The dictionary is part of the format. Another one gets another version byte; this one stays for what is stored.
+//! The dictionary is part of the format. Another one gets another version byte; those before stay for what is stored.
 
 use std::{cell::RefCell, sync::OnceLock};
 
@@ -13,28 +13,35 @@ use zstd::{
 
 use super::db::{Error, Result};
 
-/// The version byte: zstd with `pack.dict`.
-const ZSTD: u8 = 1;
-/// Typical stories and scans, chosen by `zstd --train` from the demo world and a synthetic workload.
-static DICTIONARY: &[u8] = include_bytes!("pack.dict");
-/// The fastest level: the next ones win a few percent.
-const LEVEL: i32 = 1;
+/// Typical values, chosen by `zstd --train` from the demo world and synthetic workloads. The version byte is a
+/// dictionary's place, counted from one; the last one packs.
+static DICTIONARIES: [&[u8]; 2] = [include_bytes!("pack.1.dict"), include_bytes!("pack.2.dict")];
+/// Each packed value is written once and kept for weeks; the next levels win little.
+const LEVEL: i32 = 3;
 /// No packed value unpacks to more than this.
 const MOST: usize = 64 << 20;
 
 thread_local! {
     static PACKER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKERS: RefCell<[Option<Decompressor<'static>>; DICTIONARIES.len()]> =
+        const { RefCell::new([const { None }; DICTIONARIES.len()]) };
 }
+
+/// The version byte of what is packed now.
+const NEWEST: u8 = DICTIONARIES.len() as u8;
+/// What begins each zstd frame (RFC 8878, 3.1.1). Only values of the first version keep it.
+const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 
 fn encoder() -> &'static EncoderDictionary<'static> {
     static DICT: OnceLock<EncoderDictionary<'static>> = OnceLock::new();
-    DICT.get_or_init(|| EncoderDictionary::copy(DICTIONARY, LEVEL))
+    DICT.get_or_init(|| EncoderDictionary::copy(DICTIONARIES[DICTIONARIES.len() - 1], LEVEL))
 }
 
-fn decoder() -> &'static DecoderDictionary<'static> {
-    static DICT: OnceLock<DecoderDictionary<'static>> = OnceLock::new();
-    DICT.get_or_init(|| DecoderDictionary::copy(DICTIONARY))
+/// The dictionary at a place.
+fn decoder(place: usize) -> &'static DecoderDictionary<'static> {
+    static DICTS: [OnceLock<DecoderDictionary<'static>>; DICTIONARIES.len()] =
+        [const { OnceLock::new() }; DICTIONARIES.len()];
+    DICTS[place].get_or_init(|| DecoderDictionary::copy(DICTIONARIES[place]))
 }
 
 /// Packing that another core does meanwhile.
@@ -65,8 +72,8 @@ pub fn pack(bytes: &[u8]) -> Vec<u8> {
         packer.as_mut()?.compress(bytes).ok()
     });
     // Packing fails only without memory, and then nothing else goes on either.
-    let packed = packed.unwrap_or_default();
-    [&[ZSTD], packed.as_slice()].concat()
+    let frame = packed.unwrap_or_default();
+    [&[NEWEST], frame.strip_prefix(&MAGIC).unwrap_or_default()].concat()
 }
 
 /// Bytes that were packed in the database, unpacked as they are read.
@@ -78,16 +85,21 @@ impl TryFrom<Vec<u8>> for Unpacked {
 
     fn try_from(packed: Vec<u8>) -> Result<Self> {
         let damaged = Error::Damaged("a packed value that cannot be unpacked");
-        let Some((&ZSTD, frame)) = packed.split_first() else { return Err(damaged) };
-        let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+        let version = packed.first().copied().map(usize::from);
+        let place = version.and_then(|version| version.checked_sub(1));
+        let Some(place) = place.filter(|place| *place < DICTIONARIES.len()) else { return Err(damaged) };
+        let mut frame = packed;
+        frame.splice(..1, MAGIC.into_iter().filter(|_| place > 0));
+        let size = zstd::zstd_safe::get_frame_content_size(&frame).ok().flatten();
         let Some(size) = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MOST) else {
             return Err(damaged);
         };
-        let bytes = UNPACKER.with_borrow_mut(|unpacker| {
+        let bytes = UNPACKERS.with_borrow_mut(|unpackers| {
+            let unpacker = &mut unpackers[place];
             if unpacker.is_none() {
-                *unpacker = Decompressor::with_prepared_dictionary(decoder()).ok();
+                *unpacker = Decompressor::with_prepared_dictionary(decoder(place)).ok();
             }
-            unpacker.as_mut()?.decompress(frame, size).ok()
+            unpacker.as_mut()?.decompress(&frame, size).ok()
         });
         bytes.map(Self).ok_or(damaged)
     }
@@ -107,8 +119,30 @@ mod tests {
 
         #[test]
         fn damage_is_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Unpacked::try_from([&[ZSTD], bytes.as_slice()].concat());
-            prop_assert!(Unpacked::try_from([&[9], bytes.as_slice()].concat()).is_err());
+            for version in 1..=NEWEST {
+                let _ = Unpacked::try_from([&[version], bytes.as_slice()].concat());
+            }
+            for version in [0, NEWEST + 1, 255] {
+                prop_assert!(Unpacked::try_from([&[version], bytes.as_slice()].concat()).is_err());
+            }
         }
+    }
+
+    /// What databases hold since the first version.
+    #[test]
+    fn every_dictionary_still_unpacks() {
+        let text = b"250 2.0.0 Ok: queued as 4bWxYz";
+        for (place, dictionary) in DICTIONARIES.iter().enumerate() {
+            let frame = Compressor::with_dictionary(1, dictionary).unwrap().compress(text).unwrap();
+            let version = u8::try_from(place + 1).unwrap();
+            let packed = [&[version], &frame[if place == 0 { 0 } else { MAGIC.len() }..]].concat();
+            assert_eq!(Unpacked::try_from(packed).unwrap(), Unpacked(text.to_vec()), "{version}");
+        }
+        let sums = DICTIONARIES.map(twox_hash::XxHash3_64::oneshot);
+        assert_eq!(
+            sums,
+            [5_764_790_893_521_679_731, 15_276_047_411_164_319_191],
+            "a dictionary that databases were packed with is another now"
+        );
     }
 }

@@ -1,79 +1,91 @@
-//! Rspamd's verdicts with their symbols: kept beside the mails, claimed by them when both sides are known.
+//! Rspamd's verdicts: one that a mail has claimed lies in the mail's story, one that waits for its mail lies here.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{
+    correlation::StoredMail,
     db::{Db, Error, Result, Tx, Value, sql},
     keys::{Kind, key},
     pack::{Apart, Unpacked, pack},
+    verdict::{self, StoredSymbol, Verdict},
 };
 use crate::model::{
+    event::Checked,
     mail::{MailId, VisibleMail},
     scan::{Hit, Scan, Symbol},
     scope::{Scope, Sight},
+    time::Millis,
 };
 
-/// Options are details; what is longer is cut, so that one mail cannot fill the database.
-const OPTIONS_KEPT: usize = 8;
-const OPTION_LENGTH: usize = 120;
-/// Claimed scans struck off at once. Few: the engine tries each key with each scan.
+/// Rows named in one statement that deletes. Few: the engine tries each key with each scan.
 const CLAIMED: usize = 32;
 
-/// A scan in the database.
+/// A scan with what is kept of its hits.
+#[derive(Debug, Clone)]
 pub struct StoredScan {
     /// Its id.
     pub id: i64,
-    /// The row; what hit is left out, that stays in the database.
+    /// The row, without hits.
     pub scan: Scan,
+    /// [`verdict`] bytes, for the story of the mail that claims it.
+    pub verdict: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    scan: Scan,
-    _zero: u8,
-    symbols: Vec<(i64, i32, Vec<String>)>,
+/// What follows a scan in its row: the verdict, or, in rows of older versions, no byte more than the symbols, each with
+/// a list of options.
+const VERDICT: u8 = 1;
+type OldSymbols = Vec<(i64, i32, Vec<String>)>;
+
+/// Verdicts of new rows while another core makes them.
+pub struct Verdicts(Apart<Vec<Vec<u8>>>);
+
+impl Verdicts {
+    /// Begins to make those of new rows, whose symbols get their numbers first.
+    pub async fn begin(tx: &mut Tx, scans: &Arc<[Scan]>) -> Result<Self> {
+        let numbers = intern_symbols(tx, scans).await?;
+        let scans = Arc::clone(scans);
+        Ok(Self(Apart::begin(move || scans.iter().map(|scan| verdict_of(scan, &numbers)).collect())))
+    }
+
+    /// One for each row.
+    pub async fn end(self) -> Result<Vec<Vec<u8>>> {
+        self.0.end().await
+    }
 }
 
-/// [`Stored`] as it is written.
-#[derive(Serialize)]
-struct Storing<'a> {
-    scan: &'a Scan,
-    /// The scan once had a list here that was always empty.
-    zero: u8,
-    symbols: Vec<(i64, i32, Vec<&'a str>)>,
+fn verdict_of(scan: &Scan, numbers: &Numbers) -> Vec<u8> {
+    let symbols = scan
+        .hits
+        .iter()
+        .filter_map(|hit| Some((*numbers.get(&hit.check.name)?, hit.score, verdict::kept(hit.options()))));
+    verdict::encode(scan, symbols.collect())
 }
 
-/// New rows while another core packs them.
-pub struct Packing(Apart<Vec<Vec<u8>>>);
-
-/// Begins to pack new rows, whose symbols get their numbers first.
-pub async fn begin_packing(tx: &mut Tx, scans: &Arc<[Scan]>) -> Result<Packing> {
-    let numbers = intern_symbols(tx, scans).await?;
-    let scans = Arc::clone(scans);
-    Ok(Packing(Apart::begin(move || scans.iter().map(|scan| packed(scan, &numbers)).collect())))
+/// The scan that a mail has claimed, from what its story holds of it.
+///
+/// # Errors
+/// The verdict cannot be read.
+pub fn unclaimed(at: Millis, message_id: &str, checked: &Checked<'_>, verdict: &[u8]) -> Result<StoredScan> {
+    let scan = Verdict::decode(verdict)?.scan(at, message_id, checked);
+    Ok(StoredScan { id: checked.scan, scan, verdict: verdict.to_vec() })
 }
 
-fn packed(scan: &Scan, numbers: &Numbers) -> Vec<u8> {
-    let symbols = scan.hits.iter().filter_map(|hit| {
-        let options = hit.options().take(OPTIONS_KEPT).map(cut).collect();
-        Some((*numbers.get(&hit.check.name)?, hit.score, options))
+/// Stores scans that wait for a mail. One that is there already stays as it is.
+pub async fn insert<'v>(tx: &mut Tx, rows: impl Iterator<Item = (i64, &'v Scan, &'v [u8])>) -> Result<()> {
+    let rows = rows.map(|(id, scan, verdict)| {
+        // Serialising plain strings and numbers cannot fail.
+        let mut bytes = postcard::to_stdvec(scan).unwrap_or_default();
+        bytes.push(VERDICT);
+        bytes.extend_from_slice(verdict);
+        [Value::Int(id), pack(&bytes).into()]
     });
-    let stored = Storing { scan, zero: 0, symbols: symbols.collect() };
-    pack(&postcard::to_stdvec(&stored).unwrap_or_default())
-}
-
-/// Stores new rows under their [`free_ids`].
-pub async fn insert(tx: &mut Tx, packing: Packing, ids: &[i64]) -> Result<()> {
-    let rows = packing.0.end().await?.into_iter().zip(ids).map(|(data, id)| [Value::Int(*id), data.into()]);
     tx.upsert("scan", ["id", "data"], &["id"], &[], rows.collect()).await
 }
 
-/// Notes which scans wait for a mail, and which no longer do.
+/// Notes which scans wait for a mail, and lets go of those that no longer do: their mails have them.
 pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str, i64)]) -> Result<()> {
     let rows = waiting.iter().map(|(message_id, id)| [key(Kind::Message, message_id).into(), (*id).into()]);
     tx.upsert("scan_pending", ["k", "scan"], &["k", "scan"], &[], rows.collect()).await?;
@@ -82,6 +94,8 @@ pub async fn set_pending(tx: &mut Tx, waiting: &[(&str, i64)], claimed: &[(&str,
         let list = super::db::places(claimed.len());
         let text = format!("DELETE FROM scan_pending WHERE k IN ({list}) AND scan IN ({list})");
         let statement = sql(text).bind_all(claimed.iter().map(|(id, _)| key(Kind::Message, id)));
+        tx.write(statement.bind_all(claimed.iter().map(|(_, id)| *id))).await?;
+        let statement = sql(format!("DELETE FROM scan WHERE id IN ({list})"));
         tx.write(statement.bind_all(claimed.iter().map(|(_, id)| *id))).await?;
     }
     Ok(())
@@ -116,20 +130,16 @@ pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<S
     };
     // The visible mail was made by a scope; asking again keeps this function closed on its own.
     let sight = if *scope == Scope::All { Sight::Full } else { mail.sight() };
-    let row: Option<(Vec<u8>,)> = db.fetch_one(sql("SELECT data FROM scan WHERE id = ?").bind(scan)).await?;
-    let Some((data,)) = row else { return Ok(Vec::new()) };
-    let stored: Stored = postcard::from_bytes(&Unpacked::try_from(data)?.0)
-        .map_err(|_| Error::Damaged("a scan that cannot be read"))?;
+    let stored = stored_symbols(db, mail.id, scan).await?;
     let names: Vec<(i64, String, Option<String>)> = db.fetch(symbol_names(&stored)).await?;
     let names: BTreeMap<i64, (String, Option<String>)> =
         names.into_iter().map(|(id, name, description)| (id, (name, description))).collect();
     let mut symbols: Vec<Symbol> = stored
-        .symbols
         .into_iter()
         .filter_map(|(id, score, options)| {
             let (name, description) = names.get(&id)?.clone();
-            let options =
-                if sight == Sight::Recipients && !tells_of_sender(&name) { Vec::new() } else { options };
+            let hidden = sight == Sight::Recipients && !tells_of_sender(&name);
+            let options = options.split_terminator('\n').filter(|_| !hidden).map(str::to_owned).collect();
             Some(Symbol { name, score, description, options })
         })
         .filter(|symbol| sight != Sight::Recipients || !tells_of_recipients(&symbol.name))
@@ -138,11 +148,24 @@ pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<S
     Ok(symbols)
 }
 
-fn symbol_names(stored: &Stored) -> super::db::Sql<'static> {
-    let ids = stored.symbols.iter().map(|(id, ..)| *id);
-    let places = super::db::places(stored.symbols.len().max(1));
+/// What hit in a scan that a mail has claimed: the mail's story tells, or, when an older version wrote that, the scan's row.
+async fn stored_symbols(db: &Db, mail: MailId, scan: i64) -> Result<Vec<StoredSymbol>> {
+    let text = "SELECT id, server, story FROM mail_story WHERE id = ?";
+    let Some(mail) = db.fetch_one::<StoredMail>(sql(text).bind(mail)).await? else { return Ok(Vec::new()) };
+    if let Some(verdict) = mail.story()?.verdicts.get(&scan) {
+        return Ok(Verdict::decode(verdict)?.symbols);
+    }
+    let row: Option<(i64, Vec<u8>)> =
+        db.fetch_one(sql("SELECT id, data FROM scan WHERE id = ?").bind(scan)).await?;
+    let Some(row) = row else { return Ok(Vec::new()) };
+    Ok(Verdict::decode(&read(row)?.verdict)?.symbols)
+}
+
+fn symbol_names(symbols: &[StoredSymbol]) -> super::db::Sql<'static> {
+    let ids = symbols.iter().map(|(id, ..)| *id);
+    let places = super::db::places(symbols.len().max(1));
     let statement = sql(format!("SELECT id, name, description FROM symbol WHERE id IN ({places})"));
-    if stored.symbols.is_empty() { statement.bind(0) } else { statement.bind_all(ids) }
+    if symbols.is_empty() { statement.bind(0) } else { statement.bind_all(ids) }
 }
 
 /// Symbols that tell how many recipients there are or which.
@@ -194,30 +217,44 @@ async fn symbol_ids(tx: &mut Tx, wanted: &BTreeMap<&str, Option<&str>>) -> Resul
     Ok(rows.into_iter().collect())
 }
 
-/// Whether each of these rows is stored, or one that cannot be told from it.
-pub async fn known(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<bool>> {
+/// The ids that these rows wish for, and which of these are taken by rows that wait.
+pub async fn wished_ids(tx: &mut Tx, scans: &[Scan]) -> Result<(Vec<i64>, BTreeSet<i64>)> {
     let wished: Vec<i64> = scans.iter().map(wished_id).collect();
-    let rows: Vec<(i64,)> =
-        tx.fetch_in(&wished, |list| format!("SELECT id FROM scan WHERE id IN ({list})")).await?;
-    let taken: BTreeSet<i64> = rows.into_iter().map(|(id,)| id).collect();
-    Ok(wished.iter().map(|id| taken.contains(id)).collect())
+    let taken = of_these(tx, &wished).await?;
+    Ok((wished, taken))
 }
 
-/// Ids for new rows, in their order, that no row has: the second, and a hash over what tells rows of one second apart.
-pub async fn free_ids(tx: &mut Tx, scans: &[Scan]) -> Result<Vec<i64>> {
-    let wished: Vec<i64> = scans.iter().map(wished_id).collect();
-    let rows: Vec<(i64,)> =
-        tx.fetch_in(&wished, |list| format!("SELECT id FROM scan WHERE id IN ({list})")).await?;
-    let mut taken: BTreeSet<i64> = rows.into_iter().map(|(id,)| id).collect();
-    Ok(wished
-        .into_iter()
-        .map(|mut id| {
-            while !taken.insert(id) {
+/// Ids for new rows, in their order, that no row and no scan of `claimed` has: the second, and a hash over what tells
+/// rows of one second apart.
+pub async fn free_ids(tx: &mut Tx, scans: &[Scan], claimed: BTreeSet<i64>) -> Result<Vec<i64>> {
+    let (wished, rows) = wished_ids(tx, scans).await?;
+    let mut taken = &rows | &claimed;
+    let mut asked: BTreeSet<i64> = wished.iter().copied().collect();
+    loop {
+        let mut own = taken.clone();
+        let free = |wished: &i64| {
+            let mut id = *wished;
+            while !own.insert(id) {
                 id += 1;
             }
             id
-        })
-        .collect())
+        };
+        let ids: Vec<i64> = wished.iter().map(free).collect();
+        // Rows that moved on may have met others.
+        let next: Vec<i64> = ids.iter().copied().filter(|id| asked.insert(*id)).collect();
+        let met = of_these(tx, &next).await?;
+        if met.is_empty() {
+            return Ok(ids);
+        }
+        taken.extend(met);
+    }
+}
+
+/// Those of some ids that rows have.
+async fn of_these(tx: &mut Tx, ids: &[i64]) -> Result<BTreeSet<i64>> {
+    let rows: Vec<(i64,)> =
+        tx.fetch_in(ids, |list| format!("SELECT id FROM scan WHERE id IN ({list})")).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 fn wished_id(scan: &Scan) -> i64 {
@@ -234,12 +271,75 @@ fn wished_id(scan: &Scan) -> i64 {
 }
 
 fn read((id, data): (i64, Vec<u8>)) -> Result<StoredScan> {
-    let stored: Stored = postcard::from_bytes(&Unpacked::try_from(data)?.0)
-        .map_err(|_| Error::Damaged("a scan that cannot be read"))?;
-    Ok(StoredScan { id, scan: stored.scan })
+    let damaged = |_| Error::Damaged("a scan that cannot be read");
+    let bytes = Unpacked::try_from(data)?.0;
+    let (scan, rest): (Scan, _) = postcard::take_from_bytes(&bytes).map_err(damaged)?;
+    let verdict = match rest.split_first() {
+        Some((&VERDICT, verdict)) => verdict.to_vec(),
+        Some((_, rest)) => {
+            let symbols: OldSymbols = postcard::from_bytes(rest).map_err(damaged)?;
+            let symbols = symbols.into_iter().map(|(id, score, options)| (id, score, options.join("\n")));
+            verdict::encode(&scan, symbols.collect())
+        }
+        None => return Err(Error::Damaged("a scan that cannot be read")),
+    };
+    Ok(StoredScan { id, scan, verdict })
 }
 
-fn cut(option: &str) -> &str {
-    let end = option.char_indices().nth(OPTION_LENGTH).map_or(option.len(), |(end, _)| end);
-    option.get(..end).unwrap_or(option)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            event::{Event, Fact},
+            mail::ServerId,
+        },
+        store::Story,
+    };
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).unwrap() as u8;
+        hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    }
+
+    /// A mail and its scan as the first version stored them: each with an id of the scan, the symbols in the scan's row.
+    #[test]
+    fn rows_of_the_first_version_are_read() {
+        const SCAN: i64 = 1_925_754_696_439_278_609;
+        const STORY: &str = "0128b52ffd60a1004d04000305113dde7b61ed47463671e97653e5af3ab13b7ff4876fdceb57f7779b6a42bf\
+            93f3de2c4204197a44b1b1479821febf081169eccc0068b5f0cd5cc76078270566cc055c980118fcb91857cf1dfb457d900b34ee\
+            e5097c4606b8d4848078c8c3db15ae4587a5999468e690435398afa2ed7af8b2e233b0db38a1fcb731abfbd4a6dd550107681609";
+        let stored = StoredMail {
+            id: MailId(1_925_754_694_384_248_464),
+            server: ServerId::FIRST,
+            story: Unpacked::try_from(bytes(STORY)).unwrap(),
+        };
+        let story = stored.story().unwrap();
+        assert_eq!((story.queue_id, story.scans().collect::<Vec<_>>()), ("4EF68534BB", vec![SCAN]));
+        assert!(story.verdicts.is_empty());
+        let mail = stored.mail().unwrap();
+        let check = mail.check.unwrap();
+        assert_eq!((check.scan, check.subject.as_deref()), (SCAN, Some("Undelivered: cedar")));
+        let row = read((SCAN, bytes("0128b52ffd60940045000000010091b08cca80"))).unwrap();
+        assert_eq!((row.scan.sender.as_str(), row.scan.score), ("sales@ravenyonder.test", 228));
+        let symbols = Verdict::decode(&row.verdict).unwrap().symbols;
+        assert_eq!((symbols.len(), symbols[0].clone()), (13, (1, 0, String::new())));
+        assert!(symbols.contains(&(18, -10, "ravenyonder.test:~\nravenyonder.test:s=dkim".to_owned())));
+        // Written anew, the mail names the same scan.
+        let again = story.encode();
+        assert_eq!(Story::decode(&again).unwrap(), story);
+        assert!(again.len() < stored.story.0.len());
+        // And with the verdict of the row, it has all that the row has.
+        let with = Story { verdicts: [(SCAN, row.verdict.as_slice())].into(), ..story };
+        let bytes = with.encode();
+        assert_eq!(Story::decode(&bytes).unwrap(), with);
+        let Some(Event { at, fact: Fact::Checked(checked), .. }) =
+            with.events.iter().find(|event| matches!(event.fact, Fact::Checked(_)))
+        else {
+            panic!("a mail with a verdict");
+        };
+        let message_id = row.scan.message_id.clone().unwrap();
+        let back = unclaimed(*at, &message_id, checked, &row.verdict).unwrap();
+        assert_eq!((back.id, back.scan), (SCAN, row.scan));
+    }
 }

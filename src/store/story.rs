@@ -1,19 +1,23 @@
 //! How a mail's facts are stored: compact, versioned, read back without copying.
 //!
-//! Layout: one byte version and time unit, then postcard (varints, length-prefixed UTF-8). Moments are
-//! distances from the first one, in seconds when the log counts in seconds.
+//! Layout: one byte version and time unit, then postcard (varints, length-prefixed UTF-8), then what was kept of the
+//! verdicts. Moments are distances from the first one, in seconds when the log counts in seconds.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::db::{Error, Result};
 use crate::model::{
-    event::{Event, Fact},
-    mail::{Mail, ServerId},
+    event::{Checked, Event, Fact},
+    mail::{Mail, MailId, ServerId},
     time::Millis,
 };
 
 const SECONDS: u8 = 1;
 const MILLIS: u8 = 2;
+/// Ids of scans are distances from the begin of their second. Added to the unit; not there in the oldest stories.
+const NEAR: u8 = 4;
 
 /// The daemons that Mailcow runs; others are stored by name. Order is part of the format: append only.
 const PROGRAMS: [&str; 24] = [
@@ -52,7 +56,13 @@ pub struct Story<'a> {
     pub name: &'a str,
     /// The facts, sorted.
     pub events: Vec<Event<'a>>,
+    /// [`verdict`](super::verdict) bytes of the scans that the facts name, by their ids. Not there for mails of older
+    /// versions, whose scans have rows of their own.
+    pub verdicts: Verdicts<'a>,
 }
+
+/// Verdicts by the ids of their scans. A mail has one, as a rule.
+pub type Verdicts<'a> = BTreeMap<i64, &'a [u8]>;
 
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
@@ -91,6 +101,21 @@ impl<'a> Program<'a> {
     }
 }
 
+fn scans(events: &[Event<'_>]) -> impl Iterator<Item = i64> {
+    events.iter().filter_map(|event| match event.fact {
+        Fact::Checked(checked) => Some(checked.scan),
+        _ => None,
+    })
+}
+
+/// A fact whose scan, if it has one, has its id moved.
+fn moved(fact: Fact<'_>, by: i64) -> Fact<'_> {
+    match fact {
+        Fact::Checked(checked) => Fact::Checked(Checked { scan: checked.scan.wrapping_add(by), ..checked }),
+        fact => fact,
+    }
+}
+
 impl<'a> Story<'a> {
     /// The bytes for the database.
     pub fn encode(&self) -> Vec<u8> {
@@ -107,34 +132,57 @@ impl<'a> Story<'a> {
                 .map(|event| StoredEvent {
                     after: u64::try_from((event.at.0 - base) / millis).unwrap_or(0),
                     program: Program::of(event.program),
-                    fact: event.fact,
+                    fact: moved(event.fact, MailId::floor(event.at).0.wrapping_neg()),
                 })
                 .collect(),
         };
         // Serialising plain strings and numbers into a growing buffer cannot fail.
-        postcard::to_extend(&stored, vec![unit]).unwrap_or_default()
+        let mut bytes = postcard::to_extend(&stored, vec![unit | NEAR]).unwrap_or_default();
+        if !self.verdicts.is_empty() {
+            for scan in scans(&self.events) {
+                let verdict = self.verdicts.get(&scan).copied().unwrap_or_default();
+                bytes = postcard::to_extend(verdict, bytes).unwrap_or_default();
+            }
+        }
+        bytes
     }
 
     /// Reads bytes of [`Story::encode`].
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let (unit, rest) = bytes.split_first().ok_or(Error::Damaged("an empty story"))?;
-        let millis = match *unit {
+        let millis = match *unit & !NEAR {
             SECONDS => 1000,
             MILLIS => 1,
             _ => return Err(Error::Damaged("a story of an unknown version")),
         };
-        let stored: Stored =
-            postcard::from_bytes(rest).map_err(|_| Error::Damaged("a story that cannot be read"))?;
+        let damaged = |_| Error::Damaged("a story that cannot be read");
+        let (stored, mut rest): (Stored, _) = postcard::take_from_bytes(rest).map_err(damaged)?;
         let at = |after: u64| {
             let after = i64::try_from(after).unwrap_or(i64::MAX);
             Millis(stored.base.saturating_add(after).saturating_mul(millis))
         };
-        let events = stored
-            .events
-            .into_iter()
-            .map(|event| Event { at: at(event.after), fact: event.fact, program: event.program.name() })
-            .collect();
-        Ok(Self { queue_id: stored.queue_id, name: stored.name, events })
+        let event = |event: StoredEvent<'a>| {
+            let at = at(event.after);
+            let by = if unit & NEAR == 0 { 0 } else { MailId::floor(at).0 };
+            Event { at, fact: moved(event.fact, by), program: event.program.name() }
+        };
+        let events: Vec<Event<'a>> = stored.events.into_iter().map(event).collect();
+        let mut verdicts = Verdicts::new();
+        if !rest.is_empty() {
+            for scan in scans(&events) {
+                let verdict: &[u8];
+                (verdict, rest) = postcard::take_from_bytes(rest).map_err(damaged)?;
+                if !verdict.is_empty() {
+                    verdicts.insert(scan, verdict);
+                }
+            }
+        }
+        Ok(Self { queue_id: stored.queue_id, name: stored.name, events, verdicts })
+    }
+
+    /// Ids of the scans that the mail has claimed.
+    pub fn scans(&self) -> impl Iterator<Item = i64> {
+        scans(&self.events)
     }
 
     /// The mail that these facts make.

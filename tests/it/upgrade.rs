@@ -5,8 +5,12 @@ use std::path::Path;
 use mailcow_status::{
     commands::backup::{TableSum, write},
     demo::Options,
-    ingest::inventory,
-    model::time::Millis,
+    ingest::{
+        correlate::{Batch, Novelty, take},
+        inventory,
+        sessions::Sessions,
+    },
+    model::{scan::Scan, time::Millis},
     store::{
         self, Db,
         backup::{self, Cells, Snapshot, Table},
@@ -19,7 +23,7 @@ use sqlx::migrate::Migrator;
 use super::support::{
     db::{FreshDb, fresh_databases, sqlite},
     portal::place,
-    rig::{Picture, Source, open},
+    rig::{Picture, SERVER, Source, open},
 };
 
 /// The steps of an engine, as files in order.
@@ -60,6 +64,18 @@ async fn content() -> Vec<(Table, Vec<Cells>)> {
     let poller = source.poller(&db);
     poller.poll(source.now()).await.unwrap().unwrap();
     inventory::refresh(&db, &poller.mailcow, source.now()).await.unwrap();
+    // A verdict that waits for its mail.
+    let waiting = Scan { at: source.now(), message_id: Some("m@x.example".to_owned()), ..Scan::default() };
+    let batch = Batch {
+        server: SERVER,
+        lines: &[],
+        scans: [waiting].into(),
+        quarantined: &[],
+        novelty: Novelty::New,
+    };
+    let mut tx = db.begin().await.unwrap();
+    take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
+    tx.commit().await.unwrap();
     search::shape(&db).await.unwrap();
     while search::feed(&db).await.unwrap() {}
     let mut snapshot = Snapshot::begin(&db).await.unwrap();

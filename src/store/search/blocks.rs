@@ -1,10 +1,15 @@
-//! A set of blocks of one segment, and its form in the database: gaps while there are few, else a bit each.
+//! A set of blocks of one segment, and its form in the database, whichever is shortest: gaps in whole bytes, gaps in
+//! Rice's code (R. F. Rice, 1979: high part in ones, low part in bits), or a bit for each block.
 
 use super::BLOCKS;
 
 const WORDS: usize = BLOCKS as usize / 64;
-/// Bytes of the form with a bit for each block; the other form is always shorter.
+/// Bytes of the form with a bit for each block; the other forms are always shorter.
 const BITMAP: usize = WORDS * 8;
+/// The first byte of Rice's form, less the bits of a low part. No gap in whole bytes begins with one as high.
+const RICE: u8 = 160;
+/// Bits of a low part at most: a gap has twelve.
+const LOW: u32 = 11;
 
 /// A set of numbers below [`BLOCKS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,22 +75,37 @@ impl Blocks {
         })
     }
 
-    /// The form for the database.
-    pub fn pack(&self) -> Vec<u8> {
-        let mut gaps = Vec::new();
+    /// How many blocks lie between one and the next, and before the first.
+    fn gaps(&self) -> impl Iterator<Item = u32> {
         let mut next = 0;
-        for block in self.iter_from(0) {
+        self.iter_from(0).map(move |block| {
             let gap = block - next;
             next = block + 1;
-            if gap >= 128 {
-                gaps.push((gap >> 7) as u8 | 128);
-            }
-            gaps.push((gap & 127) as u8);
-            if gaps.len() >= BITMAP {
-                return self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-            }
+            gap as u32
+        })
+    }
+
+    /// The form for the database.
+    pub fn pack(&self) -> Vec<u8> {
+        let gaps: Vec<u32> = self.gaps().collect();
+        let bytes: usize = gaps.iter().map(|gap| 1 + usize::from(*gap >= 128)).sum();
+        let rice =
+            |low: u32| 1 + gaps.iter().map(|gap| (gap >> low) + 1 + low).sum::<u32>().div_ceil(8) as usize;
+        let (shortest, low) = (0..=LOW).map(|low| (rice(low), low)).min().unwrap_or_default();
+        if bytes.min(shortest) >= BITMAP {
+            return self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
         }
-        gaps
+        if shortest < bytes {
+            return pack_rice(&gaps, low);
+        }
+        let mut packed = Vec::with_capacity(bytes);
+        for gap in gaps {
+            if gap >= 128 {
+                packed.push((gap >> 7) as u8 | 128);
+            }
+            packed.push((gap & 127) as u8);
+        }
+        packed
     }
 
     /// Reads what [`Blocks::pack`] wrote.
@@ -95,6 +115,12 @@ impl Blocks {
             for (word, bytes) in blocks.0.iter_mut().zip(bytes.as_chunks::<8>().0) {
                 *word = u64::from_le_bytes(*bytes);
             }
+            return blocks;
+        }
+        if let Some((first, bits)) = bytes.split_first()
+            && *first >= RICE
+        {
+            blocks.add_rice(bits, u32::from(first - RICE).min(LOW));
             return blocks;
         }
         let (mut next, mut high) = (0, 0);
@@ -109,6 +135,70 @@ impl Blocks {
         }
         blocks
     }
+
+    fn add_rice(&mut self, bytes: &[u8], low: u32) {
+        let (mut buffer, mut held, mut rest) = (0_u64, 0, bytes.iter());
+        let mut refill = |buffer: &mut u64, held: &mut u32| {
+            while *held <= 56
+                && let Some(byte) = rest.next()
+            {
+                *buffer |= u64::from(*byte) << *held;
+                *held += 8;
+            }
+        };
+        let (mut next, mut high) = (0_i64, 0_i64);
+        loop {
+            refill(&mut buffer, &mut held);
+            let ones = buffer.trailing_ones().min(held);
+            high += i64::from(ones);
+            buffer = buffer.checked_shr(ones).unwrap_or_default();
+            held -= ones;
+            if held == 0 {
+                // A long high part goes on behind what was held; or this is the end, filled up with ones.
+                refill(&mut buffer, &mut held);
+                if held == 0 {
+                    return;
+                }
+                continue;
+            }
+            (buffer, held) = (buffer >> 1, held - 1);
+            refill(&mut buffer, &mut held);
+            let block = next + (high << low) + (buffer & ((1 << low) - 1)) as i64;
+            if held < low || !self.add(block) {
+                return;
+            }
+            (buffer, held) = (buffer >> low, held - low);
+            (next, high) = (block + 1, 0);
+        }
+    }
+}
+
+/// Gaps in Rice's code, filled up with ones: what follows the last gap has no end and is none.
+fn pack_rice(gaps: &[u32], low: u32) -> Vec<u8> {
+    let mut packed = vec![RICE + low as u8];
+    let (mut buffer, mut held) = (0_u64, 0);
+    let mut put = |packed: &mut Vec<u8>, bits: u64, count: u32| {
+        buffer |= bits << held;
+        held += count;
+        while held >= 8 {
+            packed.push(buffer as u8);
+            buffer >>= 8;
+            held -= 8;
+        }
+        held
+    };
+    let mut open = 0;
+    for gap in gaps {
+        for _ in 0..gap >> low {
+            put(&mut packed, 1, 1);
+        }
+        put(&mut packed, 0, 1);
+        open = put(&mut packed, u64::from(gap & ((1 << low) - 1)), low);
+    }
+    if open > 0 {
+        put(&mut packed, (1 << (8 - open)) - 1, 8 - open);
+    }
+    packed
 }
 
 /// The numbers of the bits that are set, lowest first.
@@ -148,8 +238,43 @@ mod tests {
 
         #[test]
         fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            let blocks = Blocks::unpack(&bytes);
-            prop_assert!(blocks.iter_from(0).all(|block| block < BLOCKS));
+            for first in 0..=255 {
+                let bytes = [&[first], bytes.as_slice()].concat();
+                let blocks = Blocks::unpack(&bytes);
+                prop_assert!(blocks.iter_from(0).all(|block| block < BLOCKS));
+            }
         }
+
+        /// Each form is the shortest for some sets.
+        #[test]
+        fn dense_and_clustered_sets_survive_the_database(
+            begin in 0..BLOCKS, step in 1..40_i64, count in 0..BLOCKS, odd in prop::collection::btree_set(0..BLOCKS, 0..40),
+        ) {
+            let mut blocks = Blocks::none();
+            let even = (begin..BLOCKS).step_by(step as usize).take(count as usize);
+            even.chain(odd).for_each(|number| drop(blocks.add(number)));
+            let packed = blocks.pack();
+            prop_assert!(packed.len() <= BITMAP);
+            prop_assert_eq!(&Blocks::unpack(&packed), &blocks);
+        }
+    }
+
+    #[test]
+    fn forms_of_all_versions_are_read() {
+        let set = |numbers: &[i64]| {
+            let mut blocks = Blocks::none();
+            numbers.iter().for_each(|number| drop(blocks.add(*number)));
+            blocks
+        };
+        assert_eq!(Blocks::unpack(&[]), Blocks::none());
+        // Gaps in whole bytes, as the first version wrote all that was shorter than a bit each.
+        assert_eq!(Blocks::unpack(&[0, 0, 129, 2]), set(&[0, 1, 132]));
+        assert_eq!(set(&[4095]).pack(), [159, 127]);
+        // Gaps 3 and 1 with one low bit each: 10 and 1, 0 and 1, filled up with ones; the lowest bit is the first.
+        assert_eq!(Blocks::unpack(&[RICE + 1, 0b1111_0101]), set(&[3, 5]));
+        let even: Vec<i64> = (0..100).map(|number| number * 9).collect();
+        let packed = set(&even).pack();
+        assert!(packed[0] >= RICE && packed.len() < 70, "{packed:?}");
+        assert_eq!(Blocks::unpack(&[255; BITMAP]), Blocks::all());
     }
 }
