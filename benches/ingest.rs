@@ -4,6 +4,8 @@
 //! databases may be made) that, too. `MAILCOW_STATUS_BENCH_LOGS` names a folder with `postfix.jsonl` and
 //! `rspamd.jsonl`, oldest first, to be served.
 //!
+//! With `MAILCOW_STATUS_BENCH_SIZES` it prints what the mails of that log take, with their search index.
+//!
 //! With `MAILCOW_STATUS_BENCH_BESIDE` (an address as in `DATABASE_URL`) the steady state is measured instead: polls that
 //! bring 2,500 lines, 1,700 of them new, into that database, which may hold a million mails (`benches/lists.rs` makes
 //! such ones).
@@ -32,6 +34,7 @@ use mailcow_status::{
     store::{
         Db,
         db::{Place, Value, sql},
+        search,
     },
 };
 
@@ -39,6 +42,9 @@ use mailcow_status::{
 const FRESH: usize = 1700;
 /// Lines that such a poll asks for.
 const ASKED: u32 = 2500;
+
+#[path = "support/sizes.rs"]
+mod sizes;
 
 struct Logs {
     postfix: Log,
@@ -253,6 +259,19 @@ async fn steady(url: &str, base: &reqwest::Url, logs: &Logs) {
     println!("polls with nothing new: {:.1} ms; processor {:.1} ms", took * 10.0, used * 10.0);
 }
 
+/// What the mails of the log take, search index included.
+async fn room(base: &reqwest::Url) {
+    for (engine, place) in places("room").await {
+        let db = Db::open(&place).await.expect("a database");
+        let poller = poller(&db, base, (1000, 100));
+        poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
+        search::shape(&db).await.expect("a shape");
+        while search::feed(&db).await.expect("a step") {}
+        println!("{engine}");
+        sizes::print(&db).await;
+    }
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -270,6 +289,9 @@ fn main() {
         let base = serve(logs.clone()).await;
         if let Ok(url) = std::env::var("MAILCOW_STATUS_BENCH_BESIDE") {
             return steady(&url, &base, &logs).await;
+        }
+        if std::env::var_os("MAILCOW_STATUS_BENCH_SIZES").is_some() {
+            return room(&base).await;
         }
         for round in 0..3 {
             let bare = places("bare").await;

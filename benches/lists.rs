@@ -33,6 +33,9 @@ use mailcow_status::{
     },
 };
 
+#[path = "support/sizes.rs"]
+mod sizes;
+
 const BEGIN: i64 = 1_785_000_000;
 const SPAN: i64 = 120 * 86_400;
 const BATCH: usize = 4000;
@@ -343,23 +346,6 @@ async fn measure_flow(db: &Db) {
     }
 }
 
-async fn sizes(db: &Db, mails: i64) {
-    let text = match db {
-        Db::Sqlite { .. } => {
-            "SELECT name, CAST(SUM(pgsize) AS SIGNED) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 8"
-        }
-        Db::Mysql { .. } => {
-            "SELECT table_name, CAST(data_length + index_length AS SIGNED) FROM information_schema.tables \
-             WHERE table_schema = DATABASE() ORDER BY 2 DESC LIMIT 8"
-        }
-    };
-    let rows: Vec<(String, i64)> = db.fetch(sql(text)).await.expect("sizes");
-    println!("| table or index | bytes a mail |\n|---|---|");
-    for (name, bytes) in rows {
-        println!("| {name} | {:.1} |", bytes as f64 / mails.max(1) as f64);
-    }
-}
-
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -392,7 +378,6 @@ fn main() {
         println!("search index fed in {:.0} s", began.elapsed().as_secs_f64());
         measure(&db).await;
         measure_flow(&db).await;
-        let known: Vec<(i64,)> = db.fetch(sql("SELECT COUNT(*) FROM mail_story")).await.expect("a count");
-        sizes(&db, known.first().map_or(0, |(count,)| *count)).await;
+        sizes::print(&db).await;
     });
 }

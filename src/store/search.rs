@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::db::{Db, Result, Tx, Value, places, sql};
 use crate::model::{
-    filter::{Filter, Place, bare_message_id},
+    filter::{Filter, Place},
     mail::{Mail, MailId},
     time::Millis,
 };
@@ -68,13 +68,9 @@ async fn stored_shape(db: &Db) -> Result<Option<Shape>> {
 /// The grams that every mail has which fits the filter; empty when the index cannot help.
 pub(super) fn wanted(filter: &Filter) -> Vec<i32> {
     let mut grams = BTreeSet::new();
-    add_grams(&mut grams, filter.q.as_deref().map(|q| bare_message_id(q.trim())).unwrap_or_default());
-    for part in [&filter.subject, &filter.ip].into_iter().flatten() {
-        add_grams(&mut grams, part.trim());
-    }
     // With an `@`, the keys do better.
-    for part in [&filter.sender, &filter.rcpt].into_iter().flatten().filter(|part| !part.contains('@')) {
-        add_grams(&mut grams, part.trim());
+    for part in filter.parts().into_iter().chain(filter.ip.as_deref().map(str::trim)) {
+        add_grams(&mut grams, part);
     }
     grams.into_iter().take(GRAMS).collect()
 }

@@ -159,3 +159,77 @@ async fn a_missing_index_is_noticed() {
         }
     }
 }
+
+mod sieve {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        model::{
+            event::{Attempt, Client, Event, Fact},
+            mail::ServerId,
+            scan::Scan,
+        },
+        store::Story,
+    };
+
+    /// Words in letters whose case is odd.
+    fn words() -> impl Strategy<Value = String> {
+        "[aAkKsSiIßäÄİıK\u{17f}.@<> ]{0,7}"
+    }
+
+    proptest! {
+        /// No mail that fits is left out.
+        #[test]
+        fn what_fits_passes(
+            texts in prop::collection::vec(words(), 7),
+            (which, begin, length, upper) in (0..7_usize, 0..7_usize, 1..5_usize, any::<bool>()),
+            other in words(),
+        ) {
+            let [queue_id, id, ip, sender, login, rcpt, subject] = &*texts else { unreachable!() };
+            let scan = Scan { subject: Some(subject.clone()), ..Scan::default() };
+            let attempt = Attempt {
+                to: rcpt, orig_to: Some(login), relay: "none", delay: "1", delays: "", dsn: "2.0.0", status: "sent",
+                reply: "", tls: None,
+            };
+            let client = Client { host: "unknown", ip, login: Some(login), parent: None, tls: None };
+            let facts = [
+                Fact::Client(client),
+                Fact::MessageId(id),
+                Fact::Checked(scan.checked("", 0)),
+                Fact::Queued { sender, size: 1, nrcpt: 1 },
+                Fact::Attempt(attempt),
+            ];
+            let events = facts.map(|fact| Event { at: Millis(0), fact, program: "postfix/smtpd" }).to_vec();
+            let story = Story { queue_id, name: "", events, verdicts: BTreeMap::new() };
+            let bytes = story.encode();
+            let mail = Scope::All.view(story.fold(ServerId::FIRST)).unwrap();
+            let part: String = texts[which].chars().skip(begin).take(length).collect();
+            for part in [if upper { part.to_uppercase() } else { part.to_lowercase() }, part, other] {
+                let wish = || Some(part.clone());
+                for filter in [
+                    Filter { q: wish(), ..Filter::default() },
+                    Filter { subject: wish(), ..Filter::default() },
+                    Filter { sender: wish(), rcpt: wish(), ..Filter::default() },
+                    Filter { relay: wish(), code: wish(), ..Filter::default() },
+                ] {
+                    prop_assert!(!filter.matches(&mail) || Sieve::of(&filter).may_hold(&bytes), "{filter:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_kept_back() {
+        let may_hold = |q: &str, text: &str| {
+            let filter = Filter { q: Some(q.to_owned()), ..Filter::default() };
+            Sieve::of(&filter).may_hold(text.as_bytes())
+        };
+        assert!(may_hold(" Invoice ", "..INVOICE..") && !may_hold("invoice", "..invo ice.."));
+        assert!(may_hold("ä", "nothing") && may_hold("", "nothing") && may_hold("kelvin", "\u{212a}elvin"));
+        // The only letters beyond ASCII whose lower case has a letter of it.
+        let foreign = ('\u{80}'..=char::MAX).filter(|letter| letter.to_lowercase().any(|low| low.is_ascii()));
+        let foreign: Vec<String> = foreign.map(String::from).collect();
+        assert_eq!(foreign.iter().map(String::as_bytes).collect::<BTreeSet<_>>(), FOREIGN.into());
+    }
+}
