@@ -19,7 +19,7 @@ use crate::{
     },
     parse::postfix,
     store::{
-        self, Story, Tx,
+        self, Claimed, Story, Tx,
         correlation::{self, MailWrite, StoredMail},
         scans::{self, StoredScan, Verdicts},
     },
@@ -156,7 +156,7 @@ fn is_kept(event: &Event<'_>) -> bool {
 
 /// Whether a stored mail is the one that the PHP app kept: queue ids come back.
 fn is_same(story: &Story<'_>, mail: &KeptMail<'_>) -> bool {
-    let ids = (message_id(story), mail.events.iter().find_map(message_id_of));
+    let ids = (story.message_id(), mail.events.iter().find_map(message_id_of));
     let near = || {
         let moment = |events: &[Event<'_>]| events.iter().map(|event| event.at.0).min().unwrap_or(0);
         moment(&story.events).abs_diff(moment(&mail.events)) < SAME_LIFE
@@ -193,14 +193,14 @@ async fn settle<'a>(
     for other in &others {
         works.push(Work::known(other)?);
     }
-    let pool = gather(tx, (scans, verdicts), waited, &works).await?;
+    let pool = gather(tx, (scans, verdicts), waited, &mut works).await?;
     let (mut waiting, claimed) = join(&mut works, &pool);
     // One by one: all of them at once would have to live as long as the caller's.
     for work in alone {
         works.push(work);
     }
     let (writes, removed) = fold(tx, server, works, outcome).await?;
-    give_ids(tx, &mut waiting).await?;
+    give_ids(tx, &pool, &mut waiting).await?;
     // Nothing of what is written from here on is read again: it goes its way while the next is made.
     let nameless =
         pool.iter().filter(|pooled| pooled.origin == Origin::Batch && pooled.scan.message_id.is_none());
@@ -410,10 +410,8 @@ fn recut<'a>(
     events: Vec<Event<'a>>,
     old: Vec<(&'a StoredMail, Story<'a>)>,
 ) -> Vec<Work<'a>> {
-    let verdicts: BTreeMap<i64, &'a [u8]> = old
-        .iter()
-        .flat_map(|(_, story)| story.verdicts.iter().map(|(scan, verdict)| (*scan, *verdict)))
-        .collect();
+    let verdicts: BTreeMap<i64, Claimed<'a>> =
+        old.iter().flat_map(|(_, story)| story.verdicts.clone()).collect();
     let mut old = old;
     let mut works: Vec<Work<'a>> = split(events)
         .into_iter()
@@ -475,7 +473,7 @@ async fn waiting_scans(
     works: &[Work<'_>],
 ) -> store::Result<Vec<PoolScan<'static>>> {
     let ids = fresh.iter().filter_map(|scan| scan.message_id.as_deref());
-    let wanted = works.iter().filter_map(|work| message_id(&work.story)).chain(ids).collect();
+    let wanted = works.iter().filter_map(|work| work.story.message_id()).chain(ids).collect();
     let waiting = scans::pending(tx, &wanted).await?;
     Ok(waiting.into_iter().map(|stored| PoolScan::stored(stored, Origin::Row)).collect())
 }
@@ -489,13 +487,13 @@ async fn other_mails(
 ) -> store::Result<Vec<StoredMail>> {
     let scanned = scans.filter_map(|scan| scan.message_id.as_deref());
     let wanted: BTreeSet<&str> =
-        works.iter().filter_map(|work| message_id(&work.story)).chain(scanned).collect();
+        works.iter().filter_map(|work| work.story.message_id()).chain(scanned).collect();
     let at_hand: BTreeSet<MailId> = works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
     let mails = correlation::by_message_ids(tx, &wanted).await?;
     let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
     mails
         .filter_map(|mail| match mail.story() {
-            Ok(story) => message_id(&story).is_some_and(|id| wanted.contains(id)).then_some(Ok(mail)),
+            Ok(story) => story.message_id().is_some_and(|id| wanted.contains(id)).then_some(Ok(mail)),
             Err(error) => Some(Err(error)),
         })
         .collect()
@@ -508,29 +506,42 @@ async fn gather<'a>(
     tx: &mut Tx,
     (fresh, verdicts): (&'a [Scan], Verdicts),
     waiting: Vec<PoolScan<'a>>,
-    works: &[Work<'_>],
+    works: &mut [Work<'_>],
 ) -> store::Result<Vec<PoolScan<'a>>> {
     let mut pool = waiting;
-    let (mut claimed, mut in_rows) = (BTreeSet::new(), Vec::new());
-    for work in works {
-        let Some(message_id) = message_id(&work.story) else { continue };
+    // Each claimed scan once, with the mail that has it.
+    let mut holders: BTreeMap<i64, usize> = BTreeMap::new();
+    let (mut claimed, mut in_rows) = (Vec::new(), Vec::new());
+    for (index, work) in works.iter().enumerate() {
         for event in &work.story.events {
             let Fact::Checked(checked) = event.fact else { continue };
-            if !claimed.insert(checked.scan) {
+            if holders.insert(checked.scan, index).is_some() {
                 continue;
             }
             match work.story.verdicts.get(&checked.scan) {
                 Some(verdict) => {
-                    let stored = scans::unclaimed(event.at, message_id, &checked, verdict)?;
-                    pool.push(PoolScan::stored(stored, Origin::Story));
+                    let stored = scans::unclaimed(event.at, &checked, verdict)?;
+                    claimed.push(PoolScan::stored(stored, Origin::Story));
                 }
                 None => in_rows.push(checked.scan),
             }
         }
     }
     let old = scans::by_ids(tx, &in_rows).await?;
-    pool.extend(old.into_iter().map(|stored| PoolScan::stored(stored, Origin::ClaimedRow)));
-    let ids = scans::free_ids(tx, fresh, claimed).await?;
+    claimed.extend(old.into_iter().map(|stored| PoolScan::stored(stored, Origin::ClaimedRow)));
+    for pooled in &claimed {
+        let Some(work) = holders.get(&pooled.id).and_then(|index| works.get_mut(*index)) else { continue };
+        // Its facts were cut otherwise since: a scan with another message id is none of this mail.
+        if pooled.scan.message_id.as_deref() != work.story.message_id() {
+            work.story
+                .events
+                .retain(|event| !matches!(event.fact, Fact::Checked(checked) if checked.scan == pooled.id));
+            work.story.verdicts.remove(&pooled.id);
+            work.changed = true;
+        }
+    }
+    pool.extend(claimed);
+    let ids = scans::free_ids(tx, fresh, holders.into_keys().collect()).await?;
     let fresh = fresh.iter().zip(ids).zip(verdicts.end().await?);
     pool.extend(
         fresh.map(|((scan, id), verdict)| PoolScan::new(id, Cow::Borrowed(scan), verdict, Origin::Batch)),
@@ -548,10 +559,6 @@ pub async fn known_scans(tx: &mut Tx, server: ServerId, scans: &[Scan]) -> store
         }
     }
     Ok(wished.iter().map(|id| known.contains(id)).collect())
-}
-
-fn message_id<'a>(story: &Story<'a>) -> Option<&'a str> {
-    story.events.iter().find_map(message_id_of)
 }
 
 fn message_id_of<'a>(event: &Event<'a>) -> Option<&'a str> {
@@ -574,7 +581,7 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a [PoolScan<'a>]) -> (Vec<Waiting<'a
         }
     }
     for (index, work) in works.iter().enumerate() {
-        if let Some((mails, _)) = message_id(&work.story).and_then(|id| groups.get_mut(id)) {
+        if let Some((mails, _)) = work.story.message_id().and_then(|id| groups.get_mut(id)) {
             mails.push(index);
         }
     }
@@ -596,7 +603,8 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a [PoolScan<'a>]) -> (Vec<Waiting<'a
                 Event { at: pooled.scan.at, fact, program: "rspamd" }
             }));
             story.events.sort_unstable();
-            story.verdicts = own.iter().map(|pooled| (pooled.id, pooled.verdict.as_slice())).collect();
+            let claimed_now = |pooled: &&'a PoolScan<'a>| Claimed { message_id, verdict: &pooled.verdict };
+            story.verdicts = own.iter().map(|pooled| (pooled.id, claimed_now(pooled))).collect();
             let in_rows = own.iter().filter(|pooled| pooled.origin == Origin::ClaimedRow);
             claimed.extend(in_rows.map(|pooled| (message_id, pooled.id)));
         }
@@ -611,15 +619,15 @@ fn join<'a>(works: &mut [Work<'a>], pool: &'a [PoolScan<'a>]) -> (Vec<Waiting<'a
     (waiting, claimed)
 }
 
-/// Scans that have left the story of a mail get rows of their own, under ids that no row has.
-async fn give_ids(tx: &mut Tx, waiting: &mut [Waiting<'_>]) -> store::Result<()> {
-    let taken =
-        waiting.iter().filter(|(.., pooled)| pooled.origin != Origin::Story).map(|(_, id, _)| *id).collect();
+/// Scans that have left the story of a mail get rows of their own, under ids that no row and no other scan at hand has.
+async fn give_ids(tx: &mut Tx, pool: &[PoolScan<'_>], waiting: &mut [Waiting<'_>]) -> store::Result<()> {
     let left: Vec<&mut Waiting<'_>> =
         waiting.iter_mut().filter(|(.., pooled)| pooled.origin == Origin::Story).collect();
     if left.is_empty() {
         return Ok(());
     }
+    let leaves = |pooled: &&PoolScan<'_>| left.iter().any(|(.., leaving)| std::ptr::eq(*leaving, *pooled));
+    let taken = pool.iter().filter(|pooled| !leaves(pooled)).map(|pooled| pooled.id).collect();
     let scans: Vec<Scan> = left.iter().map(|(.., pooled)| Scan::clone(&pooled.scan)).collect();
     let ids = scans::free_ids(tx, &scans, taken).await?;
     for ((_, id, _), free) in left.into_iter().zip(ids) {

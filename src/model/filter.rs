@@ -89,7 +89,7 @@ impl Filter {
     /// Texts that each fitting mail holds somewhere, letter case aside: in its ids, its addresses or its subject, in one
     /// piece.
     pub fn parts(&self) -> Vec<&str> {
-        let q = self.q.as_deref().map(|q| bare_message_id(q.trim()));
+        let q = self.q.as_deref().map(|q| bare_message_id(q).trim());
         // With an `@`, an address is compared as a whole, without its tag.
         let addresses = [&self.sender, &self.rcpt].into_iter().flatten().filter(|part| !part.contains('@'));
         q.into_iter().chain(self.subject.iter().chain(addresses).map(|part| part.trim())).collect()

@@ -125,9 +125,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The strings of a list. A line break parts them where they are kept, so that none has one.
+/// The strings of a list that are not empty. A line break parts them where they are kept, so that none has one.
 fn texts(entries: Entries<Text>) -> Vec<String> {
-    let texts = entries.0.into_iter().filter_map(|(_, Text(text))| text);
+    let texts = entries.0.into_iter().filter_map(|(_, Text(text))| text.filter(|text| !text.is_empty()));
     texts.map(|text| if text.contains('\n') { text.replace('\n', " ") } else { text.into_owned() }).collect()
 }
 

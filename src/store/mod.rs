@@ -43,4 +43,4 @@ pub mod unreadable;
 mod verdict;
 
 pub use db::{Db, Error, Result, Tx};
-pub use story::Story;
+pub use story::{Claimed, Story};

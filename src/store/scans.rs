@@ -10,6 +10,7 @@ use super::{
     db::{Db, Error, Result, Tx, Value, sql},
     keys::{Kind, key},
     pack::{Apart, Unpacked, pack},
+    story::Claimed,
     verdict::{self, StoredSymbol, Verdict},
 };
 use crate::model::{
@@ -68,9 +69,9 @@ fn verdict_of(scan: &Scan, numbers: &Numbers) -> Vec<u8> {
 ///
 /// # Errors
 /// The verdict cannot be read.
-pub fn unclaimed(at: Millis, message_id: &str, checked: &Checked<'_>, verdict: &[u8]) -> Result<StoredScan> {
-    let scan = Verdict::decode(verdict)?.scan(at, message_id, checked);
-    Ok(StoredScan { id: checked.scan, scan, verdict: verdict.to_vec() })
+pub fn unclaimed(at: Millis, checked: &Checked<'_>, claimed: &Claimed<'_>) -> Result<StoredScan> {
+    let scan = Verdict::decode(claimed.verdict)?.scan(at, claimed.message_id, checked);
+    Ok(StoredScan { id: checked.scan, scan, verdict: claimed.verdict.to_vec() })
 }
 
 /// Stores scans that wait for a mail. One that is there already stays as it is.
@@ -152,8 +153,8 @@ pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<S
 async fn stored_symbols(db: &Db, mail: MailId, scan: i64) -> Result<Vec<StoredSymbol>> {
     let text = "SELECT id, server, story FROM mail_story WHERE id = ?";
     let Some(mail) = db.fetch_one::<StoredMail>(sql(text).bind(mail)).await? else { return Ok(Vec::new()) };
-    if let Some(verdict) = mail.story()?.verdicts.get(&scan) {
-        return Ok(Verdict::decode(verdict)?.symbols);
+    if let Some(claimed) = mail.story()?.verdicts.get(&scan) {
+        return Ok(Verdict::decode(claimed.verdict)?.symbols);
     }
     let row: Option<(i64, Vec<u8>)> =
         db.fetch_one(sql("SELECT id, data FROM scan WHERE id = ?").bind(scan)).await?;
@@ -330,7 +331,9 @@ mod tests {
         assert_eq!(Story::decode(&again).unwrap(), story);
         assert!(again.len() < stored.story.0.len());
         // And with the verdict of the row, it has all that the row has.
-        let with = Story { verdicts: [(SCAN, row.verdict.as_slice())].into(), ..story };
+        let message_id = row.scan.message_id.clone().unwrap();
+        let claimed = Claimed { message_id: &message_id, verdict: &row.verdict };
+        let with = Story { verdicts: [(SCAN, claimed)].into(), ..story };
         let bytes = with.encode();
         assert_eq!(Story::decode(&bytes).unwrap(), with);
         let Some(Event { at, fact: Fact::Checked(checked), .. }) =
@@ -338,8 +341,7 @@ mod tests {
         else {
             panic!("a mail with a verdict");
         };
-        let message_id = row.scan.message_id.clone().unwrap();
-        let back = unclaimed(*at, &message_id, checked, &row.verdict).unwrap();
+        let back = unclaimed(*at, checked, &claimed).unwrap();
         assert_eq!((back.id, back.scan), (SCAN, row.scan));
     }
 }

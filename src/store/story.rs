@@ -56,13 +56,22 @@ pub struct Story<'a> {
     pub name: &'a str,
     /// The facts, sorted.
     pub events: Vec<Event<'a>>,
-    /// [`verdict`](super::verdict) bytes of the scans that the facts name, by their ids. Not there for mails of older
-    /// versions, whose scans have rows of their own.
+    /// The verdicts of the scans that the facts name. Not there for mails of older versions, whose scans have rows of
+    /// their own.
     pub verdicts: Verdicts<'a>,
 }
 
 /// Verdicts by the ids of their scans. A mail has one, as a rule.
-pub type Verdicts<'a> = BTreeMap<i64, &'a [u8]>;
+pub type Verdicts<'a> = BTreeMap<i64, Claimed<'a>>;
+
+/// What was kept of a scan that a mail has claimed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Claimed<'a> {
+    /// The scan's message id. That of the mail, until the mail's facts are cut otherwise.
+    pub message_id: &'a str,
+    /// [`verdict`](super::verdict) bytes.
+    pub verdict: &'a [u8],
+}
 
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
@@ -99,6 +108,13 @@ impl<'a> Program<'a> {
             Self::Other(name) => name,
         }
     }
+}
+
+fn message_id<'a>(events: &[Event<'a>]) -> Option<&'a str> {
+    events.iter().find_map(|event| match event.fact {
+        Fact::MessageId(id) => Some(id),
+        _ => None,
+    })
 }
 
 fn scans(events: &[Event<'_>]) -> impl Iterator<Item = i64> {
@@ -140,7 +156,7 @@ impl<'a> Story<'a> {
         let mut bytes = postcard::to_extend(&stored, vec![unit | NEAR]).unwrap_or_default();
         if !self.verdicts.is_empty() {
             for scan in scans(&self.events) {
-                let verdict = self.verdicts.get(&scan).copied().unwrap_or_default();
+                let verdict = self.verdicts.get(&scan).map_or(&[] as &[u8], |claimed| claimed.verdict);
                 bytes = postcard::to_extend(verdict, bytes).unwrap_or_default();
             }
         }
@@ -169,15 +185,21 @@ impl<'a> Story<'a> {
         let events: Vec<Event<'a>> = stored.events.into_iter().map(event).collect();
         let mut verdicts = Verdicts::new();
         if !rest.is_empty() {
+            let message_id = message_id(&events).unwrap_or_default();
             for scan in scans(&events) {
                 let verdict: &[u8];
                 (verdict, rest) = postcard::take_from_bytes(rest).map_err(damaged)?;
                 if !verdict.is_empty() {
-                    verdicts.insert(scan, verdict);
+                    verdicts.insert(scan, Claimed { message_id, verdict });
                 }
             }
         }
         Ok(Self { queue_id: stored.queue_id, name: stored.name, events, verdicts })
+    }
+
+    /// The message id, without angle brackets.
+    pub fn message_id(&self) -> Option<&'a str> {
+        message_id(&self.events)
     }
 
     /// Ids of the scans that the mail has claimed.

@@ -421,8 +421,8 @@ async fn as_of_old(db: &Db, scan: &Scan) {
     let text = "SELECT id, server, story FROM mail_story";
     let stored: Vec<StoredMail> = tx.fetch(sql(text)).await.unwrap();
     let mut story = stored[0].story().unwrap();
-    let (id, verdict) = story.verdicts.pop_first().unwrap();
-    scans::insert(&mut tx, std::iter::once((id, scan, verdict))).await.unwrap();
+    let (id, claimed) = story.verdicts.pop_first().unwrap();
+    scans::insert(&mut tx, std::iter::once((id, scan, claimed.verdict))).await.unwrap();
     let mail = stored[0].mail().unwrap();
     correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, Some(&mail))]).await.unwrap();
     tx.commit().await.unwrap();
@@ -504,6 +504,107 @@ async fn a_late_fact_parts_a_mail_from_a_verdict_that_is_not_its_own() {
         let mut tx = db.begin().await.unwrap();
         let known = correlate::known_scans(&mut tx, SERVER, std::slice::from_ref(&scan)).await.unwrap();
         assert_eq!(known, [true], "it is not taken again");
+    }
+}
+
+/// Lines of two lives of one queue id, of which the later one is known first: its verdict finds it again, however the
+/// lines of the older one come in.
+#[tokio::test]
+async fn a_verdict_finds_its_mail_again_after_facts_were_cut_otherwise() {
+    let at = Millis::from_secs(1_795_000_000);
+    let later = at.plus(Duration::from_secs(86_400));
+    let scan = Scan {
+        at: later,
+        message_id: Some("b@x.example".to_owned()),
+        subject: Some("of the second".to_owned()),
+        sender: "list@x.example".to_owned(),
+        rcpts: vec!["ann@alpha.test".to_owned()],
+        ..Scan::default()
+    };
+    let line = |at, program, text| LogLine { at, program, text };
+    let second = [
+        line(later, "postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
+        line(later, "postfix/cleanup", "A0B1C2D3E4: message-id=<b@x.example>"),
+        line(
+            later,
+            "postfix/lmtp",
+            "A0B1C2D3E4: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
+             dsn=2.0.0, status=sent (250 2.0.0 <ann@alpha.test> Saved)",
+        ),
+    ];
+    let first = [
+        line(at, "postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
+        line(at, "postfix/cleanup", "A0B1C2D3E4: message-id=<a@x.example>"),
+        line(at, "postfix/qmgr", "A0B1C2D3E4: removed"),
+    ];
+    for split in 0..=first.len() {
+        for fresh in fresh_databases().await {
+            let db = open(&fresh).await;
+            let mut sessions = Sessions::default();
+            take_batch(&db, &second, std::slice::from_ref(&scan), Novelty::New, &mut sessions).await;
+            for part in [&first[..split], &first[split..]] {
+                take_batch(&db, part, &[], Novelty::Perhaps, &mut sessions).await;
+            }
+            let mails = all(&db).await;
+            let subjects: Vec<_> =
+                mails.iter().map(|mail| (mail.message_id.as_deref(), subject(mail))).collect();
+            let wanted = [(Some("b@x.example"), Some("of the second")), (Some("a@x.example"), None)];
+            assert_eq!(subjects, wanted, "split at {split}");
+            assert_eq!((count(&db, "scan").await, count(&db, "scan_pending").await), (0, 0), "{split}");
+        }
+    }
+}
+
+/// Two verdicts that differ by the sender alone: the one that leaves its mail does not take the other's id.
+#[tokio::test]
+async fn a_verdict_that_leaves_its_mail_keeps_apart_from_a_like_one() {
+    let at = Millis::from_secs(1_795_000_000);
+    let scan = |sender: &str| Scan {
+        at,
+        message_id: Some("m@x.example".to_owned()),
+        sender: sender.to_owned(),
+        size: 900,
+        subject: Some(sender.to_owned()),
+        rcpts: vec!["ann@alpha.test".to_owned()],
+        ..Scan::default()
+    };
+    let texts = |id: &str, from: &str| {
+        let sent = format!(
+            "{id}: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, dsn=2.0.0, \
+             status=sent (250 2.0.0 <ann@alpha.test> Saved)"
+        );
+        [
+            ("postfix/smtpd", format!("{id}: client=mx.x.example[192.0.2.5]")),
+            ("postfix/cleanup", format!("{id}: message-id=<m@x.example>")),
+            ("postfix/qmgr", format!("{id}: from=<{from}>, size=900, nrcpt=1 (queue active)")),
+            ("postfix/lmtp", sent),
+            ("postfix/qmgr", format!("{id}: removed")),
+        ]
+    };
+    let (one, other) = (texts("A0B1C2D3E4", "one@x.example"), texts("B0B1C2D3E4", "third@x.example"));
+    fn lines<'a>(at: Millis, texts: &[&'a (&'static str, String)]) -> Vec<LogLine<'a>> {
+        texts.iter().map(|(program, text)| LogLine { at, program, text }).collect()
+    }
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let mut sessions = Sessions::default();
+        let begin = lines(at, &[&one[0], &one[1], &one[2], &one[3], &other[0], &other[1], &other[3]]);
+        let scans = [scan("one@x.example"), scan("two@x.example")];
+        take_batch(&db, &begin, &scans, Novelty::New, &mut sessions).await;
+        let checked = async || {
+            let mails = all(&db).await;
+            let mut found: Vec<_> = mails.iter().map(|mail| subject(mail).map(str::to_owned)).collect();
+            found.sort();
+            found
+        };
+        let both = [Some("one@x.example".to_owned()), Some("two@x.example".to_owned())];
+        assert_eq!(checked().await, both);
+        // Who sent the second mail is known at last, and it is nobody of the two.
+        for late in [&other[2], &other[4], &one[4]] {
+            take_batch(&db, &lines(at, &[late]), &[], Novelty::New, &mut sessions).await;
+            assert_eq!(checked().await, [None, Some("one@x.example".to_owned())]);
+            assert_eq!((count(&db, "scan").await, count(&db, "scan_pending").await), (1, 1));
+        }
     }
 }
 

@@ -205,7 +205,8 @@ mod sieve {
             let bytes = story.encode();
             let mail = Scope::All.view(story.fold(ServerId::FIRST)).unwrap();
             let part: String = texts[which].chars().skip(begin).take(length).collect();
-            for part in [if upper { part.to_uppercase() } else { part.to_lowercase() }, part, other] {
+            let bracketed = format!("< {part} >");
+            for part in [if upper { part.to_uppercase() } else { part.to_lowercase() }, bracketed, part, other] {
                 let wish = || Some(part.clone());
                 for filter in [
                     Filter { q: wish(), ..Filter::default() },
