@@ -16,6 +16,12 @@ const OPTION_LENGTH: usize = 120;
 /// Stands for the sender's domain in options, most of which name it.
 const DOMAIN: char = '\u{1}';
 
+/// The domain that [`DOMAIN`] stands for: none that is longer than a domain can be (RFC 1035, 2.3.4), so that damaged bytes
+/// cannot ask for any amount of memory.
+fn domain(sender: &str) -> Option<&str> {
+    domain_of(sender).filter(|domain| (1..=255).contains(&domain.len()))
+}
+
 /// The bytes of a verdict.
 #[derive(Serialize, Deserialize)]
 struct Layout<'a> {
@@ -54,7 +60,7 @@ pub struct Verdict {
 /// The bytes of a scan's verdict with these symbols.
 pub fn encode(scan: &Scan, mut symbols: Vec<StoredSymbol>) -> Vec<u8> {
     symbols.sort_unstable();
-    let domain = domain_of(&scan.sender).filter(|domain| !domain.is_empty());
+    let domain = domain(&scan.sender);
     let short = domain.is_some() && !symbols.iter().any(|(.., options)| options.contains(DOMAIN));
     let mut mark = [0; 4];
     let mark = &*DOMAIN.encode_utf8(&mut mark);
@@ -96,7 +102,7 @@ impl Verdict {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let layout: Layout =
             postcard::from_bytes(bytes).map_err(|_| Error::Damaged("a verdict that cannot be read"))?;
-        let domain = domain_of(layout.sender).filter(|_| layout.short);
+        let domain = domain(layout.sender).filter(|_| layout.short);
         let mut number = 0_u64;
         let symbols = layout.numbers.into_iter().zip(layout.scores).zip(layout.options);
         let symbols = symbols.map(|((distance, score), options)| {
@@ -202,5 +208,11 @@ mod tests {
         let options = "long-domain-name.example:+\nlong-domain-name.example:s=dkim".to_owned();
         let bytes = encode(&scan, vec![(3, 0, options)]);
         assert_eq!(bytes.len(), 1 + 1 + scan.sender.len() + 1 + 2 + 2 + 1 + 1 + 3 + 1 + 8);
+        // What is no domain is left as it is.
+        let long = format!("a@{}", "b".repeat(256));
+        let scan = Scan { sender: long.clone(), ..Scan::default() };
+        let symbols = vec![(3, 0, long)];
+        let bytes = encode(&scan, symbols.clone());
+        assert!(bytes.len() > 2 * 256 && Verdict::decode(&bytes).unwrap().symbols == symbols);
     }
 }
