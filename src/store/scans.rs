@@ -35,8 +35,8 @@ pub struct StoredScan {
     pub verdict: Vec<u8>,
 }
 
-/// What follows a scan in its row: the verdict, or, in rows of older versions, no byte more than the symbols, each with
-/// a list of options.
+/// What follows a scan in its row: this byte and the verdict. Rows of older versions have a zero instead, and the
+/// symbols, each with a list of options.
 const VERDICT: u8 = 1;
 type OldSymbols = Vec<(i64, i32, Vec<String>)>;
 
