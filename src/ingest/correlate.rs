@@ -21,7 +21,7 @@ use crate::{
     store::{
         self, Claimed, Story, Tx,
         correlation::{self, MailWrite, StoredMail},
-        scans::{self, StoredScan, Verdicts},
+        scans::{self, Making, StoredScan},
     },
     work::cores,
 };
@@ -79,7 +79,7 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
-    let verdicts = Verdicts::begin(tx, &batch.scans).await?;
+    let verdicts = Making::begin(tx, &batch.scans).await?;
     let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
     let works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
     let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
@@ -145,7 +145,7 @@ pub async fn take_kept(tx: &mut Tx, server: ServerId, mails: &[KeptMail<'_>]) ->
         }
     }
     let scans = scans.into();
-    let verdicts = Verdicts::begin(tx, &scans).await?;
+    let verdicts = Making::begin(tx, &scans).await?;
     settle(tx, server, (&scans, verdicts), works, std::iter::empty(), &mut outcome).await?;
     Ok(outcome)
 }
@@ -156,7 +156,7 @@ fn is_kept(event: &Event<'_>) -> bool {
 
 /// Whether a stored mail is the one that the PHP app kept: queue ids come back.
 fn is_same(story: &Story<'_>, mail: &KeptMail<'_>) -> bool {
-    let ids = (story.message_id(), mail.events.iter().find_map(message_id_of));
+    let ids = (story.message_id(), mail.events.iter().find_map(Event::message_id));
     let near = || {
         let moment = |events: &[Event<'_>]| events.iter().map(|event| event.at.0).min().unwrap_or(0);
         moment(&story.events).abs_diff(moment(&mail.events)) < SAME_LIFE
@@ -181,7 +181,7 @@ fn renewed<'a>(stored: &'a StoredMail, story: &Story<'a>, mail: &KeptMail<'a>) -
 async fn settle<'a>(
     tx: &mut Tx,
     server: ServerId,
-    (scans, verdicts): (&[Scan], Verdicts),
+    (scans, verdicts): (&[Scan], Making),
     works: Vec<Work<'a>>,
     alone: impl Iterator<Item = Work<'a>>,
     outcome: &mut Outcome,
@@ -504,7 +504,7 @@ async fn other_mails(
 /// comes late can still part a mail from a scan that is not its own.
 async fn gather<'a>(
     tx: &mut Tx,
-    (fresh, verdicts): (&'a [Scan], Verdicts),
+    (fresh, verdicts): (&'a [Scan], Making),
     waiting: Vec<PoolScan<'a>>,
     works: &mut [Work<'_>],
 ) -> store::Result<Vec<PoolScan<'a>>> {
@@ -559,13 +559,6 @@ pub async fn known_scans(tx: &mut Tx, server: ServerId, scans: &[Scan]) -> store
         }
     }
     Ok(wished.iter().map(|id| known.contains(id)).collect())
-}
-
-fn message_id_of<'a>(event: &Event<'a>) -> Option<&'a str> {
-    match event.fact {
-        Fact::MessageId(id) => Some(id),
-        _ => None,
-    }
 }
 
 /// A scan that waits from now on: its message id, the id of its row, and the scan.

@@ -62,6 +62,16 @@ pub struct Event<'a> {
     pub program: &'a str,
 }
 
+impl<'a> Event<'a> {
+    /// The message id, where this fact tells it.
+    pub fn message_id(&self) -> Option<&'a str> {
+        match self.fact {
+            Fact::MessageId(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// One fact about one mail. Variants stand in order of life; see the module's doc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fact<'a> {

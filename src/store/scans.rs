@@ -41,9 +41,9 @@ const VERDICT: u8 = 1;
 type OldSymbols = Vec<(i64, i32, Vec<String>)>;
 
 /// Verdicts of new rows while another core makes them.
-pub struct Verdicts(Apart<Vec<Vec<u8>>>);
+pub struct Making(Apart<Vec<Vec<u8>>>);
 
-impl Verdicts {
+impl Making {
     /// Begins to make those of new rows, whose symbols get their numbers first.
     pub async fn begin(tx: &mut Tx, scans: &Arc<[Scan]>) -> Result<Self> {
         let numbers = intern_symbols(tx, scans).await?;

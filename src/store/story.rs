@@ -111,10 +111,7 @@ impl<'a> Program<'a> {
 }
 
 fn message_id<'a>(events: &[Event<'a>]) -> Option<&'a str> {
-    events.iter().find_map(|event| match event.fact {
-        Fact::MessageId(id) => Some(id),
-        _ => None,
-    })
+    events.iter().find_map(Event::message_id)
 }
 
 fn scans(events: &[Event<'_>]) -> impl Iterator<Item = i64> {

@@ -415,6 +415,23 @@ async fn a_verdict_belongs_to_the_mail_that_was_looked_at() {
     }
 }
 
+/// What the log says of a mail from outside that is put into a mailbox.
+fn delivered(id: &str, message_id: &str, to: &str) -> [(&'static str, String); 3] {
+    let sent = format!(
+        "{id}: to=<{to}>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, dsn=2.0.0, status=sent \
+         (250 2.0.0 <{to}> Saved)"
+    );
+    [
+        ("postfix/smtpd", format!("{id}: client=mx.x.example[192.0.2.5]")),
+        ("postfix/cleanup", format!("{id}: message-id=<{message_id}>")),
+        ("postfix/lmtp", sent),
+    ]
+}
+
+fn lines_at<'a>(at: Millis, texts: impl IntoIterator<Item = &'a (&'static str, String)>) -> Vec<LogLine<'a>> {
+    texts.into_iter().map(|(program, text)| LogLine { at, program, text }).collect()
+}
+
 /// As older versions kept it: the verdict in a row of its own, though a mail has claimed it.
 async fn as_of_old(db: &Db, scan: &Scan) {
     let mut tx = db.begin().await.unwrap();
@@ -449,28 +466,8 @@ async fn a_late_fact_parts_a_mail_from_a_verdict_that_is_not_its_own() {
         description: Some("SPF".to_owned()),
         options: vec!["x.example:+".to_owned(), "192.0.2.5".to_owned()],
     };
-    let line = |program, text| LogLine { at, program, text };
-    let begin = [
-        line("postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
-        line("postfix/cleanup", "A0B1C2D3E4: message-id=<m@x.example>"),
-    ];
-    let rest = [
-        line("postfix/qmgr", "A0B1C2D3E4: from=<list@x.example>, size=900, nrcpt=1 (queue active)"),
-        line(
-            "postfix/lmtp",
-            "A0B1C2D3E4: to=<bob@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
-             dsn=2.0.0, status=sent (250 2.0.0 <bob@alpha.test> Saved)",
-        ),
-    ];
-    let anns = [
-        line("postfix/smtpd", "B0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
-        line("postfix/cleanup", "B0B1C2D3E4: message-id=<m@x.example>"),
-        line(
-            "postfix/lmtp",
-            "B0B1C2D3E4: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
-             dsn=2.0.0, status=sent (250 2.0.0 <ann@alpha.test> Saved)",
-        ),
-    ];
+    let bobs = delivered("A0B1C2D3E4", "m@x.example", "bob@alpha.test");
+    let anns = delivered("B0B1C2D3E4", "m@x.example", "ann@alpha.test");
     let visible = async |db: &Db, address: &str| {
         let scope = Scope::mailbox(address, Millis(0));
         let mails = mails::search(db, &scope, &Filter::default(), Place::Newest, 5).await.unwrap().mails;
@@ -479,25 +476,30 @@ async fn a_late_fact_parts_a_mail_from_a_verdict_that_is_not_its_own() {
         (mails[0].check.as_ref().map(|check| check.subject.clone()), symbols)
     };
     let mut cases = Vec::new();
-    for old in [false, true] {
-        cases.extend(fresh_databases().await.into_iter().map(|fresh| (fresh, old)));
+    for (old, at_once) in [(false, false), (false, true), (true, false), (true, true)] {
+        cases.extend(fresh_databases().await.into_iter().map(|fresh| (fresh, old, at_once)));
     }
-    for (fresh, old) in cases {
+    for (fresh, old, at_once) in cases {
         let db = open(&fresh).await;
         let mut sessions = Sessions::default();
         take_batch(&db, &[], std::slice::from_ref(&scan), Novelty::New, &mut sessions).await;
         let rows = async || (count(&db, "scan").await, count(&db, "scan_pending").await);
         assert_eq!(rows().await, (1, 1), "it waits");
-        take_batch(&db, &begin, &[], Novelty::New, &mut sessions).await;
+        take_batch(&db, &lines_at(at, &bobs[..2]), &[], Novelty::New, &mut sessions).await;
         assert_eq!(rows().await, (0, 0), "it lies with the only mail that it may belong to");
         if old {
             as_of_old(&db, &scan).await;
             assert_eq!(rows().await, (1, 0));
         }
-        take_batch(&db, &rest, &[], Novelty::New, &mut sessions).await;
+        if at_once {
+            let both = lines_at(at, bobs[2..].iter().chain(&anns));
+            take_batch(&db, &both, &[], Novelty::New, &mut sessions).await;
+        } else {
+            take_batch(&db, &lines_at(at, &bobs[2..]), &[], Novelty::New, &mut sessions).await;
+            assert_eq!(rows().await, (1, 1), "the verdict waits for its own mail");
+            take_batch(&db, &lines_at(at, &anns), &[], Novelty::New, &mut sessions).await;
+        }
         assert_eq!(visible(&db, "bob@alpha.test").await, (None, Vec::new()), "bob reads ann's subject");
-        assert_eq!(rows().await, (1, 1), "the verdict waits for its own mail");
-        take_batch(&db, &anns, &[], Novelty::New, &mut sessions).await;
         let subject = Some(Some("for ann only".to_owned()));
         assert_eq!(visible(&db, "ann@alpha.test").await, (subject, vec![symbol.clone()]));
         assert_eq!(rows().await, (0, 0));
@@ -521,22 +523,10 @@ async fn a_verdict_finds_its_mail_again_after_facts_were_cut_otherwise() {
         rcpts: vec!["ann@alpha.test".to_owned()],
         ..Scan::default()
     };
-    let line = |at, program, text| LogLine { at, program, text };
-    let second = [
-        line(later, "postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
-        line(later, "postfix/cleanup", "A0B1C2D3E4: message-id=<b@x.example>"),
-        line(
-            later,
-            "postfix/lmtp",
-            "A0B1C2D3E4: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
-             dsn=2.0.0, status=sent (250 2.0.0 <ann@alpha.test> Saved)",
-        ),
-    ];
-    let first = [
-        line(at, "postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
-        line(at, "postfix/cleanup", "A0B1C2D3E4: message-id=<a@x.example>"),
-        line(at, "postfix/qmgr", "A0B1C2D3E4: removed"),
-    ];
+    let second = delivered("A0B1C2D3E4", "b@x.example", "ann@alpha.test");
+    let [client, message_id, _] = delivered("A0B1C2D3E4", "a@x.example", "ann@alpha.test");
+    let first = [client, message_id, ("postfix/qmgr", "A0B1C2D3E4: removed".to_owned())];
+    let (first, second) = (lines_at(at, &first), lines_at(later, &second));
     for split in 0..=first.len() {
         for fresh in fresh_databases().await {
             let db = open(&fresh).await;
@@ -569,26 +559,16 @@ async fn a_verdict_that_leaves_its_mail_keeps_apart_from_a_like_one() {
         ..Scan::default()
     };
     let texts = |id: &str, from: &str| {
-        let sent = format!(
-            "{id}: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, dsn=2.0.0, \
-             status=sent (250 2.0.0 <ann@alpha.test> Saved)"
-        );
-        [
-            ("postfix/smtpd", format!("{id}: client=mx.x.example[192.0.2.5]")),
-            ("postfix/cleanup", format!("{id}: message-id=<m@x.example>")),
-            ("postfix/qmgr", format!("{id}: from=<{from}>, size=900, nrcpt=1 (queue active)")),
-            ("postfix/lmtp", sent),
-            ("postfix/qmgr", format!("{id}: removed")),
-        ]
+        let [client, message_id, sent] = delivered(id, "m@x.example", "ann@alpha.test");
+        let queued = format!("{id}: from=<{from}>, size=900, nrcpt=1 (queue active)");
+        let removed = ("postfix/qmgr", format!("{id}: removed"));
+        [client, message_id, ("postfix/qmgr", queued), sent, removed]
     };
     let (one, other) = (texts("A0B1C2D3E4", "one@x.example"), texts("B0B1C2D3E4", "third@x.example"));
-    fn lines<'a>(at: Millis, texts: &[&'a (&'static str, String)]) -> Vec<LogLine<'a>> {
-        texts.iter().map(|(program, text)| LogLine { at, program, text }).collect()
-    }
     for fresh in fresh_databases().await {
         let db = open(&fresh).await;
         let mut sessions = Sessions::default();
-        let begin = lines(at, &[&one[0], &one[1], &one[2], &one[3], &other[0], &other[1], &other[3]]);
+        let begin = lines_at(at, one[..4].iter().chain([&other[0], &other[1], &other[3]]));
         let scans = [scan("one@x.example"), scan("two@x.example")];
         take_batch(&db, &begin, &scans, Novelty::New, &mut sessions).await;
         let checked = async || {
@@ -601,7 +581,7 @@ async fn a_verdict_that_leaves_its_mail_keeps_apart_from_a_like_one() {
         assert_eq!(checked().await, both);
         // Who sent the second mail is known at last, and it is nobody of the two.
         for late in [&other[2], &other[4], &one[4]] {
-            take_batch(&db, &lines(at, &[late]), &[], Novelty::New, &mut sessions).await;
+            take_batch(&db, &lines_at(at, [late]), &[], Novelty::New, &mut sessions).await;
             assert_eq!(checked().await, [None, Some("one@x.example".to_owned())]);
             assert_eq!((count(&db, "scan").await, count(&db, "scan_pending").await), (1, 1));
         }
@@ -627,16 +607,8 @@ async fn equal_verdicts_are_counted_one_by_one() {
             assert_eq!(count(&db, "scan").await, 2 * round);
             assert_eq!(count(&db, "scan_pending").await, round);
         }
-        let line = |program, text| LogLine { at: scan.at, program, text };
-        let lines = [
-            line("postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]"),
-            line("postfix/cleanup", "A0B1C2D3E4: message-id=<m@x.example>"),
-            line(
-                "postfix/lmtp",
-                "A0B1C2D3E4: to=<ann@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0.5/0/0/0.5, \
-                 dsn=2.0.0, status=sent (250 2.0.0 <ann@alpha.test> Saved)",
-            ),
-        ];
+        let texts = delivered("A0B1C2D3E4", "m@x.example", "ann@alpha.test");
+        let lines = lines_at(scan.at, &texts);
         take_batch(&db, &lines, &[], Novelty::New, &mut Sessions::default()).await;
         assert_eq!((count(&db, "scan").await, count(&db, "scan_pending").await), (7, 3), "one was claimed");
         let again = [scan.clone()];
