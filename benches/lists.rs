@@ -202,7 +202,7 @@ async fn measure(db: &Db) {
         domains: BTreeSet::from(["domain7.example".to_owned()]),
         addresses: BTreeMap::new(),
     });
-    let holding = Holding { since: Millis(0), sends: true };
+    let holding = Holding { since: Millis(0), sends: Some(Millis(0)) };
     let several = ["user7@domain7.example", "user8@domain7.example", "user9@domain8.example"];
     let addresses = several.into_iter().map(|address| (address.to_owned(), holding)).collect();
     let aliases = Scope::Only(Holdings { domains: BTreeSet::new(), addresses });

@@ -156,10 +156,10 @@ fn pairs(
     known: Option<&Snapshot>,
     time: impl Fn(&str, &str) -> Millis,
 ) -> Vec<AliasPair> {
-    let known: BTreeMap<(&str, &str), Millis> = known
+    let known: BTreeMap<(&str, &str), &AliasPair> = known
         .iter()
         .flat_map(|known| &known.pairs)
-        .map(|pair| ((pair.mailbox.as_str(), pair.alias.as_str()), pair.since))
+        .map(|pair| ((pair.mailbox.as_str(), pair.alias.as_str()), pair))
         .collect();
     let mailboxes: BTreeSet<&str> = mailboxes.iter().map(|mailbox| mailbox.address.as_str()).collect();
     let mut found = BTreeMap::new();
@@ -170,10 +170,14 @@ fn pairs(
             continue;
         }
         let targets = targets(&alias, &told.goto);
-        let alone = targets.len() == 1;
+        let shared = targets.len() != 1;
         for mailbox in targets.into_iter().filter(|target| mailboxes.contains(target.as_str())) {
-            let since = known.get(&(mailbox.as_str(), alias.as_str())).copied();
-            let since = since.unwrap_or_else(|| time(&told.created, &told.modified));
+            let known = known.get(&(mailbox.as_str(), alias.as_str()));
+            let changed = || time(&told.created, &told.modified);
+            let since = known.map_or_else(changed, |known| known.since);
+            // What others sent in its name while it was theirs, too, stays theirs.
+            let alone = known.map_or(Some(since), |known| known.alone).unwrap_or_else(changed);
+            let alone = (!shared).then_some(alone);
             let pair = AliasPair { alias: alias.clone(), mailbox: mailbox.clone(), alone, since };
             found.insert((mailbox, alias.clone()), pair);
         }
@@ -249,8 +253,11 @@ mod tests {
             {"address": "late@a.test", "goto": "ann@a.test", "active": 1, "created": JANUARY, "modified": MARCH},
         ]);
         let found = compare(&answers(JANUARY, aliases), None, at("2026-06-01 00:00:00"));
-        let pairs: Vec<_> =
-            found.pairs.iter().map(|it| (it.alias.as_str(), it.mailbox.as_str(), it.alone)).collect();
+        let pairs: Vec<_> = found
+            .pairs
+            .iter()
+            .map(|it| (it.alias.as_str(), it.mailbox.as_str(), it.alone.is_some()))
+            .collect();
         assert_eq!(
             pairs,
             [
@@ -281,6 +288,26 @@ mod tests {
         let back = serde_json::json!([alias("info@a.test", "ann@a.test")]);
         let back = compare(&answers(JANUARY, back), Some(&gone), at("2026-06-03 00:00:00"));
         assert_eq!(back.pairs[0].since, second);
+    }
+
+    #[test]
+    fn what_others_sent_in_the_name_of_an_alias_does_not_become_mine_when_they_leave_it() {
+        let pair = |aliases: serde_json::Value, known: Option<&Snapshot>, now: &str| {
+            compare(&answers(JANUARY, aliases), known, at(now))
+        };
+        let both = serde_json::json!([alias("team@a.test", "ann@a.test, bob@a.test")]);
+        let shared = pair(both.clone(), None, "2026-06-01 00:00:00");
+        let mut left = alias("team@a.test", "ann@a.test");
+        left["modified"] = "2026-06-02 12:00:00".into();
+        let left = pair(serde_json::json!([left]), Some(&shared), "2026-06-02 12:03:00");
+        let held = |snapshot: &Snapshot| (snapshot.pairs[0].since, snapshot.pairs[0].alone);
+        assert_eq!(held(&shared), (at(JANUARY), None));
+        assert_eq!(held(&left), (at(JANUARY), Some(at("2026-06-02 12:00:00"))));
+        // It stays so from look to look, and ends when somebody comes.
+        let same = serde_json::json!([alias("team@a.test", "ann@a.test")]);
+        let later = pair(same, Some(&left), "2026-06-03 00:00:00");
+        assert_eq!(held(&later), held(&left));
+        assert_eq!(held(&pair(both, Some(&later), "2026-06-04 00:00:00")), (at(JANUARY), None));
     }
 
     #[test]

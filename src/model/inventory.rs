@@ -20,8 +20,8 @@ pub struct AliasPair {
     pub alias: String,
     /// The mailbox, normalised.
     pub mailbox: String,
-    /// Whether it leads to nobody else.
-    pub alone: bool,
+    /// Since when it leads to nobody else, if that is so.
+    pub alone: Option<Millis>,
     /// Since when, as far as known.
     pub since: Millis,
 }
@@ -64,7 +64,7 @@ pub fn scope_of(
             let holding = Holding { since: pair.since.max(since), sends: pair.alone };
             addresses.insert(pair.alias.clone(), holding);
         }
-        addresses.insert(address, Holding { since, sends: true });
+        addresses.insert(address, Holding { since, sends: Some(since) });
     }
     let mut forms = BTreeMap::new();
     for link in alias_domains {
@@ -123,6 +123,7 @@ mod tests {
     use super::*;
 
     fn pair(alias: &str, mailbox: &str, alone: bool, since: i64) -> AliasPair {
+        let alone = alone.then_some(Millis(since));
         AliasPair { alias: alias.into(), mailbox: mailbox.into(), alone, since: Millis(since) }
     }
 
@@ -159,8 +160,11 @@ mod tests {
             ("team@alias.test", 7, false),
             ("team@alpha.test", 5, false),
         ];
-        let found: Vec<_> =
-            held.addresses.iter().map(|(address, it)| (address.as_str(), it.since.0, it.sends)).collect();
+        let found: Vec<_> = held
+            .addresses
+            .iter()
+            .map(|(address, it)| (address.as_str(), it.since.0, it.sends.is_some()))
+            .collect();
         assert_eq!(found, expected);
     }
 

@@ -57,8 +57,15 @@ pub struct Holdings {
 pub struct Holding {
     /// From when on the address was theirs; earlier mails belong to somebody else.
     pub since: Millis,
-    /// Whether mails *from* this address are theirs: true for the mailbox and for aliases that lead to nobody else.
-    pub sends: bool,
+    /// From when on mails *from* this address are theirs, too: of the mailbox, and of aliases that lead to nobody else.
+    /// `None` while others hold the address as well.
+    pub sends: Option<Millis>,
+}
+
+impl Holding {
+    fn sends_at(&self, at: Millis) -> bool {
+        self.since <= at && self.sends.is_some_and(|sends| sends <= at)
+    }
 }
 
 /// What a scope sees of one mail.
@@ -75,7 +82,7 @@ pub enum Sight {
 impl Scope {
     /// The scope of one mailbox and nothing else.
     pub fn mailbox(address: &str, since: Millis) -> Self {
-        let holding = Holding { since, sends: true };
+        let holding = Holding { since, sends: Some(since) };
         Self::Only(Holdings {
             domains: BTreeSet::new(),
             addresses: normalise_address(address).map(|address| (address, holding)).into_iter().collect(),
@@ -97,10 +104,11 @@ impl Scope {
         let Self::Only(holdings) = self else { return Some(Sight::Full) };
         let sender = mail.sender.as_deref().unwrap_or_default();
         let login = mail.login.as_deref().unwrap_or_default();
-        if holdings.administers(sender) || holdings.administers(login) {
+        let sends = holdings.administers(sender);
+        if holdings.administers(login) || sends && !claims_sender(mail) {
             return Some(Sight::Full);
         }
-        if holdings.holds_login(login, mail.first_seen) || holdings.sends_as(sender, mail.first_seen) {
+        if holdings.holds_login(login, mail.first_seen) || holdings.wrote(mail) || sends {
             return Some(Sight::Sender);
         }
         let own = mail.recipients.iter().any(|recipient| holdings.sees_recipient(recipient, mail.first_seen));
@@ -119,6 +127,21 @@ impl Scope {
     }
 }
 
+/// Whether whoever holds the sender's address wrote the mail, as far as the log tells. Not so: the copy that a Bcc map makes in
+/// the sender's name, what somebody else was not let through with, and what somebody else, being logged in, sent under an
+/// address with a tag, which may be an alias of their own.
+pub fn is_written_by(mail: &Mail, sender: &str) -> bool {
+    let copied = mail.entrance == Some(Entrance::BccCopy);
+    let refused = mail.refusal.is_some();
+    let tagged = normalise_address(sender).is_some_and(|sender| untagged(&sender) != sender);
+    !copied && !(mail.login.is_some() && (refused || tagged))
+}
+
+/// Whether nothing but the envelope says who wrote the mail: it came in at port 25, where anybody may claim to be anybody.
+fn claims_sender(mail: &Mail) -> bool {
+    mail.login.is_none() && matches!(mail.entrance, None | Some(Entrance::Smtp))
+}
+
 /// Keeps the rows of the visitor's own recipients and the steps that tell nothing of the others.
 fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
     let at = mail.first_seen;
@@ -131,6 +154,12 @@ fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
         StepKind::Notice(_) | StepKind::Removed | StepKind::Expired | StepKind::Noted(..) => false,
         _ => true,
     });
+    for step in &mut mail.steps {
+        // The words of a rule may quote the envelope.
+        if let StepKind::Held(reason) | StepKind::Discarded(reason) = &mut step.kind {
+            reason.clear();
+        }
+    }
     mail.direction = own_direction(&mail);
     mail.notices.clear();
     mail.removed = None;
@@ -209,11 +238,13 @@ impl Holdings {
     }
 
     fn holds_login(&self, login: &str, at: Millis) -> bool {
-        self.holding(login).is_some_and(|holding| holding.sends && holding.since <= at)
+        self.holding(login).is_some_and(|holding| holding.sends_at(at))
     }
 
-    fn sends_as(&self, sender: &str, at: Millis) -> bool {
-        self.holds_login(sender, at)
+    fn wrote(&self, mail: &Mail) -> bool {
+        let sender = mail.sender.as_deref().unwrap_or_default();
+        is_written_by(mail, sender)
+            && self.holding(sender).is_some_and(|holding| holding.sends_at(mail.first_seen))
     }
 
     fn holding(&self, address: &str) -> Option<&Holding> {

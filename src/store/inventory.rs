@@ -58,6 +58,8 @@ struct MailboxRow {
 struct PairRow {
     mailbox: String,
     alias: String,
+    /// Since when it leads to nobody else; zero where it leads to others, too. Older versions wrote one for "as long as it is
+    /// theirs", which is a moment so early that it says the same.
     alone: i64,
     since_at: Millis,
 }
@@ -179,7 +181,12 @@ pub async fn replace(tx: &mut Tx, snapshot: &Snapshot) -> Result<()> {
     }
     note_mailboxes(tx, &snapshot.mailboxes).await?;
     let pairs = snapshot.pairs.iter().map(|pair| -> [Value<'_>; 4] {
-        [(&pair.mailbox).into(), (&pair.alias).into(), pair.alone.into(), pair.since.into()]
+        [
+            (&pair.mailbox).into(),
+            (&pair.alias).into(),
+            pair.alone.unwrap_or_default().into(),
+            pair.since.into(),
+        ]
     });
     let (keys, rest) = (["mailbox", "alias"], ["alone", "since_at"]);
     tx.upsert("alias_pair", ["mailbox", "alias", "alone", "since_at"], &keys, &rest, pairs.collect()).await?;
@@ -219,7 +226,7 @@ impl From<MailboxRow> for Mailbox {
 impl From<PairRow> for AliasPair {
     fn from(row: PairRow) -> Self {
         let PairRow { mailbox, alias, alone, since_at } = row;
-        Self { alias, mailbox, alone: alone == 1, since: since_at }
+        Self { alias, mailbox, alone: (alone != 0).then_some(Millis(alone)), since: since_at }
     }
 }
 

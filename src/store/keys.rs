@@ -1,11 +1,12 @@
 //! The keys under which mails are found: 32-bit hashes in one narrow table. A hash narrows; what it finds is
-//! compared exactly (by `Scope` and `Filter`) before it is shown, so a collision costs time, never privacy.
+//! compared exactly (by `Scope` and `Filter`) before it is shown or counted, so a collision costs time, never privacy. Only the
+//! hours of a domain are counted by its key alone (`mails::hours`): nobody but an admin makes domains.
 
 use std::collections::BTreeMap;
 
 use crate::model::{
     mail::{Direction, Mail, Status},
-    scope::{domain_of, normalise_address, untagged},
+    scope::{domain_of, is_written_by, normalise_address, untagged},
 };
 
 /// What a key stands for.
@@ -36,9 +37,9 @@ pub fn state(status: Status, direction: Direction) -> u8 {
     status as u8 | (direction as u8) << 4
 }
 
-/// Added to the state under an address that only stands before aliases: the mail can be found by it, but whoever
-/// holds it sees the mail only if a row ended with them, which has a key of its own.
-pub const ALIAS_ONLY: u8 = 64;
+/// Added to the state under an address by which the mail can be found, but whose holder does not see it, or sees less of it
+/// than the state tells: it only stands before aliases, or is that of a sender who did not write the mail.
+pub const FOUND_ONLY: u8 = 64;
 
 /// All keys of a mail with the state that the key's owner sees.
 pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
@@ -67,7 +68,8 @@ pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
             add_domain(address, row.status);
         }
     }
-    let senders = mail.sender.iter().chain(&mail.login).map(|sender| (sender, mail.status));
+    let writer = mail.sender.iter().filter(|sender| is_written_by(mail, sender));
+    let senders = writer.chain(&mail.login).map(|sender| (sender, mail.status));
     let finals = mail.recipients.iter().map(|row| (&row.address, row.status));
     for (address, status) in senders.chain(finals) {
         if let Some(key) = address_key(address) {
@@ -76,9 +78,11 @@ pub fn keys_of(mail: &Mail) -> BTreeMap<i32, u8> {
     }
     let mut states: BTreeMap<i32, u8> =
         keys.into_iter().map(|(key, status)| (key, state(status, mail.direction))).collect();
-    for row in &mail.recipients {
-        if let Some(key) = row.orig_to.as_deref().and_then(address_key) {
-            states.entry(key).or_insert(state(row.status, mail.direction) | ALIAS_ONLY);
+    let aliases = mail.recipients.iter().filter_map(|row| Some((row.orig_to.as_ref()?, row.status)));
+    let sender = mail.sender.iter().map(|sender| (sender, mail.status));
+    for (address, status) in aliases.chain(sender) {
+        if let Some(key) = address_key(address) {
+            states.entry(key).or_insert(state(status, mail.direction) | FOUND_ONLY);
         }
     }
     states

@@ -11,13 +11,13 @@ use memchr::memmem::{self, Finder};
 use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, places, sql},
-    keys::{ALIAS_ONLY, Kind, address_key, key, keys_of, state},
+    keys::{FOUND_ONLY, Kind, address_key, key, keys_of, state},
     search::Candidates,
 };
 use crate::model::{
     filter::{Filter, Place, bare_message_id},
     mail::{Direction, Mail, MailId, Status, VisibleMail},
-    scope::{Scope, normalise_domain},
+    scope::{Holding, Holdings, Scope, normalise_domain},
     time::Millis,
 };
 
@@ -69,7 +69,9 @@ struct Driver {
 /// Mails that fit, newest first, `limit` a page.
 pub async fn search(db: &Db, scope: &Scope, filter: &Filter, place: Place, limit: usize) -> Result<Page> {
     let Some(driver) = driver(scope, filter) else { return Ok(Page::default()) };
-    if let Some(mut index) = Candidates::of(db, filter).await? {
+    // A search among few mails looks at each of them: how long it takes must not hang on mails that are not for the visitor.
+    let index = if counted_ranges(scope).is_empty() { None } else { Candidates::of(db, filter).await? };
+    if let Some(mut index) = index {
         let page = walk(db, scope, filter, &driver, place, limit, Some(&mut index)).await?;
         if index.still_stands(db).await? {
             return Ok(page);
@@ -212,17 +214,26 @@ fn driver(scope: &Scope, filter: &Filter) -> Option<Driver> {
         let ranges = states.into_iter().map(Range::State).collect();
         return Some(Driver { ranges, within: Vec::new(), states: Vec::new(), shared: Vec::new() });
     }
-    let shared = certain_and_shared(scope).1;
-    Some(Driver { ranges: own, within: Vec::new(), states, shared })
+    Some(Driver { ranges: own, within: Vec::new(), states, shared: shared_ranges(scope) })
 }
 
 fn scope_ranges(scope: &Scope) -> Vec<Range> {
     let Scope::Only(holdings) = scope else { return vec![Range::All] };
-    let domains = holdings.domains.iter().map(|domain| Range::Key(key(Kind::Domain, domain), MailId(0)));
-    let addresses = holdings.addresses.iter().filter_map(|(address, holding)| {
-        Some(Range::Key(address_key(address)?, MailId::floor(holding.since)))
-    });
-    domains.chain(addresses).collect()
+    let mut ranges = domain_ranges(holdings);
+    ranges.extend(address_ranges(holdings));
+    ranges
+}
+
+fn domain_ranges(holdings: &Holdings) -> Vec<Range> {
+    holdings.domains.iter().map(|domain| Range::Key(key(Kind::Domain, domain), MailId(0))).collect()
+}
+
+fn address_ranges(holdings: &Holdings) -> Vec<Range> {
+    holdings.addresses.iter().filter_map(|(address, holding)| address_range(address, holding)).collect()
+}
+
+fn address_range(address: &str, holding: &Holding) -> Option<Range> {
+    Some(Range::Key(address_key(address)?, MailId::floor(holding.since)))
 }
 
 /// States that may show as one of the wanted ones. Junk in somebody else's mailbox shows as sent, so that the worst
@@ -316,7 +327,12 @@ fn one_range(
     values.push(low.max(floor).into());
     values.push(high.into());
     if !driver.states.is_empty() && !driver.shared.contains(&range) {
-        text.push_str(&format!(" AND x.state IN ({})", places(driver.states.len())));
+        let more = if matches!(range, Range::Key(..)) {
+            format!(" OR x.state >= {FOUND_ONLY}")
+        } else {
+            String::new()
+        };
+        text.push_str(&format!(" AND (x.state IN ({}){more})", places(driver.states.len())));
         values.extend(driver.states.iter().map(|state| Value::from(*state)));
     }
     if !driver.within.is_empty() {
@@ -425,32 +441,27 @@ pub struct HourCount {
     pub problems: i64,
 }
 
-/// Mails per hour in a range, each once, counted inside the index wherever a key alone tells that its mails may be
-/// seen. A shared alias does not: what others send in its name is not for all who read it.
+/// Mails per hour in a range, each once. Those of domains are counted inside the index, where a key alone tells that its mails
+/// may be seen. Those of addresses are looked at: another address may have the same key, and what others send in the name of a
+/// shared alias is not for all who read it.
 pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<Vec<HourCount>> {
     let (low, high) = (MailId::floor(from), MailId::floor(to));
-    let (sure, shared) = certain_and_shared(scope);
+    let counted = counted_ranges(scope);
     let mut counts: BTreeMap<i64, HourCount> = BTreeMap::new();
-    if !sure.is_empty() {
-        let (text, values) = hour_counts(&sure, low, high);
+    if !counted.is_empty() {
+        let (text, values) = hour_counts(&counted, low, high);
         let rows: Vec<(i64, i64, i64)> = db.fetch(sql(text).bind_all(values)).await?;
         for (at, state, count) in rows {
             add(&mut counts, MailId(at), state, count);
         }
     }
-    let certain = |mail: &Mail| {
+    let Scope::Only(holdings) = scope else { return Ok(counts.into_values().collect()) };
+    let is_counted = |mail: &Mail| {
         let keys = keys_of(mail);
-        let held = |range: &Range| match range {
-            Range::Key(key, floor) => {
-                mail.id >= *floor && keys.get(key).is_some_and(|state| *state < ALIAS_ONLY)
-            }
-            _ => true,
-        };
-        sure.iter().any(held)
+        counted.iter().any(|range| matches!(range, Range::Key(key, _) if keys.contains_key(key)))
     };
-    for mail in
-        read(db, &shared_ids(db, &shared, low, high).await?).await?.into_iter().filter(|mail| !certain(mail))
-    {
+    let ids = ids_within(db, &address_ranges(holdings), low, high).await?;
+    for mail in read(db, &ids).await?.into_iter().filter(|mail| !is_counted(mail)) {
         if let Some(mail) = scope.view(mail) {
             add(&mut counts, mail.id, state(mail.status, mail.direction).into(), 1);
         }
@@ -458,18 +469,20 @@ pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<V
     Ok(counts.into_values().collect())
 }
 
-/// Ranges all of whose mails the scope sees, and those of shared aliases, where each mail must be looked at.
-fn certain_and_shared(scope: &Scope) -> (Vec<Range>, Vec<Range>) {
-    let Scope::Only(holdings) = scope else { return (vec![Range::All], Vec::new()) };
-    let shared: BTreeSet<i32> = holdings
-        .addresses
-        .iter()
-        .filter(|(_, holding)| !holding.sends)
-        .filter_map(|(address, _)| address_key(address))
-        .collect();
-    scope_ranges(scope)
-        .into_iter()
-        .partition(|range| !matches!(range, Range::Key(key, _) if shared.contains(key)))
+/// Ranges all of whose mails the scope sees.
+fn counted_ranges(scope: &Scope) -> Vec<Range> {
+    match scope {
+        Scope::All => vec![Range::All],
+        Scope::Only(holdings) => domain_ranges(holdings),
+    }
+}
+
+/// Ranges of addresses that their holder shares with others, or did once: their keys show what the address as a sender sees.
+fn shared_ranges(scope: &Scope) -> Vec<Range> {
+    let Scope::Only(holdings) = scope else { return Vec::new() };
+    let shared = |holding: &Holding| holding.sends.is_none_or(|sends| sends > holding.since);
+    let held = holdings.addresses.iter().filter(|(_, holding)| shared(holding));
+    held.filter_map(|(address, holding)| address_range(address, holding)).collect()
 }
 
 /// Rows of hour, state and count. A mail that stands in several ranges counts once, in its worst state.
@@ -498,7 +511,7 @@ fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Valu
         let Range::Key(key, floor) = range else { continue };
         from.push_str(if index > 0 { " OR " } else { "" });
         from.push_str("(k = ? AND mail >= ? AND mail < ? AND state < ?)");
-        values.extend([(*key).into(), low.max(*floor).into(), high.into(), ALIAS_ONLY.into()]);
+        values.extend([(*key).into(), low.max(*floor).into(), high.into(), FOUND_ONLY.into()]);
     }
     if ranges.len() > 1 {
         from.push_str(" GROUP BY mail) AS own");
@@ -506,7 +519,8 @@ fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Valu
     (format!("SELECT mail - mail % ? AS h, state, COUNT(*) FROM {from} GROUP BY h, state"), values)
 }
 
-async fn shared_ids(db: &Db, ranges: &[Range], low: MailId, high: MailId) -> Result<Vec<MailId>> {
+/// The newest mails in each of some ranges of keys.
+async fn ids_within(db: &Db, ranges: &[Range], low: MailId, high: MailId) -> Result<Vec<MailId>> {
     let mut ids = BTreeSet::new();
     for range in ranges {
         let Range::Key(key, floor) = range else { continue };

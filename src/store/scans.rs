@@ -169,11 +169,13 @@ fn symbol_names(symbols: &[StoredSymbol]) -> super::db::Sql<'static> {
     if symbols.is_empty() { statement.bind(0) } else { statement.bind_all(ids) }
 }
 
-/// Symbols that tell how many recipients there are or which.
+/// Symbols that tell how many recipients there are or which, also by what one of them has in the address book or the lists.
 fn tells_of_recipients(name: &str) -> bool {
     const WORDS: [&str; 8] = ["RCPT", "ENVRCPT", "RECIPIENTS", "RECIPS", "TO", "CC", "BCC", "UNDISC"];
     name.split('_').any(|word| WORDS.contains(&word))
-        || ["BCC", "MAILLIST", "DYN_RL"].iter().any(|head| name.starts_with(head))
+        || ["BCC", "MAILLIST", "DYN_RL", "SOGO_CONTACT", "MAILCOW_WHITE", "MAILCOW_BLACK"]
+            .iter()
+            .any(|head| name.starts_with(head))
 }
 
 /// Symbols whose details concern the sender only.

@@ -89,9 +89,18 @@ fn oracle(scope: &Scope, mail: &Truth) -> Option<BTreeSet<String>> {
     };
     let held = |address: &str| addresses.get(&lower(address)).or_else(|| addresses.get(&bare(address)));
     let in_time = |holding: &&Holding| holding.since <= mail.at;
-    let senders: Vec<&str> =
-        [Some(mail.sender.as_str()), mail.login.as_deref()].into_iter().flatten().collect();
-    if senders.iter().any(|sender| runs(sender) || held(sender).filter(in_time).is_some_and(|it| it.sends)) {
+    let sends = |holding: Option<&Holding>| {
+        holding.filter(in_time).is_some_and(|it| it.sends.is_some_and(|since| since <= mail.at))
+    };
+    let wrote = match &mail.login {
+        // Who was logged in has a name: a tag of somebody else's address may be an alias of their own.
+        Some(login) => {
+            let named = addresses.get(&lower(&mail.sender)).filter(|_| !mail.sender.contains('+'));
+            runs(login) || sends(held(login)) || sends(named)
+        }
+        None => sends(held(&mail.sender)),
+    };
+    if wrote || runs(&mail.sender) {
         return Some(tokens(&|_| true));
     }
     let own = tokens(&|row| {
@@ -279,7 +288,9 @@ fn only(domains: &[&str], addresses: &[(&str, Millis, bool)]) -> Scope {
         domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
         addresses: addresses
             .iter()
-            .map(|&(address, since, sends)| (address.to_owned(), Holding { since, sends }))
+            .map(|&(address, since, sends)| {
+                (address.to_owned(), Holding { since, sends: sends.then_some(since) })
+            })
             .collect(),
     })
 }
@@ -587,5 +598,172 @@ fn check_page(text: &str, truth: &Truth, rows: &BTreeSet<String>, what: &str) {
                 assert!(!text.contains(&address), "{what}: {address}");
             }
         }
+    }
+}
+
+/// Takes lines of one second, `QUEUE_ID: text` behind each program, and the verdicts.
+async fn logged(db: &Db, at: Millis, lines: &[(&str, &str)], scans: Vec<Scan>) {
+    let lines: Vec<LogLine<'_>> =
+        lines.iter().map(|&(program, text)| LogLine { at, program, text }).collect();
+    let mut tx = db.begin().await.unwrap();
+    let batch =
+        Batch { server: SERVER, lines: &lines, scans: scans.into(), quarantined: &[], novelty: Novelty::New };
+    take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+const AT: Millis = Millis::from_secs(1_795_000_000);
+
+/// The one mail that a scope sees, as text; `None` where it sees none.
+async fn seen(db: &Db, scope: &Scope) -> Option<(Sight, String)> {
+    let list = listed(db, scope, &Filter::default()).await;
+    assert!(list.len() < 2, "{list:?}");
+    let hours = mails::hours(db, scope, Millis(0), Millis(AT.0 * 2)).await.unwrap();
+    let counted: i64 = hours.iter().map(|hour| hour.received + hour.sent + hour.problems).sum();
+    assert_eq!(counted, list.len() as i64, "the week counts what is seen");
+    let mail = list.first()?;
+    Some((mail.sight(), told(db, scope, mail).await))
+}
+
+#[tokio::test]
+async fn the_words_of_a_rule_tell_a_recipient_nothing_of_others() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let envelope = "from mx.x.example[192.0.2.9]; from=<s@x.example> to=<hidden@beta.test> proto=ESMTP helo=<mx.x.example>";
+    logged(
+        &db,
+        AT,
+        &[
+            ("postfix/smtpd", "A000000001: client=mx.x.example[192.0.2.9]"),
+            ("postfix/cleanup", &format!("A000000001: hold: header Subject: Payslip {envelope}: policy")),
+            ("postfix/cleanup", "A000000001: message-id=<1@x.example>"),
+            ("postfix/qmgr", "A000000001: from=<s@x.example>, size=9, nrcpt=2 (queue active)"),
+            ("postfix/lmtp", "A000000001: to=<zoe@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"),
+            ("postfix/lmtp", "A000000001: to=<hidden@beta.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"),
+        ],
+        Vec::new(),
+    )
+    .await;
+    let (sight, text) = seen(&db, &Scope::mailbox("zoe@alpha.test", Millis(0))).await.unwrap();
+    assert_eq!(sight, Sight::Recipients);
+    assert!(text.contains("Held") && !text.contains("hidden"), "{text}");
+    let (_, text) = seen(&db, &Scope::All).await.unwrap();
+    assert!(text.contains("hidden") && text.contains("Payslip"), "{text}");
+}
+
+#[tokio::test]
+async fn the_copy_of_a_bcc_map_is_not_for_the_sender() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    logged(
+        &db,
+        AT,
+        &[
+            ("postfix/bcc/smtpd", "A000000001: client=rspamd-mailcow.mailcowdockerized_mailcow-network[172.22.1.9]"),
+            ("postfix/cleanup", "A000000001: message-id=<1@alpha.test>"),
+            ("postfix/qmgr", "A000000001: from=<ann@alpha.test>, size=9, nrcpt=1 (queue active)"),
+            ("postfix/lmtp", "A000000001: to=<audit@alpha.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"),
+        ],
+        Vec::new(),
+    )
+    .await;
+    assert_eq!(seen(&db, &Scope::mailbox("ann@alpha.test", Millis(0))).await, None);
+    let audit = seen(&db, &Scope::mailbox("audit@alpha.test", Millis(0))).await;
+    assert_eq!(audit.map(|(sight, _)| sight), Some(Sight::Recipients));
+    // Who runs the domain makes its Bcc maps.
+    let admin = seen(&db, &only(&["alpha.test"], &[])).await;
+    assert_eq!(admin.map(|(sight, _)| sight), Some(Sight::Full));
+}
+
+#[tokio::test]
+async fn a_sender_that_is_only_claimed_opens_no_mailbox_of_others() {
+    let spam = |user: Option<&str>| Scan {
+        at: AT,
+        message_id: Some("1@alpha.test".to_owned()),
+        sender: "who@alpha.test".to_owned(),
+        rcpts: vec!["carla@beta.test".to_owned()],
+        user: user.map(str::to_owned),
+        score: 1250,
+        action: "add header".to_owned(),
+        ..Scan::default()
+    };
+    for (entrance, user, wanted) in [
+        ("postfix/smtpd", None, Sight::Sender),
+        ("postfix/submission/smtpd", Some("who@alpha.test"), Sight::Full),
+    ] {
+        let fresh = sqlite();
+        let db = open(&fresh).await;
+        let login = user.map(|user| format!(", sasl_method=PLAIN, sasl_username={user}")).unwrap_or_default();
+        logged(
+            &db,
+            AT,
+            &[
+                (entrance, &format!("A000000001: client=mx.x.example[192.0.2.9]{login}")),
+                ("postfix/cleanup", "A000000001: message-id=<1@alpha.test>"),
+                ("postfix/qmgr", "A000000001: from=<who@alpha.test>, size=9, nrcpt=1 (queue active)"),
+                ("postfix/lmtp", "A000000001: to=<carla@beta.test>, relay=dovecot[172.22.1.250]:24, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 <carla@beta.test> x Saved)"),
+            ],
+            vec![spam(user)],
+        )
+        .await;
+        let scope = only(&["alpha.test"], &[]);
+        let (sight, _) = seen(&db, &scope).await.unwrap();
+        assert_eq!(sight, wanted, "{entrance}");
+        let list = listed(&db, &scope, &Filter::default()).await;
+        let score = list[0].check.as_ref().map_or(0, |check| check.score);
+        assert_eq!(score > 0, wanted == Sight::Full, "{entrance}: what the filter of others said");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_to_hold_an_alias_alone_does_not_get_what_others_sent_in_its_name() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    logged(
+        &db,
+        AT,
+        &[
+            ("postfix/submission/smtpd", "A000000001: client=pc[192.0.2.8], sasl_method=PLAIN, sasl_username=bob@alpha.test"),
+            ("postfix/qmgr", "A000000001: from=<team@alpha.test>, size=9, nrcpt=1 (queue active)"),
+            ("postfix/smtp", "A000000001: to=<secret@x.example>, relay=mx.x.example[203.0.113.7]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"),
+        ],
+        Vec::new(),
+    )
+    .await;
+    let team = |sends: Option<Millis>| {
+        let holding = Holding { since: Millis(0), sends };
+        Scope::Only(Holdings {
+            addresses: [("team@alpha.test".to_owned(), holding)].into(),
+            ..Holdings::default()
+        })
+    };
+    assert_eq!(seen(&db, &team(Some(Millis(AT.0 + 1)))).await, None);
+    assert_eq!(seen(&db, &team(None)).await, None);
+    let held = seen(&db, &team(Some(AT))).await;
+    assert_eq!(held.map(|(sight, _)| sight), Some(Sight::Sender));
+}
+
+/// Two addresses with one key: a search for such a pair takes seconds.
+#[tokio::test]
+async fn an_address_that_hashes_alike_counts_nothing_of_the_other() {
+    let (mine, other) = ("x14f3397@alpha.test", "partner@kunde-gmbh.example");
+    // As `store::keys` makes them.
+    let key = |address: &str| twox_hash::XxHash3_64::oneshot_with_seed(1, address.as_bytes()) >> 32;
+    assert_eq!(key(mine), key(other));
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        logged(
+            &db,
+            AT,
+            &[
+                ("postfix/submission/smtpd", "A000000001: client=pc[192.0.2.8], sasl_method=PLAIN, sasl_username=bob@alpha.test"),
+                ("postfix/qmgr", "A000000001: from=<bob@alpha.test>, size=9, nrcpt=1 (queue active)"),
+                ("postfix/smtp", &format!("A000000001: to=<{other}>, relay=mx.x.example[203.0.113.7]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)")),
+            ],
+            Vec::new(),
+        )
+        .await;
+        assert_eq!(seen(&db, &Scope::mailbox(mine, Millis(0))).await, None);
+        assert!(seen(&db, &Scope::mailbox("bob@alpha.test", Millis(0))).await.is_some());
     }
 }

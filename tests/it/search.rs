@@ -10,7 +10,7 @@ use mailcow_status::{
         filter::{Filter, Place},
         mail::{Direction, MailId, ServerId, Status},
         scan::Scan,
-        scope::Scope,
+        scope::{Holdings, Scope},
         time::Millis,
     },
     store::{Db, db::sql, mails, search},
@@ -171,6 +171,7 @@ async fn compare(plain: &Db, indexed: &Db, seed: u64, state: &str) -> usize {
         Scope::All,
         Scope::mailbox("ann@alpha.test", Millis(0)),
         Scope::mailbox("nobody@alpha.test", Millis(0)),
+        Scope::Only(Holdings { domains: ["alpha.test".to_owned()].into(), ..Holdings::default() }),
     ];
     let mut total = 0;
     for filter in wishes(&mut Dice(seed), 4) {
@@ -255,6 +256,8 @@ async fn a_lost_index_is_made_again_and_a_wrong_one_shows_nothing_more() {
             found(&db, &Scope::All, &filter, Place::Newest).await.is_empty(),
             "the index is what is asked"
         );
+        // What it holds of other people's mails must not show in how long a search takes.
+        assert_eq!(found(&db, &ann, &filter, Place::Newest).await, hers, "a user's own mails are looked at");
         execute(&db, "DELETE FROM search_shape").await;
         assert_eq!(
             found(&db, &Scope::All, &filter, Place::Newest).await,

@@ -36,8 +36,9 @@ async fn count(db: &Db, table: &str) -> i64 {
 }
 
 fn own(addresses: &[(&str, Millis)]) -> Scope {
-    let held =
-        |(address, since): &(&str, Millis)| ((*address).to_owned(), Holding { since: *since, sends: true });
+    let held = |(address, since): &(&str, Millis)| {
+        ((*address).to_owned(), Holding { since: *since, sends: Some(*since) })
+    };
     let addresses: BTreeMap<String, Holding> = addresses.iter().map(held).collect();
     Scope::Only(Holdings { domains: BTreeSet::from(["alpha.test".to_owned()]), addresses })
 }

@@ -75,7 +75,7 @@ async fn databases(dir: &tempfile::TempDir) -> Vec<(At, Db)> {
 
 #[tokio::test]
 async fn no_list_scans() {
-    let holding = Holding { since: Millis(5), sends: true };
+    let holding = Holding { since: Millis(5), sends: Some(Millis(5)) };
     let addresses = ["ann@alpha.test", "info@alpha.test"].map(|address| (address.to_owned(), holding));
     let scopes = [
         Scope::All,
@@ -107,8 +107,12 @@ async fn no_list_scans() {
                     assert!(found.is_empty(), "{}: {filter:?} for {scope:?}: {found:?}", db.engine());
                 }
             }
-            let (sure, _) = certain_and_shared(scope);
-            let (text, values) = hour_counts(&sure, MailId(1_790_000_100 << 30), MailId(1_790_000_200 << 30));
+            let counted = counted_ranges(scope);
+            if counted.is_empty() {
+                continue;
+            }
+            let (text, values) =
+                hour_counts(&counted, MailId(1_790_000_100 << 30), MailId(1_790_000_200 << 30));
             // MariaDB may count everybody's mails of a span by walking along them.
             let may = if *scope == Scope::All { May::FollowMails } else { May::FollowKeys };
             let found = scans(&db, sql(text).bind_all(values), may).await;

@@ -196,7 +196,7 @@ async fn since_when_a_limit_has_been_passed_is_found_as_far_back_as_history_goes
         roll(&db, minute(now)).await.unwrap();
         prune(&db, &keep, minute(now)).await.unwrap();
         assert_eq!(since(&Scope::All).await[0], Some(0), "as exact as an hour");
-        let holding = Holding { since: minute(4), sends: true };
+        let holding = Holding { since: minute(4), sends: Some(minute(4)) };
         let addresses = BTreeMap::from([("ann@alpha.test".to_owned(), holding)]);
         let user = Scope::Only(Holdings { domains: BTreeSet::new(), addresses });
         assert_eq!(since(&user).await, [None, None, Some(4)], "not from before it was theirs");
@@ -221,7 +221,7 @@ async fn people_see_their_own_series_only() {
         for n in 0..10 {
             tell(&db, &mut book, minute(n), None, &told).await;
         }
-        let holding = Holding { since: minute(4), sends: true };
+        let holding = Holding { since: minute(4), sends: Some(minute(4)) };
         let user = Scope::Only(Holdings {
             domains: BTreeSet::new(),
             addresses: BTreeMap::from([("ann@alpha.test".to_owned(), holding)]),
