@@ -5,7 +5,7 @@ use askama::Template;
 use crate::{
     model::{
         inventory::scope_of,
-        mail::{Direction, Mail, MailId, Recipient, ServerId, Status, Verdict},
+        mail::{Direction, Entrance, Mail, MailId, Recipient, ServerId, Status, Verdict},
         scope::{Role, Scope, Sight, domain_of},
         time::Millis,
         user::Grant,
@@ -189,7 +189,7 @@ fn example(sender: &str, recipients: &[&str]) -> Mail {
         client_ip: None,
         helo: None,
         client_tls: None,
-        entrance: None,
+        entrance: Some(Entrance::Submission),
         size: None,
         direction: Direction::Out,
         status: Status::Sent,
