@@ -205,6 +205,13 @@ pub struct Attempt<'a> {
     pub tls: Option<&'a str>,
 }
 
+impl Attempt<'_> {
+    /// Whether the server tries again. A failure for good is one for now with `soft_bounce = yes` (bounce(8)).
+    pub fn is_deferred(&self) -> bool {
+        matches!(self.status, "deferred" | "SOFTBOUNCE")
+    }
+}
+
 /// A refusal: `reject`, `milter-reject`, `proxy-reject`, `reject_warning` of smtpd, cleanup or postscreen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Refusal<'a> {

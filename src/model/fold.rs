@@ -518,7 +518,7 @@ fn attempt_status(program: &str, attempt: &Attempt) -> Status {
     match attempt.status {
         "sent" if dropped => Status::Discarded,
         "sent" => Status::Sent,
-        "deferred" => Status::Delayed,
+        _ if attempt.is_deferred() => Status::Delayed,
         "bounced" => Status::Bounced,
         "expired" => Status::Expired,
         _ => Status::Unknown,
@@ -531,3 +531,6 @@ fn is_local(program: &str, attempt: &Attempt) -> bool {
     matches!(daemon, "lmtp" | "virtual" | "local")
         || (daemon == "pipe" && attempt.relay.starts_with("dovecot"))
 }
+
+#[cfg(test)]
+mod tests;

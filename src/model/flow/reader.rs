@@ -146,7 +146,7 @@ fn tried<'a>(
             *flow.delays.entry(delay).or_default() += 1;
             Outcome::Delivered
         }
-        "deferred" => {
+        _ if attempt.is_deferred() => {
             flow.deferred.insert(queue_id);
             flow.add_at(Count::Deferrals, at);
             flow.reason(Reason::Deferred, daemon_of(program)?.1, reply);
