@@ -241,6 +241,33 @@ pub struct Refusal<'a> {
     pub login: Option<&'a str>,
 }
 
+/// Whether the words of a refusal tell of a virus. Only a milter looks into mails; an address or a link that it quotes is
+/// no word of its own.
+pub fn names_virus(verb: &str, reply: &str) -> bool {
+    let own = |word: &&str| !word.contains('@') && !word.contains("://");
+    let mut words = outside_brackets(reply).flat_map(str::split_whitespace).filter(own);
+    verb == "milter-reject" && words.any(|word| VIRUS.iter().any(|virus| holds(word, virus)))
+}
+
+/// What of a text stands outside of angle brackets.
+fn outside_brackets(text: &str) -> impl Iterator<Item = &str> {
+    let mut pieces = text.split('<');
+    let first = pieces.next();
+    let behind = |piece: &'_ str| piece.find('>').map_or(0, |end| end + 1);
+    first.into_iter().chain(pieces.filter_map(move |piece| piece.get(behind(piece)..)))
+}
+
+/// What milters call a virus, or who found it.
+const VIRUS: [&str; 3] = ["virus", "infected", "clamav"];
+
+/// Whether a text holds a word in capital or small letters. `word` is in small ones.
+pub(super) fn holds(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(first) = word.first() else { return true };
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
+        .any(|at| text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))
+}
+
 /// The part of a Rspamd history row that belongs to the mail's story. Symbols are stored beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Checked<'a> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    event::{Attempt, Checked, Event, Fact, Kept, Refusal},
+    event::{Attempt, Checked, Event, Fact, Kept, Refusal, names_virus},
     mail::{
         Check, Direction, Entrance, Mail, MailId, NoticeSent, Recipient, Refused, ServerId, Status, Step,
         StepKind, Verdict,
@@ -501,14 +501,13 @@ fn entrance(program: &str) -> Entrance {
 }
 
 fn refused_status(refused: &Refused) -> Status {
-    let lower = refused.reply.to_ascii_lowercase();
     let for_now = match refused.code {
         0 => !refused.dsn.starts_with('5'),
         code => code < 500,
     };
     match for_now {
         true => Status::SoftRejected,
-        false if lower.contains("virus") || lower.contains("clamav") => Status::Virus,
+        false if names_virus(&refused.verb, &refused.reply) => Status::Virus,
         false => Status::Rejected,
     }
 }

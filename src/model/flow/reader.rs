@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use super::{Count, Flow, Outcome, Reason, ids::print, provider};
 use crate::model::{
-    event::{Attempt, Client, Fact, Parsed, Refusal},
+    event::{Attempt, Client, Fact, Parsed, Refusal, holds, names_virus},
     time::Millis,
 };
 
@@ -279,14 +279,6 @@ fn domain(address: &str) -> &str {
     memchr::memrchr(b'@', address.as_bytes()).and_then(|at| address.get(at + 1..)).unwrap_or_default()
 }
 
-/// Whether a text holds a word in capital or small letters. `word` is in small ones.
-fn holds(text: &str, word: &str) -> bool {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    let Some(first) = word.first() else { return true };
-    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
-        .any(|at| text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))
-}
-
 fn is_full(dsn: &str, reply: &str) -> bool {
     dsn.ends_with(".2.2") || holds(reply, "quota") || (holds(reply, "mailbox") && holds(reply, "full"))
 }
@@ -308,8 +300,7 @@ fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
     } else if milter && refusal.stage == "END-OF-MESSAGE" {
         flow.add(Count::RejectedContent);
     }
-    let virus = holds(reply, "virus");
-    if milter && virus {
+    if names_virus(refusal.verb, reply) {
         flow.add(Count::Virus);
     } else if milter && (refusal.code / 100 == 5 || refusal.dsn.starts_with('5')) {
         flow.add(Count::Spam);
