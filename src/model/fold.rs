@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    event::{Attempt, Checked, Event, Fact, Kept, Refusal, names_virus},
+    event::{Action, Attempt, Checked, Event, Fact, Kept, Refusal, names_virus},
     mail::{
         Check, Direction, Entrance, Mail, MailId, NoticeSent, Recipient, Refused, ServerId, Status, Step,
         StepKind, Verdict,
@@ -52,7 +52,7 @@ fn ends(fact: &Fact) -> bool {
 
 /// Whether a refusal ends the mail, or only turns one recipient away.
 fn refuses_whole(refusal: &Refusal) -> bool {
-    !matches!(refusal.stage, "RCPT" | "VRFY")
+    refusal.refuses() && !matches!(refusal.stage, "RCPT" | "VRFY")
 }
 
 /// The id of a mail: see [`MailId`]. `name` is the queue id, or what identifies a refused attempt.
@@ -80,6 +80,8 @@ struct Fold {
     recipients: BTreeMap<(String, Option<String>), Recipient>,
     checked_rcpts: Vec<String>,
     checked_size: Option<u64>,
+    /// Recipients that lines about a hold or a discard name.
+    kept_back: Vec<String>,
     queued: bool,
     held: bool,
     discarded: bool,
@@ -130,6 +132,7 @@ impl Fold {
             recipients: BTreeMap::new(),
             checked_rcpts: Vec::new(),
             checked_size: None,
+            kept_back: Vec::new(),
             queued: false,
             held: false,
             discarded: false,
@@ -165,15 +168,9 @@ impl Fold {
             }
             Fact::Parent { queue_id, .. } => self.mail.parent = Some((*queue_id).to_owned()),
             Fact::Checked(checked) => self.check(at, checked),
-            Fact::Refused(refusal) => self.refuse(at, event.program, refusal),
-            Fact::Held { reason } => {
-                self.held = true;
-                self.step(at, StepKind::Held((*reason).to_owned()));
-            }
-            Fact::Discarded { reason } => {
-                self.discarded = true;
-                self.step(at, StepKind::Discarded((*reason).to_owned()));
-            }
+            Fact::Refused(refusal) => self.oppose(at, event.program, refusal),
+            Fact::Held { reason } => self.hold(at, reason),
+            Fact::Discarded { reason } => self.discard(at, reason),
             Fact::Released => {
                 self.held = false;
                 self.step(at, StepKind::Released);
@@ -236,6 +233,16 @@ impl Fold {
         self.mail.steps.push(Step { at, kind });
     }
 
+    fn hold(&mut self, at: Millis, reason: &str) {
+        self.held = true;
+        self.step(at, StepKind::Held(reason.to_owned()));
+    }
+
+    fn discard(&mut self, at: Millis, reason: &str) {
+        self.discarded = true;
+        self.step(at, StepKind::Discarded(reason.to_owned()));
+    }
+
     fn check(&mut self, at: Millis, checked: &Checked) {
         self.mail.verdict = Verdict::from_action(checked.action, checked.forced_by);
         self.checked_rcpts =
@@ -259,7 +266,8 @@ impl Fold {
         self.step(at, StepKind::Checked);
     }
 
-    fn refuse(&mut self, at: Millis, program: &str, refusal: &Refusal) {
+    /// What a rule, a check or a milter has against the mail, and what the line tells of the client besides.
+    fn oppose(&mut self, at: Millis, program: &str, refusal: &Refusal) {
         if let Some(from) = refusal.from {
             self.mail.sender.get_or_insert_with(|| from.to_owned());
         }
@@ -276,6 +284,15 @@ impl Fold {
         if self.mail.entrance.is_none() {
             self.mail.entrance = Some(entrance(program));
         }
+        match refusal.action() {
+            Action::Refuse => return self.refuse(at, refusal),
+            Action::Hold => self.hold(at, refusal.reply),
+            Action::Discard => self.discard(at, refusal.reply),
+        }
+        self.kept_back.extend(refusal.to.map(str::to_owned));
+    }
+
+    fn refuse(&mut self, at: Millis, refusal: &Refusal) {
         let refused = Refused {
             verb: refusal.verb.to_owned(),
             stage: refusal.stage.to_owned(),
@@ -328,7 +345,7 @@ impl Fold {
     }
 
     fn finish(mut self) -> Mail {
-        self.add_checked_recipients();
+        self.add_named_recipients();
         self.add_kept();
         let kept_junk = self.kept.as_ref().is_some_and(|kept| kept.status == Status::Junk);
         let junk = self.mail.verdict == Verdict::Junk || (kept_junk && self.mail.verdict == Verdict::None);
@@ -367,10 +384,11 @@ impl Fold {
         self.mail
     }
 
-    /// Recipients that only the spam filter names: those of a mail refused as a whole, and those whose
+    /// Recipients that only the spam filter or a rule names: those of a mail refused as a whole, and those whose
     /// first attempt is still to come. A milter's line names just the last recipient.
-    fn add_checked_recipients(&mut self) {
-        let covered: Vec<String> = self
+    fn add_named_recipients(&mut self) {
+        let tried = !self.recipients.is_empty();
+        let mut covered: Vec<String> = self
             .recipients
             .values()
             .flat_map(|row| [Some(&row.address), row.orig_to.as_ref()])
@@ -381,15 +399,15 @@ impl Fold {
         let refused = self.mail.refusal.as_ref().map(|refused| {
             (refused_status(refused), refused.dsn.clone(), refused.reply.clone(), self.mail.last_seen)
         });
-        for rcpt in std::mem::take(&mut self.checked_rcpts) {
+        let named = std::mem::take(&mut self.checked_rcpts);
+        for rcpt in named.into_iter().chain(std::mem::take(&mut self.kept_back)) {
             let plain = normalise_address(&rcpt).map(|address| untagged(&address).into_owned());
-            if plain.is_none_or(|plain| covered.contains(&plain)) {
-                continue;
-            }
+            let Some(plain) = plain.filter(|plain| !covered.contains(plain)) else { continue };
             // Once attempts are logged, an address without one was expanded by an alias or never queued.
-            if refused.is_none() && !self.recipients.is_empty() {
+            if refused.is_none() && tried {
                 continue;
             }
+            covered.push(plain);
             let mut row = Recipient { address: rcpt.clone(), ..Recipient::default() };
             if let Some((status, dsn, reply, at)) = &refused {
                 row.status = *status;
@@ -502,7 +520,8 @@ fn entrance(program: &str) -> Entrance {
 
 fn refused_status(refused: &Refused) -> Status {
     let for_now = match refused.code {
-        0 => !refused.dsn.starts_with('5'),
+        // What is no MIME is refused for good, which the line does not tell (`src/global/mime_state.c`).
+        0 => !refused.dsn.starts_with('5') && refused.stage != "mime-error",
         code => code < 500,
     };
     match for_now {

@@ -123,7 +123,9 @@ impl Scope {
 fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
     let at = mail.first_seen;
     let own = |recipient: &Recipient| holdings.sees_recipient(recipient, at);
+    let all = mail.recipients.len();
     mail.recipients.retain(own);
+    let alone = mail.recipients.len() == all;
     mail.steps.retain(|step| match &step.kind {
         StepKind::Attempt(recipient) | StepKind::RecipientRefused(recipient) => own(recipient),
         // Notices go to the sender; the end of the queue id depends on the other recipients.
@@ -131,6 +133,14 @@ fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
         StepKind::Notice(_) | StepKind::Removed | StepKind::Expired | StepKind::Noted(..) => false,
         _ => true,
     });
+    for step in &mut mail.steps {
+        // The words of a rule may name the recipient that it is about.
+        if let StepKind::Held(reason) | StepKind::Discarded(reason) = &mut step.kind
+            && !alone
+        {
+            reason.clear();
+        }
+    }
     mail.direction = own_direction(&mail);
     mail.notices.clear();
     mail.removed = None;

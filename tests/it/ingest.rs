@@ -205,6 +205,32 @@ async fn repetitions_that_rsyslog_folded_count_one_by_one() {
 }
 
 #[tokio::test]
+async fn attempts_that_are_held_or_discarded_before_they_have_a_queue_id_are_found_by_address() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let at = Millis::from_secs(1_795_000_000);
+    let texts = ["hold", "discard"].map(|verb| {
+        let text = format!(
+            "NOQUEUE: {verb}: RCPT from unknown[192.0.2.6]: <{verb}@y.test>: Recipient address triggers it; \
+             from=<s@x.test> to=<{verb}@y.test> proto=ESMTP helo=<h>"
+        );
+        ("postfix/smtpd", text)
+    });
+    let lines = lines_at(at, &texts);
+    for novelty in [Novelty::New, Novelty::Perhaps] {
+        take_batch(&db, &lines, &[], novelty, &mut Sessions::default()).await;
+        for (recipient, status) in [("hold@y.test", Status::Held), ("discard@y.test", Status::Discarded)] {
+            let filter = Filter { rcpt: Some(recipient.to_owned()), ..Filter::default() };
+            let found = mails::search(&db, &Scope::All, &filter, Place::Newest, 5).await.unwrap().mails;
+            assert_eq!(found.iter().map(|mail| mail.status).collect::<Vec<_>>(), [status]);
+            assert_eq!(found[0].sender.as_deref(), Some("s@x.test"));
+            let raw = lines::of_mail(&db, &Scope::All, &found[0], mailcow_status::parse::postfix::parse);
+            assert!(raw.await.unwrap().lines[0].text.contains(recipient));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_ring_lost_is_a_gap_and_never_silent() {
     for fresh in fresh_databases().await {
         let source =

@@ -1,10 +1,12 @@
-//! What became of mails.
+//! What became of mails that somebody stopped on their way.
 
 use super::*;
 use crate::model::event::Client;
 
 const SMTPD: &str = "postfix/smtpd";
+const CLEANUP: &str = "postfix/cleanup";
 const QMGR: &str = "postfix/qmgr";
+const POSTSUPER: &str = "postfix/postsuper";
 
 /// Facts of one mail, a second apart.
 fn events<'a>(facts: &[(&'a str, Fact<'a>)]) -> Vec<Event<'a>> {
@@ -87,6 +89,74 @@ fn only_a_milter_tells_of_a_virus_and_by_words_of_its_own() {
         let mail = without_id(Refusal { code, ..rule(verb, "RCPT", reply) });
         assert_eq!((mail.status, mail.recipients[0].status), (expected, expected), "{verb}: {reply}");
     }
+}
+
+#[test]
+fn what_is_no_mime_is_refused_for_good() {
+    let refusal = rule("reject", "mime-error", "MIME nesting exceeds safety limit: Content-Type: x");
+    let mail = fold(&[client(), (CLEANUP, Fact::MessageId("m@x")), (CLEANUP, Fact::Refused(refusal))]);
+    assert_eq!((mail.status, mail.sender.as_deref()), (Status::Rejected, Some("s@x.test")));
+    assert_eq!(rows(&mail), [("r@y.test", Status::Rejected)]);
+}
+
+#[test]
+fn an_attempt_that_is_held_or_discarded_is_a_mail_of_its_own() {
+    for (verb, expected) in [
+        ("hold", Status::Held),
+        ("milter-hold", Status::Held),
+        ("discard", Status::Discarded),
+        ("milter-discard", Status::Discarded),
+    ] {
+        let mail = without_id(rule(verb, "RCPT", "<r@y.test>: Recipient address triggers it"));
+        assert_eq!((mail.status, rows(&mail)), (expected, vec![("r@y.test", expected)]), "{verb}");
+        assert_eq!(
+            (mail.sender.as_deref(), mail.client_ip.as_deref()),
+            (Some("s@x.test"), Some("192.0.2.5"))
+        );
+        assert_eq!((mail.refusal, mail.steps.len()), (None, 1));
+    }
+}
+
+#[test]
+fn a_hold_names_a_recipient_until_deliveries_do() {
+    let held = (CLEANUP, Fact::Refused(rule("hold", "header", "look")));
+    let mail = fold(&[client(), (CLEANUP, Fact::MessageId("m@x")), held]);
+    assert_eq!((mail.status, mail.sender.as_deref()), (Status::Held, Some("s@x.test")));
+    assert_eq!(rows(&mail), [("r@y.test", Status::Held)]);
+    assert!(mail.has(&StepKind::Held("look".to_owned())));
+    // It does not end the mail.
+    let whole = [client(), held, (CLEANUP, Fact::MessageId("m@x")), (POSTSUPER, Fact::Released), queued()];
+    assert_eq!(split(events(&whole)).len(), 1);
+    assert_eq!(rows(&fold(&whole)), [("r@y.test", Status::Queued)]);
+    let (program, Fact::Attempt(sent)) = attempt("bob@y.test", "sent") else { panic!("an attempt") };
+    let sent = (program, Fact::Attempt(Attempt { orig_to: Some("r@y.test"), ..sent }));
+    let [a, b, c, d, e] = whole;
+    assert_eq!(rows(&fold(&[a, b, c, d, e, sent])), [("bob@y.test", Status::Sent)]);
+}
+
+#[test]
+fn all_recipients_that_the_spam_filter_names_are_there_until_deliveries_are() {
+    let checked = Checked {
+        action: "no action",
+        score: 0,
+        limit: None,
+        junk_limit: None,
+        subject: None,
+        subject_hidden: false,
+        rcpts: "a@y.test\nb@y.test",
+        ip: None,
+        size: 400,
+        virus: false,
+        forced_by: None,
+        signed_for: None,
+        scan: 1,
+    };
+    let held = (CLEANUP, Fact::Refused(rule("milter-hold", "END-OF-MESSAGE", "milter triggers HOLD action")));
+    let mail = fold(&[client(), ("rspamd", Fact::Checked(checked)), held]);
+    let expected = ["a@y.test", "b@y.test", "r@y.test"].map(|rcpt| (rcpt, Status::Held));
+    assert_eq!(rows(&mail), expected);
+    let mail = fold(&[client(), ("rspamd", Fact::Checked(checked)), queued()]);
+    assert_eq!(rows(&mail), [("a@y.test", Status::Queued), ("b@y.test", Status::Queued)]);
 }
 
 #[test]

@@ -42,12 +42,13 @@ fn field<'a>(name: &str, value: &'a str) -> Option<Fact<'a>> {
 
 /// `VERB: ...` of access tables, header checks and milters. Other verbs change nothing about the mail's way.
 fn action<'a>(verb: &'a str, rest: &'a str) -> Option<Fact<'a>> {
-    match verb {
-        "reject" | "milter-reject" | "proxy-reject" => refusal::parse(verb, rest).map(Fact::Refused),
+    refusal::is_verb(verb).then_some(())?;
+    let refusal = refusal::parse(verb, rest).map(Fact::Refused);
+    refusal.or(match verb {
         "hold" | "milter-hold" => Some(Fact::Held { reason: rest }),
         "discard" | "milter-discard" => Some(Fact::Discarded { reason: rest }),
         _ => None,
-    }
+    })
 }
 
 /// qmgr(8): `from=<A>, size=N, nrcpt=N (queue active)` or `from=<A>, status=expired, returned to sender`.

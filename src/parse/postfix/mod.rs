@@ -65,14 +65,12 @@ fn at_colon(text: &str) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 2..)?))
 }
 
-/// `VERB: STAGE from PEER: REPLY; from=... ` behind `NOQUEUE: `. Only refusals count: what was accepted, filtered or
-/// held without a queue id comes again under its id, or belongs to no mail.
+/// `VERB: STAGE from PEER: REPLY; from=... ` behind `NOQUEUE: `. What is held or thrown away stands here only: smtpd
+/// hands its wish to cleanup without a word under the queue id (`src/smtpd/smtpd_check.c`, `saved_flags`).
 fn without_id(rest: &str) -> Parsed<'_> {
     let Some((verb, body)) = at_colon(rest) else { return Parsed::Unknown };
     match verb {
-        "reject" | "milter-reject" | "proxy-reject" => {
-            refusal::parse(verb, body).map_or(Parsed::Unknown, Parsed::Refused)
-        }
+        _ if refusal::is_verb(verb) => refusal::parse(verb, body).map_or(Parsed::Unknown, Parsed::Refused),
         _ if noise::is_verb(verb) => Parsed::Noise,
         _ => Parsed::Unknown,
     }
