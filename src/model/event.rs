@@ -146,6 +146,8 @@ pub enum Fact<'a> {
         /// Its text.
         text: &'a str,
     },
+    /// `requeued` (postsuper): goes on under another queue id, which pickup(8) gives it.
+    Requeued,
 }
 
 /// What the PHP app kept of a mail.

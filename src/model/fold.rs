@@ -44,7 +44,7 @@ pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
 
 fn ends(fact: &Fact) -> bool {
     match fact {
-        Fact::Removed => true,
+        Fact::Removed | Fact::Requeued => true,
         Fact::Refused(refusal) => refuses_whole(refusal),
         _ => false,
     }
@@ -86,6 +86,8 @@ struct Fold {
     held: bool,
     discarded: bool,
     expired: bool,
+    deleted: bool,
+    requeued: bool,
     quarantined: bool,
     kept: Option<Remembered>,
 }
@@ -137,6 +139,8 @@ impl Fold {
             held: false,
             discarded: false,
             expired: false,
+            deleted: false,
+            requeued: false,
             quarantined: false,
             kept: None,
         }
@@ -200,8 +204,13 @@ impl Fold {
                 self.step(at, StepKind::Quarantined);
             }
             Fact::Removed => {
-                self.mail.removed = Some(at);
-                self.step(at, StepKind::Removed);
+                // qmgr(8) removes what is done with, postsuper(1) what an admin does not want.
+                self.deleted = event.program.ends_with("/postsuper");
+                self.leave(at, if self.deleted { StepKind::Deleted } else { StepKind::Removed });
+            }
+            Fact::Requeued => {
+                self.requeued = true;
+                self.leave(at, StepKind::Requeued);
             }
             Fact::Kept(kept) => self.keep(at, kept),
             Fact::Noted { status, text } => {
@@ -241,6 +250,13 @@ impl Fold {
     fn discard(&mut self, at: Millis, reason: &str) {
         self.discarded = true;
         self.step(at, StepKind::Discarded(reason.to_owned()));
+    }
+
+    /// The end of the queue id's life.
+    fn leave(&mut self, at: Millis, how: StepKind) {
+        self.mail.removed = Some(at);
+        self.held = false;
+        self.step(at, how);
     }
 
     fn check(&mut self, at: Millis, checked: &Checked) {
@@ -354,6 +370,11 @@ impl Fold {
             row.status = match row.status {
                 // Unknown: no line tells of a try.
                 Status::Delayed | Status::Unknown if expired => Status::Expired,
+                Status::Delayed if self.deleted => Status::Discarded,
+                Status::Delayed if self.requeued => {
+                    go_on(row);
+                    Status::Sent
+                }
                 // It left the queue and no line says how: deleted by hand, or a gap in the log.
                 Status::Delayed if removed => Status::Unknown,
                 Status::Sent if junk && row.local => Status::Junk,
@@ -474,8 +495,9 @@ impl Fold {
         let worst = self.recipients.values().filter(|row| row.attempts > 0).map(|row| row.status).max();
         match worst {
             Some(worst) => worst,
-            None if self.discarded => Status::Discarded,
+            None if self.discarded || self.deleted => Status::Discarded,
             None if self.expired => Status::Expired,
+            None if self.requeued => Status::Sent,
             None if let Some(kept) = &self.kept => kept.status,
             None if self.mail.removed.is_some() => Status::Unknown,
             None if self.queued || self.mail.message_id.is_some() => Status::Queued,
@@ -516,6 +538,14 @@ fn entrance(program: &str) -> Entrance {
         "bcc" => Entrance::BccCopy,
         _ => Entrance::Smtp,
     }
+}
+
+/// A recipient whom the mail reaches under another queue id, if at all.
+fn go_on(row: &mut Recipient) {
+    Recipient::REQUEUED.clone_into(&mut row.reply);
+    row.dsn.clear();
+    row.delay.clear();
+    row.delays.clear();
 }
 
 fn refused_status(refused: &Refused) -> Status {

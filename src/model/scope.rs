@@ -131,6 +131,8 @@ fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
         // Notices go to the sender; the end of the queue id depends on the other recipients.
         // What the PHP app noted does not say which recipient it is about.
         StepKind::Notice(_) | StepKind::Removed | StepKind::Expired | StepKind::Noted(..) => false,
+        StepKind::Deleted => mail.recipients.iter().any(|row| row.status == Status::Discarded),
+        StepKind::Requeued => mail.recipients.iter().any(Recipient::goes_on),
         _ => true,
     });
     for step in &mut mail.steps {

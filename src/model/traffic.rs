@@ -284,7 +284,7 @@ impl Traffic {
                 fate.delivered = 1;
                 fate.bytes = size;
                 self.bytes_delivered += size;
-                self.forwarded += u64::from(row.reply.starts_with("forwarded as "));
+                self.forwarded += u64::from(row.goes_on());
                 if let Some(delay) = row.delay.parse::<f64>().ok().filter(|delay| *delay >= 0.0) {
                     let millis = (delay * 1000.0) as u64;
                     fate.delay = millis;

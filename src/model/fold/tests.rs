@@ -1,7 +1,10 @@
 //! What became of mails that somebody stopped on their way.
 
 use super::*;
-use crate::model::event::Client;
+use crate::model::{
+    event::Client,
+    scope::{Holding, Holdings, Scope},
+};
 
 const SMTPD: &str = "postfix/smtpd";
 const CLEANUP: &str = "postfix/cleanup";
@@ -89,6 +92,60 @@ fn only_a_milter_tells_of_a_virus_and_by_words_of_its_own() {
         let mail = without_id(Refusal { code, ..rule(verb, "RCPT", reply) });
         assert_eq!((mail.status, mail.recipients[0].status), (expected, expected), "{verb}: {reply}");
     }
+}
+
+#[test]
+fn what_an_admin_deletes_is_neither_held_nor_delayed() {
+    let held = (CLEANUP, Fact::Refused(rule("hold", "header", "look")));
+    let placed = (POSTSUPER, Fact::Held { reason: "placed on hold" });
+    let deleted = (POSTSUPER, Fact::Removed);
+    for facts in [
+        vec![client(), (CLEANUP, Fact::MessageId("m@x")), held, deleted],
+        vec![client(), queued(), attempt("r@y.test", "deferred"), deleted],
+        vec![client(), queued(), attempt("r@y.test", "deferred"), placed, deleted],
+    ] {
+        let mail = fold(&facts);
+        assert_eq!((mail.status, rows(&mail)), (Status::Discarded, vec![("r@y.test", Status::Discarded)]));
+        assert!(mail.has(&StepKind::Deleted) && !mail.has(&StepKind::Removed) && mail.removed.is_some());
+    }
+    let untold = fold(&[client(), queued(), deleted]);
+    assert_eq!(untold.status, Status::Discarded);
+    let gap = fold(&[client(), queued(), attempt("r@y.test", "deferred"), (QMGR, Fact::Removed)]);
+    assert_eq!((gap.status, gap.has(&StepKind::Deleted)), (Status::Unknown, false), "lines are missing");
+}
+
+#[test]
+fn who_has_a_mail_already_does_not_see_that_the_rest_was_deleted() {
+    let (one, two) = (attempt("a@y.test", "sent"), attempt("b@y.test", "deferred"));
+    let mail = fold(&[client(), queued(), one, two, (POSTSUPER, Fact::Removed)]);
+    assert_eq!(rows(&mail), [("a@y.test", Status::Sent), ("b@y.test", Status::Discarded)]);
+    for (address, sees) in [("a@y.test", false), ("b@y.test", true)] {
+        let holding = (address.to_owned(), Holding { since: Millis(0), sends: true });
+        let scope = Scope::Only(Holdings { addresses: [holding].into(), ..Holdings::default() });
+        let seen = scope.view(mail.clone()).unwrap();
+        assert_eq!(seen.has(&StepKind::Deleted), sees, "{address}");
+    }
+}
+
+#[test]
+fn a_requeued_mail_goes_on_under_another_queue_id() {
+    let requeued = (POSTSUPER, Fact::Requeued);
+    let mail = fold(&[
+        client(),
+        queued(),
+        attempt("a@y.test", "bounced"),
+        attempt("r@y.test", "deferred"),
+        requeued,
+    ]);
+    assert_eq!(rows(&mail), [("a@y.test", Status::Bounced), ("r@y.test", Status::Sent)]);
+    assert!(mail.removed.is_some() && mail.has(&StepKind::Requeued));
+    let row = &mail.recipients[1];
+    assert!(row.goes_on() && row.delay.is_empty() && !mail.recipients[0].goes_on());
+    let held = (CLEANUP, Fact::Refused(rule("hold", "header", "look")));
+    assert_eq!(rows(&fold(&[client(), held, requeued])), [("r@y.test", Status::Sent)]);
+    // The queue id is free for another mail.
+    let lives = split(events(&[client(), queued(), requeued, client(), queued()]));
+    assert_eq!(lives.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
 }
 
 #[test]

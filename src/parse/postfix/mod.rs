@@ -47,6 +47,13 @@ pub fn queue_id_of(text: &[u8]) -> Option<&[u8]> {
     (followed && queue_id::is_whole(id)).then_some(id)
 }
 
+/// The queue id under which a mail was known until postsuper(1) put it into the queue anew; pickup(8) tells it with the
+/// new one.
+pub fn queue_id_before(text: &str) -> Option<&str> {
+    let (_, rest) = queue_id::split(text)?;
+    mail::pickup(rest.strip_prefix("uid=")?)?.2
+}
+
 /// The daemon of a Postfix program: the last path part of `postfix/submission/smtpd` or `enforced-tls-smtp/smtp`.
 /// `None` for programs that are not Postfix's, and for Mailcow's watchdog probes.
 fn daemon(program: &str) -> Option<&str> {

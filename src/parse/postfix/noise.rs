@@ -106,13 +106,12 @@ pub(super) fn is_known_of_mail(rest: &str) -> bool {
     {
         return true;
     }
-    const STARTS: [&str; 24] = [
+    const STARTS: [&str; 23] = [
         "host ",
         "lost connection ",
         "conversation with ",
         "connect to ",
         "skipped, still being delivered",
-        "requeued",
         "expired",
         "resent-message-id=",
         "enabling PIX workarounds",
