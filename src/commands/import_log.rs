@@ -162,7 +162,7 @@ impl Reading {
             Parsed::Mail { queue_id, fact } => {
                 let owned = (line.at, line.program.to_owned(), line.text.to_owned());
                 self.open.entry(queue_id.to_owned()).or_default().lines.push(owned);
-                if matches!(fact, Fact::Removed | Fact::Refused(_)) {
+                if fact == Fact::Removed || matches!(fact, Fact::Refused(it) if it.refuses()) {
                     self.ended.push_back((self.lines + LATE, queue_id.to_owned()));
                 }
             }

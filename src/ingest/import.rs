@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     model::{event::LogLine, mail::ServerId, time::Millis},
+    parse::repeat,
     store::{
         self, Db,
         ingestion::{self, Tally},
@@ -75,7 +76,8 @@ impl Importer {
         if self.waiting.len() >= BATCH && next_second {
             self.flush().await?;
         }
-        self.waiting.push((line.at, line.program.to_owned(), line.text.to_owned()));
+        let lines = repeat::unfolded(*line);
+        self.waiting.extend(lines.map(|line| (line.at, line.program.to_owned(), line.text.to_owned())));
         Ok(())
     }
 

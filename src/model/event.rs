@@ -29,7 +29,7 @@ pub enum Parsed<'a> {
         /// What is said.
         fact: Fact<'a>,
     },
-    /// A mail was refused before it got a queue id (`NOQUEUE:`).
+    /// A mail was refused, held or thrown away before it got a queue id (`NOQUEUE:`).
     Refused(Refusal<'a>),
     /// An encrypted session began; belongs to the next mail of that peer.
     Session(Session<'a>),
@@ -96,14 +96,14 @@ pub enum Fact<'a> {
     },
     /// The spam filter's verdict, from Rspamd's history.
     Checked(Checked<'a>),
-    /// A refusal of a mail that had a queue id (`milter-reject`, `reject` of cleanup).
+    /// What an access table, a check or a milter has against the mail (`milter-reject`, `hold`, `discard`, ...).
     Refused(Refusal<'a>),
-    /// `hold:` by an access table, a milter or postsuper; waits for an admin.
+    /// `placed on hold` (postsuper); waits for an admin. `hold:` of older stories.
     Held {
-        /// The text behind `hold:`.
+        /// The text, or what stands behind `hold:` where nothing more can be read.
         reason: &'a str,
     },
-    /// `discard:` by an access table, milter or header check.
+    /// `discard:` of older stories, and where nothing more can be read.
     Discarded {
         /// The text behind `discard:`.
         reason: &'a str,
@@ -146,6 +146,8 @@ pub enum Fact<'a> {
         /// Its text.
         text: &'a str,
     },
+    /// `requeued` (postsuper): goes on under another queue id, which pickup(8) gives it.
+    Requeued,
 }
 
 /// What the PHP app kept of a mail.
@@ -205,12 +207,19 @@ pub struct Attempt<'a> {
     pub tls: Option<&'a str>,
 }
 
-/// A refusal: `reject`, `milter-reject`, `proxy-reject`, `reject_warning` of smtpd, cleanup or postscreen.
+impl Attempt<'_> {
+    /// Whether the server tries again. A failure for good is one for now with `soft_bounce = yes` (bounce(8)).
+    pub fn is_deferred(&self) -> bool {
+        matches!(self.status, "deferred" | "SOFTBOUNCE")
+    }
+}
+
+/// What smtpd, cleanup or postscreen has against a mail: mostly a refusal, but see [`Action`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Refusal<'a> {
-    /// The word before the stage: `reject`, `milter-reject`, `proxy-reject`.
+    /// The word before the stage: `reject`, `milter-reject`, `proxy-reject`, `hold`, `milter-discard`, ...
     pub verb: &'a str,
-    /// `CONNECT`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `END-OF-MESSAGE`, `VRFY`, `header`, `body`, ...
+    /// `CONNECT`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `END-OF-MESSAGE`, `VRFY`, `header`, `body`, `mime-error`, ...
     pub stage: &'a str,
     /// Client's host name; empty for postscreen, which knows only the address.
     pub host: &'a str,
@@ -220,7 +229,8 @@ pub struct Refusal<'a> {
     pub code: u16,
     /// Enhanced status code; empty where the line has none.
     pub dsn: &'a str,
-    /// The reply's text, from the reply code on (or from the enhanced code, where there is no reply code).
+    /// The reply's text, from the reply code on (or from the enhanced code, where there is no reply code). What was
+    /// found in the mail, where a check of its content has no text.
     pub reply: &'a str,
     /// Envelope sender, when the line names it.
     pub from: Option<&'a str>,
@@ -232,6 +242,60 @@ pub struct Refusal<'a> {
     pub helo: &'a str,
     /// `sasl_username` in newer Postfix lines.
     pub login: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// What is done with the mail.
+    pub fn action(&self) -> Action {
+        match self.verb {
+            "hold" | "milter-hold" => Action::Hold,
+            "discard" | "milter-discard" => Action::Discard,
+            _ => Action::Refuse,
+        }
+    }
+
+    /// Whether the client is told to keep the mail.
+    pub fn refuses(&self) -> bool {
+        self.action() == Action::Refuse
+    }
+}
+
+/// What access tables, header checks and milters do against a mail (access(5), header_checks(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The client is told to keep it.
+    Refuse,
+    /// It is taken, and waits for an admin.
+    Hold,
+    /// It is taken, and thrown away.
+    Discard,
+}
+
+/// Whether the words of a refusal tell of a virus. Only a milter looks into mails; an address or a link that it quotes is
+/// no word of its own.
+pub fn names_virus(verb: &str, reply: &str) -> bool {
+    let own = |word: &&str| !word.contains('@') && !word.contains("://");
+    let mut words = outside_brackets(reply).flat_map(str::split_whitespace).filter(own);
+    verb == "milter-reject" && words.any(|word| VIRUS.iter().any(|virus| holds(word, virus)))
+}
+
+/// What of a text stands outside of angle brackets.
+fn outside_brackets(text: &str) -> impl Iterator<Item = &str> {
+    let mut pieces = text.split('<');
+    let first = pieces.next();
+    let behind = |piece: &'_ str| piece.find('>').map_or(0, |end| end + 1);
+    first.into_iter().chain(pieces.filter_map(move |piece| piece.get(behind(piece)..)))
+}
+
+/// What milters call a virus, or who found it.
+const VIRUS: [&str; 3] = ["virus", "infected", "clamav"];
+
+/// Whether a text holds a word in capital or small letters. `word` is in small ones.
+pub(super) fn holds(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(first) = word.first() else { return true };
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
+        .any(|at| text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))
 }
 
 /// The part of a Rspamd history row that belongs to the mail's story. Symbols are stored beside it.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    event::{Attempt, Checked, Event, Fact, Kept, Refusal},
+    event::{Action, Attempt, Checked, Event, Fact, Kept, Refusal, names_virus},
     mail::{
         Check, Direction, Entrance, Mail, MailId, NoticeSent, Recipient, Refused, ServerId, Status, Step,
         StepKind, Verdict,
@@ -44,7 +44,7 @@ pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
 
 fn ends(fact: &Fact) -> bool {
     match fact {
-        Fact::Removed => true,
+        Fact::Removed | Fact::Requeued => true,
         Fact::Refused(refusal) => refuses_whole(refusal),
         _ => false,
     }
@@ -52,7 +52,7 @@ fn ends(fact: &Fact) -> bool {
 
 /// Whether a refusal ends the mail, or only turns one recipient away.
 fn refuses_whole(refusal: &Refusal) -> bool {
-    !matches!(refusal.stage, "RCPT" | "VRFY")
+    refusal.refuses() && !matches!(refusal.stage, "RCPT" | "VRFY")
 }
 
 /// The id of a mail: see [`MailId`]. `name` is the queue id, or what identifies a refused attempt.
@@ -80,10 +80,14 @@ struct Fold {
     recipients: BTreeMap<(String, Option<String>), Recipient>,
     checked_rcpts: Vec<String>,
     checked_size: Option<u64>,
+    /// Recipients that lines about a hold or a discard name.
+    kept_back: Vec<String>,
     queued: bool,
     held: bool,
     discarded: bool,
     expired: bool,
+    deleted: bool,
+    requeued: bool,
     quarantined: bool,
     kept: Option<Remembered>,
 }
@@ -130,10 +134,13 @@ impl Fold {
             recipients: BTreeMap::new(),
             checked_rcpts: Vec::new(),
             checked_size: None,
+            kept_back: Vec::new(),
             queued: false,
             held: false,
             discarded: false,
             expired: false,
+            deleted: false,
+            requeued: false,
             quarantined: false,
             kept: None,
         }
@@ -165,15 +172,9 @@ impl Fold {
             }
             Fact::Parent { queue_id, .. } => self.mail.parent = Some((*queue_id).to_owned()),
             Fact::Checked(checked) => self.check(at, checked),
-            Fact::Refused(refusal) => self.refuse(at, event.program, refusal),
-            Fact::Held { reason } => {
-                self.held = true;
-                self.step(at, StepKind::Held((*reason).to_owned()));
-            }
-            Fact::Discarded { reason } => {
-                self.discarded = true;
-                self.step(at, StepKind::Discarded((*reason).to_owned()));
-            }
+            Fact::Refused(refusal) => self.oppose(at, event.program, refusal),
+            Fact::Held { reason } => self.hold(at, reason),
+            Fact::Discarded { reason } => self.discard(at, reason),
             Fact::Released => {
                 self.held = false;
                 self.step(at, StepKind::Released);
@@ -203,8 +204,13 @@ impl Fold {
                 self.step(at, StepKind::Quarantined);
             }
             Fact::Removed => {
-                self.mail.removed = Some(at);
-                self.step(at, StepKind::Removed);
+                // qmgr(8) removes what is done with, postsuper(1) what an admin does not want.
+                self.deleted = event.program.ends_with("/postsuper");
+                self.leave(at, if self.deleted { StepKind::Deleted } else { StepKind::Removed });
+            }
+            Fact::Requeued => {
+                self.requeued = true;
+                self.leave(at, StepKind::Requeued);
             }
             Fact::Kept(kept) => self.keep(at, kept),
             Fact::Noted { status, text } => {
@@ -236,6 +242,23 @@ impl Fold {
         self.mail.steps.push(Step { at, kind });
     }
 
+    fn hold(&mut self, at: Millis, reason: &str) {
+        self.held = true;
+        self.step(at, StepKind::Held(reason.to_owned()));
+    }
+
+    fn discard(&mut self, at: Millis, reason: &str) {
+        self.discarded = true;
+        self.step(at, StepKind::Discarded(reason.to_owned()));
+    }
+
+    /// The end of the queue id's life.
+    fn leave(&mut self, at: Millis, how: StepKind) {
+        self.mail.removed = Some(at);
+        self.held = false;
+        self.step(at, how);
+    }
+
     fn check(&mut self, at: Millis, checked: &Checked) {
         self.mail.verdict = Verdict::from_action(checked.action, checked.forced_by);
         self.checked_rcpts =
@@ -259,7 +282,8 @@ impl Fold {
         self.step(at, StepKind::Checked);
     }
 
-    fn refuse(&mut self, at: Millis, program: &str, refusal: &Refusal) {
+    /// What a rule, a check or a milter has against the mail, and what the line tells of the client besides.
+    fn oppose(&mut self, at: Millis, program: &str, refusal: &Refusal) {
         if let Some(from) = refusal.from {
             self.mail.sender.get_or_insert_with(|| from.to_owned());
         }
@@ -276,6 +300,15 @@ impl Fold {
         if self.mail.entrance.is_none() {
             self.mail.entrance = Some(entrance(program));
         }
+        match refusal.action() {
+            Action::Refuse => return self.refuse(at, refusal),
+            Action::Hold => self.hold(at, refusal.reply),
+            Action::Discard => self.discard(at, refusal.reply),
+        }
+        self.kept_back.extend(refusal.to.map(str::to_owned));
+    }
+
+    fn refuse(&mut self, at: Millis, refusal: &Refusal) {
         let refused = Refused {
             verb: refusal.verb.to_owned(),
             stage: refusal.stage.to_owned(),
@@ -328,7 +361,7 @@ impl Fold {
     }
 
     fn finish(mut self) -> Mail {
-        self.add_checked_recipients();
+        self.add_named_recipients();
         self.add_kept();
         let kept_junk = self.kept.as_ref().is_some_and(|kept| kept.status == Status::Junk);
         let junk = self.mail.verdict == Verdict::Junk || (kept_junk && self.mail.verdict == Verdict::None);
@@ -337,6 +370,11 @@ impl Fold {
             row.status = match row.status {
                 // Unknown: no line tells of a try.
                 Status::Delayed | Status::Unknown if expired => Status::Expired,
+                Status::Delayed if self.deleted => Status::Discarded,
+                Status::Delayed if self.requeued => {
+                    go_on(row);
+                    Status::Sent
+                }
                 // It left the queue and no line says how: deleted by hand, or a gap in the log.
                 Status::Delayed if removed => Status::Unknown,
                 Status::Sent if junk && row.local => Status::Junk,
@@ -367,10 +405,11 @@ impl Fold {
         self.mail
     }
 
-    /// Recipients that only the spam filter names: those of a mail refused as a whole, and those whose
+    /// Recipients that only the spam filter or a rule names: those of a mail refused as a whole, and those whose
     /// first attempt is still to come. A milter's line names just the last recipient.
-    fn add_checked_recipients(&mut self) {
-        let covered: Vec<String> = self
+    fn add_named_recipients(&mut self) {
+        let tried = !self.recipients.is_empty();
+        let mut covered: Vec<String> = self
             .recipients
             .values()
             .flat_map(|row| [Some(&row.address), row.orig_to.as_ref()])
@@ -381,15 +420,15 @@ impl Fold {
         let refused = self.mail.refusal.as_ref().map(|refused| {
             (refused_status(refused), refused.dsn.clone(), refused.reply.clone(), self.mail.last_seen)
         });
-        for rcpt in std::mem::take(&mut self.checked_rcpts) {
+        let named = std::mem::take(&mut self.checked_rcpts);
+        for rcpt in named.into_iter().chain(std::mem::take(&mut self.kept_back)) {
             let plain = normalise_address(&rcpt).map(|address| untagged(&address).into_owned());
-            if plain.is_none_or(|plain| covered.contains(&plain)) {
-                continue;
-            }
+            let Some(plain) = plain.filter(|plain| !covered.contains(plain)) else { continue };
             // Once attempts are logged, an address without one was expanded by an alias or never queued.
-            if refused.is_none() && !self.recipients.is_empty() {
+            if refused.is_none() && tried {
                 continue;
             }
+            covered.push(plain);
             let mut row = Recipient { address: rcpt.clone(), ..Recipient::default() };
             if let Some((status, dsn, reply, at)) = &refused {
                 row.status = *status;
@@ -456,8 +495,9 @@ impl Fold {
         let worst = self.recipients.values().filter(|row| row.attempts > 0).map(|row| row.status).max();
         match worst {
             Some(worst) => worst,
-            None if self.discarded => Status::Discarded,
+            None if self.discarded || self.deleted => Status::Discarded,
             None if self.expired => Status::Expired,
+            None if self.requeued => Status::Sent,
             None if let Some(kept) = &self.kept => kept.status,
             None if self.mail.removed.is_some() => Status::Unknown,
             None if self.queued || self.mail.message_id.is_some() => Status::Queued,
@@ -500,15 +540,23 @@ fn entrance(program: &str) -> Entrance {
     }
 }
 
+/// A recipient whom the mail reaches under another queue id, if at all.
+fn go_on(row: &mut Recipient) {
+    Recipient::REQUEUED.clone_into(&mut row.reply);
+    row.dsn.clear();
+    row.delay.clear();
+    row.delays.clear();
+}
+
 fn refused_status(refused: &Refused) -> Status {
-    let lower = refused.reply.to_ascii_lowercase();
     let for_now = match refused.code {
-        0 => !refused.dsn.starts_with('5'),
+        // What is no MIME is refused for good, which the line does not tell (`src/global/mime_state.c`).
+        0 => !refused.dsn.starts_with('5') && refused.stage != "mime-error",
         code => code < 500,
     };
     match for_now {
         true => Status::SoftRejected,
-        false if lower.contains("virus") || lower.contains("clamav") => Status::Virus,
+        false if names_virus(&refused.verb, &refused.reply) => Status::Virus,
         false => Status::Rejected,
     }
 }
@@ -518,7 +566,7 @@ fn attempt_status(program: &str, attempt: &Attempt) -> Status {
     match attempt.status {
         "sent" if dropped => Status::Discarded,
         "sent" => Status::Sent,
-        "deferred" => Status::Delayed,
+        _ if attempt.is_deferred() => Status::Delayed,
         "bounced" => Status::Bounced,
         "expired" => Status::Expired,
         _ => Status::Unknown,
@@ -531,3 +579,6 @@ fn is_local(program: &str, attempt: &Attempt) -> bool {
     matches!(daemon, "lmtp" | "virtual" | "local")
         || (daemon == "pipe" && attempt.relay.starts_with("dovecot"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub enum Status {
     /// We cannot tell.
     #[default]
     Unknown = 2,
-    /// Dropped on purpose by a rule.
+    /// Dropped on purpose, by a rule or an admin.
     Discarded = 3,
     /// Delivered into the Junk folder.
     Junk = 4,
@@ -301,6 +301,13 @@ pub struct Mail {
     pub steps: Vec<Step>,
 }
 
+impl Mail {
+    /// Whether a step of this kind was taken.
+    pub fn has(&self, kind: &StepKind) -> bool {
+        self.steps.iter().any(|step| step.kind == *kind)
+    }
+}
+
 /// What the spam filter said about a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -355,6 +362,16 @@ pub struct Recipient {
     pub attempts: u32,
     /// Moment of the last attempt.
     pub last_attempt: Millis,
+}
+
+impl Recipient {
+    /// What stands for the answer where a mail went on as [`StepKind::Requeued`].
+    pub const REQUEUED: &str = "requeued";
+
+    /// Whether it goes on in another mail, under another queue id.
+    pub fn goes_on(&self) -> bool {
+        self.reply.starts_with("forwarded as ") || self.reply == Self::REQUEUED
+    }
 }
 
 /// The refusal of a whole mail or of one recipient.
@@ -421,6 +438,10 @@ pub enum StepKind {
     Quarantined,
     /// The end.
     Removed,
+    /// An admin deleted it from the queue.
+    Deleted,
+    /// An admin put it into the queue anew; it goes on under another queue id.
+    Requeued,
     /// Taken over from the PHP app, because the log lines are gone.
     Kept,
     /// An entry of the PHP app's history, as it was written.

@@ -146,17 +146,23 @@ fn claims_sender(mail: &Mail) -> bool {
 fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
     let at = mail.first_seen;
     let own = |recipient: &Recipient| holdings.sees_recipient(recipient, at);
+    let all = mail.recipients.len();
     mail.recipients.retain(own);
+    let alone = mail.recipients.len() == all;
     mail.steps.retain(|step| match &step.kind {
         StepKind::Attempt(recipient) | StepKind::RecipientRefused(recipient) => own(recipient),
         // Notices go to the sender; the end of the queue id depends on the other recipients.
         // What the PHP app noted does not say which recipient it is about.
         StepKind::Notice(_) | StepKind::Removed | StepKind::Expired | StepKind::Noted(..) => false,
+        StepKind::Deleted => mail.recipients.iter().any(|row| row.status == Status::Discarded),
+        StepKind::Requeued => mail.recipients.iter().any(Recipient::goes_on),
         _ => true,
     });
     for step in &mut mail.steps {
-        // The words of a rule may quote the envelope.
-        if let StepKind::Held(reason) | StepKind::Discarded(reason) = &mut step.kind {
+        // The words of a rule may name the recipient that it is about.
+        if let StepKind::Held(reason) | StepKind::Discarded(reason) = &mut step.kind
+            && !alone
+        {
             reason.clear();
         }
     }

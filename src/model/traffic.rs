@@ -270,7 +270,7 @@ impl Traffic {
         }
         if let Some(refusal) = mail.refusal.as_ref().filter(|_| !any) {
             self.refused += 1;
-            self.reason(refused(&refusal.reply, &refusal.dsn, Some(refusal)));
+            self.reason(refused(mail.status, &refusal.reply, &refusal.dsn, Some(refusal)));
         }
     }
 
@@ -284,7 +284,7 @@ impl Traffic {
                 fate.delivered = 1;
                 fate.bytes = size;
                 self.bytes_delivered += size;
-                self.forwarded += u64::from(row.reply.starts_with("forwarded as "));
+                self.forwarded += u64::from(row.goes_on());
                 if let Some(delay) = row.delay.parse::<f64>().ok().filter(|delay| *delay >= 0.0) {
                     let millis = (delay * 1000.0) as u64;
                     fate.delay = millis;
@@ -299,7 +299,7 @@ impl Traffic {
         if matches!(row.status, Status::Rejected | Status::SoftRejected | Status::Virus) {
             let refusal = mail.refusal.as_ref();
             let reply = if row.reply.is_empty() { refusal.map_or("", |it| &it.reply) } else { &row.reply };
-            self.reason(refused(reply, &row.dsn, refusal));
+            self.reason(refused(row.status, reply, &row.dsn, refusal));
         }
         let sender = mail.sender.as_deref().unwrap_or_default();
         self.senders.add(sender, &fate);
@@ -320,12 +320,12 @@ impl Traffic {
 }
 
 /// Why our server refused: a word that text keys know.
-fn refused(reply: &str, dsn: &str, whole: Option<&Refused>) -> &'static str {
+fn refused(status: Status, reply: &str, dsn: &str, whole: Option<&Refused>) -> &'static str {
     let lower = reply.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let milter = whole.is_some_and(|refusal| refusal.verb == "milter-reject");
     match () {
-        () if says(&["virus", "infected"]) => "virus",
+        () if status == Status::Virus => "virus",
         () if says(&["blocked using", "blocklist", "blacklist", "dnsbl"]) => "list",
         () if says(&["user unknown", "unknown in ", "no such user", "undeliverable address"]) => "user",
         () if says(&["relay access denied", "relaying denied"]) => "relay",

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`postfix`] | one Postfix log line | a fact about a mail |
 //! | [`syslog`] | one syslog line | its time, program and text |
+//! | [`repeat`] | a line in which rsyslog tells how often it came | the line, as often |
 //! | [`lines`] | a plain or gzipped stream | byte lines of bounded length |
 //! | [`api`] | the body of a log answer of Mailcow's API | its rows |
 //! | [`proc`] | files below `/proc` and their kin | numbers |
@@ -32,6 +33,7 @@ pub mod php_app;
 pub mod postfix;
 pub mod proc;
 pub mod records;
+pub mod repeat;
 pub mod report;
 pub mod rspamd;
 pub mod syslog;

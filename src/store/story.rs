@@ -210,3 +210,31 @@ impl<'a> Story<'a> {
         Mail::from_events(server, queue_id, queue_id.unwrap_or(self.name), &self.events)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stories in databases name a fact by its place: no place may change.
+    #[test]
+    fn facts_keep_their_places() {
+        let (queue_id, sender, reason, status, text) = ("", "", "", "", "");
+        let facts = [
+            (2, Fact::MessageId("")),
+            (3, Fact::Parent { queue_id, kind: None }),
+            (5, Fact::Refused(crate::model::event::Refusal::default())),
+            (6, Fact::Held { reason }),
+            (7, Fact::Discarded { reason }),
+            (8, Fact::Released),
+            (9, Fact::Queued { sender, size: 0, nrcpt: 0 }),
+            (11, Fact::Expired { sender }),
+            (13, Fact::Quarantined),
+            (14, Fact::Removed),
+            (16, Fact::Noted { status, text }),
+            (17, Fact::Requeued),
+        ];
+        for (place, fact) in facts {
+            assert_eq!(postcard::to_stdvec(&fact).unwrap()[0], place, "{fact:?}");
+        }
+    }
+}

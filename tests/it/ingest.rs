@@ -6,6 +6,7 @@ use mailcow_status::{
     demo::{Entry, Fate, Fault, Letter, Options, Reach, Rng, Trouble, Verdict},
     ingest::{
         correlate::{self, Batch, Novelty, take},
+        import::Importer,
         sessions::Sessions,
     },
     model::{
@@ -184,6 +185,49 @@ const REFUSAL: &str = "NOQUEUE: reject: RCPT from unknown[192.0.2.77]: 554 5.7.1
 async fn refused(db: &Db) -> usize {
     let filter = Filter { sender: Some("same@spam.example".to_owned()), ..Filter::default() };
     mails::search(db, &Scope::All, &filter, Place::Newest, 500).await.unwrap().mails.len()
+}
+
+#[tokio::test]
+async fn repetitions_that_rsyslog_folded_count_one_by_one() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let at = Millis::from_secs(1_795_000_000);
+    let folded = format!("message repeated 3 times: [ {REFUSAL}]");
+    for new in [4, 0] {
+        let mut importer = Importer::new(db.clone(), SERVER, at, Millis(0), Millis(0));
+        for (second, text) in [(0, REFUSAL), (5, folded.as_str())] {
+            let at = Millis(at.0 + second * 1000);
+            importer.push(&LogLine { at, program: "postfix/smtpd", text }).await.unwrap();
+        }
+        importer.flush().await.unwrap();
+        assert_eq!((importer.report().new_mails, importer.report().lines, refused(&db).await), (new, 2, 4));
+    }
+}
+
+#[tokio::test]
+async fn attempts_that_are_held_or_discarded_before_they_have_a_queue_id_are_found_by_address() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let at = Millis::from_secs(1_795_000_000);
+    let texts = ["hold", "discard"].map(|verb| {
+        let text = format!(
+            "NOQUEUE: {verb}: RCPT from unknown[192.0.2.6]: <{verb}@y.test>: Recipient address triggers it; \
+             from=<s@x.test> to=<{verb}@y.test> proto=ESMTP helo=<h>"
+        );
+        ("postfix/smtpd", text)
+    });
+    let lines = lines_at(at, &texts);
+    for novelty in [Novelty::New, Novelty::Perhaps] {
+        take_batch(&db, &lines, &[], novelty, &mut Sessions::default()).await;
+        for (recipient, status) in [("hold@y.test", Status::Held), ("discard@y.test", Status::Discarded)] {
+            let filter = Filter { rcpt: Some(recipient.to_owned()), ..Filter::default() };
+            let found = mails::search(&db, &Scope::All, &filter, Place::Newest, 5).await.unwrap().mails;
+            assert_eq!(found.iter().map(|mail| mail.status).collect::<Vec<_>>(), [status]);
+            assert_eq!(found[0].sender.as_deref(), Some("s@x.test"));
+            let raw = lines::of_mail(&db, &Scope::All, &found[0], mailcow_status::parse::postfix::parse);
+            assert!(raw.await.unwrap().lines[0].text.contains(recipient));
+        }
+    }
 }
 
 #[tokio::test]

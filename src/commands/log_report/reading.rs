@@ -21,7 +21,7 @@ use crate::{
     },
     parse::{
         lines::{Blocks, lines_of},
-        postfix,
+        postfix, repeat,
         syslog::{YearGuess, parse_line, text},
     },
 };
@@ -245,10 +245,10 @@ fn alone<'a>(all: &'a [u8], clock: &mut YearGuess, flow: &mut Flow, seen: &mut S
         // A line that is too long may be cut in the middle of a letter.
         let whole = all.get(start..all.floor_char_boundary(end)).unwrap_or_default();
         match parse_line(whole, clock) {
-            Some(line) => {
+            Some(line) => repeat::unfolded(line).for_each(|line| {
                 let parsed = postfix::parse(line.program, line.text);
                 steps.extend(flow::count(line.at, line.program, line.text, &parsed, flow));
-            }
+            }),
             None => seen.unreadable += 1,
         }
     }
@@ -323,6 +323,18 @@ mod tests {
         assert_eq!(seen, Seen { lines: 3, unreadable: 0 });
         assert_eq!(odd, told("n\u{fffd}".as_bytes()).0);
         assert_ne!(odd, told(b"no").0);
+    }
+
+    #[test]
+    fn what_rsyslog_folded_counts_as_often_as_it_was_written() {
+        let refused = "NOQUEUE: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x>";
+        let log = format!(
+            "Nov  1 00:00:01 mail postfix/smtpd[7]: {refused}\n\
+             Nov  1 00:00:05 mail postfix/smtpd[7]: message repeated 3 times: [ {refused}]\n"
+        );
+        let streams = std::iter::once(Ok::<_, ((), io::Error)>(((), log.as_bytes())));
+        let (flow, seen) = read(streams, &TimeZone::UTC, 1).unwrap();
+        assert_eq!((flow.count(flow::Count::Rejected), seen.lines), (4, 2));
     }
 
     #[test]

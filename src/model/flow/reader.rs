@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use super::{Count, Flow, Outcome, Reason, ids::print, provider};
 use crate::model::{
-    event::{Attempt, Client, Fact, Parsed, Refusal},
+    event::{Action, Attempt, Client, Fact, Parsed, Refusal, holds, names_virus},
     time::Millis,
 };
 
@@ -80,7 +80,7 @@ pub fn count<'a>(
             if daemon_of(program)?.1 == "postscreen" {
                 flow.add(Count::PostscreenRejects);
             }
-            refused(at, refusal, flow);
+            opposed(at, refusal, flow);
         }
         Parsed::Session(_) => {}
         Parsed::Noise | Parsed::Unknown => {
@@ -112,7 +112,7 @@ fn fact_of<'a>(
         Fact::Queued { sender, size, .. } => return Some(What::Queued(sender, *size)),
         Fact::Attempt(attempt) => return tried(at, program, queue_id, attempt, flow),
         Fact::Removed => return Some(What::Removed),
-        Fact::Refused(refusal) => refused(at, refusal, flow),
+        Fact::Refused(refusal) => opposed(at, refusal, flow),
         Fact::Expired { .. } => flow.add(Count::Expired),
         Fact::Held { .. } => flow.add(Count::Held),
         Fact::Discarded { .. } => flow.add(Count::Discarded),
@@ -146,7 +146,7 @@ fn tried<'a>(
             *flow.delays.entry(delay).or_default() += 1;
             Outcome::Delivered
         }
-        "deferred" => {
+        _ if attempt.is_deferred() => {
             flow.deferred.insert(queue_id);
             flow.add_at(Count::Deferrals, at);
             flow.reason(Reason::Deferred, daemon_of(program)?.1, reply);
@@ -279,16 +279,16 @@ fn domain(address: &str) -> &str {
     memchr::memrchr(b'@', address.as_bytes()).and_then(|at| address.get(at + 1..)).unwrap_or_default()
 }
 
-/// Whether a text holds a word in capital or small letters. `word` is in small ones.
-fn holds(text: &str, word: &str) -> bool {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    let Some(first) = word.first() else { return true };
-    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), text)
-        .any(|at| text.get(at..at + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word)))
-}
-
 fn is_full(dsn: &str, reply: &str) -> bool {
     dsn.ends_with(".2.2") || holds(reply, "quota") || (holds(reply, "mailbox") && holds(reply, "full"))
+}
+
+fn opposed(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
+    match refusal.action() {
+        Action::Refuse => refused(at, refusal, flow),
+        Action::Hold => flow.add(Count::Held),
+        Action::Discard => flow.add(Count::Discarded),
+    }
 }
 
 fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
@@ -308,8 +308,7 @@ fn refused(at: Millis, refusal: &Refusal<'_>, flow: &mut Flow) {
     } else if milter && refusal.stage == "END-OF-MESSAGE" {
         flow.add(Count::RejectedContent);
     }
-    let virus = holds(reply, "virus");
-    if milter && virus {
+    if names_virus(refusal.verb, reply) {
         flow.add(Count::Virus);
     } else if milter && (refusal.code / 100 == 5 || refusal.dsn.starts_with('5')) {
         flow.add(Count::Spam);
@@ -338,9 +337,16 @@ fn plain(path: &str, daemon: &str, text: &str, flow: &mut Flow) {
         flow.add(Count::Timeouts);
     } else if daemon == "smtpd" && begins("connect from ") && path.starts_with("postfix") {
         flow.add(Count::Connections);
-    } else if begins("reject_warning: ") || behind_id(text).starts_with("reject_warning: ") {
+    } else if begins("reject_warning: ") || warns(daemon, behind_id(text)) {
         flow.add(Count::RejectWarnings);
     }
+}
+
+/// Whether smtpd warns instead of refusing (postconf(5), `warn_if_reject`), or cleanup of what a check found
+/// (header_checks(5), `WARN`).
+fn warns(daemon: &str, rest: &str) -> bool {
+    let found = |begins: &&str| daemon == "cleanup" && rest.starts_with(begins);
+    rest.starts_with("reject_warning: ") || ["warning: header ", "warning: body "].iter().any(found)
 }
 
 /// What stands behind `ID: ` or `NOQUEUE: `.

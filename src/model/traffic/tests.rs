@@ -108,11 +108,15 @@ fn refusals_have_a_reason() {
         ("552 5.2.2 over quota", "quota"),
         ("553 5.7.1 <x@y>: Sender address rejected: not owned by user bob", "sender"),
         ("5.7.1 Spam message rejected", "spam"),
-        ("Clamd: virus found", "virus"),
+        (
+            "550 5.1.1 <virus@a.test>: Recipient address rejected: User unknown in virtual mailbox table",
+            "user",
+        ),
         ("hello", "other"),
     ] {
-        assert_eq!(refused(reply, "", None), expected, "{reply}");
+        assert_eq!(refused(Status::Rejected, reply, "", None), expected, "{reply}");
     }
+    assert_eq!(refused(Status::Virus, "5.7.1 ClamAV: Eicar", "5.7.1", None), "virus");
 }
 
 #[test]

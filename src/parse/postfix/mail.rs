@@ -14,7 +14,13 @@ pub(super) fn parse<'a>(queue_id: &'a str, rest: &'a str) -> Parsed<'a> {
 
 fn fact(rest: &str) -> Option<Fact<'_>> {
     let equals = memchr::memchr3(b'=', b' ', b':', rest.as_bytes());
-    let Some(end) = equals else { return (rest == "removed").then_some(Fact::Removed) };
+    let Some(end) = equals else {
+        return match rest {
+            "removed" => Some(Fact::Removed),
+            "requeued" => Some(Fact::Requeued),
+            _ => None,
+        };
+    };
     let (word, behind) = rest.split_at_checked(end)?;
     match behind.as_bytes().first()? {
         b'=' => field(word, behind.get(1..)?),
@@ -35,19 +41,20 @@ fn field<'a>(name: &str, value: &'a str) -> Option<Fact<'a>> {
         "from" => queued(value),
         "client" => client(value).map(Fact::Client),
         "message-id" => Some(Fact::MessageId(without_brackets(value))),
-        "uid" => pickup(value),
+        "uid" => pickup(value).map(|(uid, sender, _)| Fact::Pickup { uid, sender }),
         _ => None,
     }
 }
 
 /// `VERB: ...` of access tables, header checks and milters. Other verbs change nothing about the mail's way.
 fn action<'a>(verb: &'a str, rest: &'a str) -> Option<Fact<'a>> {
-    match verb {
-        "reject" | "milter-reject" | "proxy-reject" => refusal::parse(verb, rest).map(Fact::Refused),
+    refusal::is_verb(verb).then_some(())?;
+    let refusal = refusal::parse(verb, rest).map(Fact::Refused);
+    refusal.or(match verb {
         "hold" | "milter-hold" => Some(Fact::Held { reason: rest }),
         "discard" | "milter-discard" => Some(Fact::Discarded { reason: rest }),
         _ => None,
-    }
+    })
 }
 
 /// qmgr(8): `from=<A>, size=N, nrcpt=N (queue active)` or `from=<A>, status=expired, returned to sender`.
@@ -95,12 +102,14 @@ fn cut<'a>(text: &'a str, name: &str) -> (&'a str, Option<&'a str>) {
 }
 
 /// pickup(8): `N from=<A>`, with ` orig_id=ID` behind it for a mail that was put back into the queue.
-fn pickup(value: &str) -> Option<Fact<'_>> {
+pub(super) fn pickup(value: &str) -> Option<(u32, &str, Option<&str>)> {
     let (uid, rest) = value.split_once(" from=")?;
     let uid = uid.parse().ok()?;
-    let (sender, ()) =
-        address::then(rest, |rest| (rest.is_empty() || rest.starts_with(" orig_id=")).then_some(()))?;
-    Some(Fact::Pickup { uid, sender })
+    let (sender, before) = address::then(rest, |rest| match rest.strip_prefix(" orig_id=") {
+        Some(id) => Some(Some(id).filter(|id| queue_id::is_whole(id.as_bytes()))),
+        None => rest.is_empty().then_some(None),
+    })?;
+    Some((uid, sender, before))
 }
 
 /// bounce(8): `non-delivery notification: ID` and its kin, behind `sender ` or `postmaster `.

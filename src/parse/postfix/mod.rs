@@ -47,6 +47,13 @@ pub fn queue_id_of(text: &[u8]) -> Option<&[u8]> {
     (followed && queue_id::is_whole(id)).then_some(id)
 }
 
+/// The queue id under which a mail was known until postsuper(1) put it into the queue anew; pickup(8) tells it with the
+/// new one.
+pub fn queue_id_before(text: &str) -> Option<&str> {
+    let (_, rest) = queue_id::split(text)?;
+    mail::pickup(rest.strip_prefix("uid=")?)?.2
+}
+
 /// The daemon of a Postfix program: the last path part of `postfix/submission/smtpd` or `enforced-tls-smtp/smtp`.
 /// `None` for programs that are not Postfix's, and for Mailcow's watchdog probes.
 fn daemon(program: &str) -> Option<&str> {
@@ -65,14 +72,12 @@ fn at_colon(text: &str) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 2..)?))
 }
 
-/// `VERB: STAGE from PEER: REPLY; from=... ` behind `NOQUEUE: `. Only refusals count: what was accepted, filtered or
-/// held without a queue id comes again under its id, or belongs to no mail.
+/// `VERB: STAGE from PEER: REPLY; from=... ` behind `NOQUEUE: `. What is held or thrown away stands here only: smtpd
+/// hands its wish to cleanup without a word under the queue id (`src/smtpd/smtpd_check.c`, `saved_flags`).
 fn without_id(rest: &str) -> Parsed<'_> {
     let Some((verb, body)) = at_colon(rest) else { return Parsed::Unknown };
     match verb {
-        "reject" | "milter-reject" | "proxy-reject" => {
-            refusal::parse(verb, body).map_or(Parsed::Unknown, Parsed::Refused)
-        }
+        _ if refusal::is_verb(verb) => refusal::parse(verb, body).map_or(Parsed::Unknown, Parsed::Refused),
         _ if noise::is_verb(verb) => Parsed::Noise,
         _ => Parsed::Unknown,
     }

@@ -91,11 +91,11 @@ const TLS_DETAILS: [&str; 9] = [
     "Verified: ",
 ];
 
-/// Verbs of access tables, header checks and milters that do not refuse.
+/// Verbs of access tables, header checks and milters that let a mail go its way.
 pub(super) fn is_verb(verb: &str) -> bool {
     matches!(verb, "reject_warning" | "warn" | "warning" | "info" | "filter" | "redirect" | "bcc" | "prepend")
-        || matches!(verb, "replace" | "strip" | "delay" | "hold" | "discard" | "permit" | "accept" | "pass")
-        || matches!(verb, "milter-hold" | "milter-discard" | "milter-quarantine" | "proxy-accept" | "trigger")
+        || matches!(verb, "replace" | "strip" | "delay" | "permit" | "accept" | "pass")
+        || matches!(verb, "milter-quarantine" | "proxy-accept" | "trigger")
 }
 
 /// Whether a line behind a queue id is of a known kind without a fact in it.
@@ -106,13 +106,12 @@ pub(super) fn is_known_of_mail(rest: &str) -> bool {
     {
         return true;
     }
-    const STARTS: [&str; 24] = [
+    const STARTS: [&str; 23] = [
         "host ",
         "lost connection ",
         "conversation with ",
         "connect to ",
         "skipped, still being delivered",
-        "requeued",
         "expired",
         "resent-message-id=",
         "enabling PIX workarounds",

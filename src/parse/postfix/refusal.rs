@@ -1,4 +1,5 @@
-//! Refusals: `STAGE from HOST[IP]: CODE X.Y.Z TEXT; from=<A> to=<B> proto=P helo=<H> sasl_username=<U>`.
+//! Refusals, holds and discards: `STAGE from HOST[IP]: CODE X.Y.Z TEXT; from=<A> to=<B> proto=P helo=<H>
+//! sasl_username=<U>`. Those that hold or discard have no codes.
 //!
 //! The reply's text may quote what the client chose, and the HELO name at the end is the client's too; both can
 //! imitate the tail. All places where a tail could begin are read with strict addresses, and
@@ -17,9 +18,15 @@ use crate::model::event::Refusal;
 /// Tails tried at most, more than fit into an SMTP command; bounds the time that hostile text can cost.
 const TRIES: usize = 1024;
 
+/// Verbs of access tables, checks and milters that keep a mail from its way.
+pub(super) fn is_verb(verb: &str) -> bool {
+    matches!(verb, "reject" | "milter-reject" | "proxy-reject")
+        || matches!(verb, "hold" | "milter-hold" | "discard" | "milter-discard")
+}
+
 /// What stands behind `VERB: `. `None` when the line is not of this shape.
 pub(super) fn parse<'a>(verb: &'a str, body: &'a str) -> Option<Refusal<'a>> {
-    for class in ["header", "body", "content"] {
+    for class in ["header", "body", "content", MIME_ERROR] {
         if let Some(content) = body.strip_prefix(class).and_then(|rest| rest.strip_prefix(' ')) {
             return content_check(verb, class, content);
         }
@@ -59,14 +66,20 @@ pub(super) fn peer(text: &str) -> Option<(&str, &str, usize)> {
     Some((text.get(..open)?, inner.get(..close)?, open + 1 + close + 1 + port))
 }
 
+/// The class of what cleanup cannot read as MIME. No recipient is `unknown` there (`src/cleanup/cleanup_message.c`,
+/// `cleanup_mime_error_callback`).
+const MIME_ERROR: &str = "mime-error";
+
 /// `CLASS CONTENT from PEER; from=<A> to=<B> proto=P helo=<H>: TEXT` of cleanup's header and body checks. The content is
-/// the sender's; the reply is the text at the end, which the administrator wrote.
+/// the sender's; the reply is the text at the end, which the administrator wrote, or the content where there is none.
 fn content_check<'a>(verb: &'a str, stage: &'a str, content: &'a str) -> Option<Refusal<'a>> {
     let (quoted, tail) = split(content, Ending::Text);
-    let (_, origin) = quoted.rsplit_once(" from ")?;
+    let (found, origin) = quoted.rsplit_once(" from ")?;
     let (host, ip) = peer(origin).map_or((origin, ""), |(host, ip, _)| (host, ip));
     let (code, dsn) = codes(tail.text);
-    Some(Refusal { verb, stage, host, ip, code, dsn, reply: tail.text, ..tail.fields })
+    let reply = if tail.text.is_empty() { found } else { tail.text };
+    let to = tail.fields.to.filter(|to| stage != MIME_ERROR || *to != "unknown");
+    Some(Refusal { verb, stage, host, ip, code, dsn, reply, to, ..tail.fields })
 }
 
 /// `550 5.1.1 ...` or `5.7.1 ...`: reply code and enhanced code, where they stand.

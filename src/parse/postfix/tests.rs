@@ -70,6 +70,20 @@ fn queue_ids_of_both_kinds_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_requeued_mail_tells_its_queue_id_of_before() {
+    for (text, id) in [
+        ("264FE1A1A: uid=106 from=<root> orig_id=264FE1A19", Some("264FE1A19")),
+        ("264FE1A1A: uid=106 from=<\"> orig_id=264FE1A18\"@a.example> orig_id=264FE1A19", Some("264FE1A19")),
+        ("264FE1A1A: uid=106 from=<root> orig_id=nobody", None),
+        ("264FE1A1A: uid=106 from=<root>", None),
+        ("264FE1A1A: message-id=<x> orig_id=264FE1A19", None),
+        ("uid=106 from=<root> orig_id=264FE1A19", None),
+    ] {
+        assert_eq!(queue_id_before(text), id, "{text}");
+    }
+}
+
 /// Thousands of places where a field could begin; without the bounds on tries this test would not end soon.
 #[test]
 fn thousands_of_forgeries_come_to_an_end() {

@@ -5,7 +5,7 @@ use crate::{
     model::{
         event::Refusal,
         explain::{Dictionary, Explanation, WhoActs, short_cause},
-        mail::{Direction, Recipient, Status, Verdict, VisibleMail},
+        mail::{Direction, Recipient, Status, StepKind, Verdict, VisibleMail},
         scope::{Role, Sight, normalise_address},
     },
     web::pages::{frame::Frame, look},
@@ -212,6 +212,9 @@ fn fixed(frame: &Frame, mail: &VisibleMail, row: Option<&Recipient>, status: Sta
         ),
         Status::Held => {
             (Some(Party::Admin), lang.t("why.held.short"), lang.t("why.held"), lang.t("why.held.next"))
+        }
+        Status::Discarded if mail.has(&StepKind::Deleted) => {
+            (None, lang.t("why.deleted.short"), lang.t("why.deleted"), lang.t("why.deleted.next"))
         }
         Status::Discarded => {
             (None, lang.t("why.discarded.short"), lang.t("why.discarded"), lang.t("why.discarded.next"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Story, capital, clause, spelled};
 use crate::{
     model::{
-        mail::{Direction, Recipient, Status},
+        mail::{Direction, Recipient, Status, StepKind},
         scope::domain_of,
     },
     web::pages::look,
@@ -40,6 +40,7 @@ fn sentence(story: Story<'_>) -> String {
     let lang = story.lang();
     let cause = story.cause().map(|cause| clause(lang, &cause.text));
     match story.mail.status {
+        Status::Sent if story.mail.has(&StepKind::Requeued) => lang.t("story.requeued").to_owned(),
         Status::Sent => sent(story),
         Status::Queued => lang.t("story.queued").to_owned(),
         Status::Delayed => delayed(story, cause),
@@ -55,6 +56,7 @@ fn sentence(story: Story<'_>) -> String {
         Status::SoftRejected if story.mail.login.is_some() => lang.t("story.soft_rejected.own").to_owned(),
         Status::SoftRejected => lang.t("story.soft_rejected").to_owned(),
         Status::Held => lang.t("story.held").to_owned(),
+        Status::Discarded if story.mail.has(&StepKind::Deleted) => lang.t("story.deleted").to_owned(),
         Status::Discarded => lang.t("story.discarded").to_owned(),
         Status::Virus => lang.t("story.virus").to_owned(),
         Status::Unknown => lang.t("story.unknown").to_owned(),

@@ -212,6 +212,15 @@ impl Teller<'_> {
                 lang.t("story.step.quarantined.text"),
             ),
             StepKind::Removed => plain("idle", "check-lg", lang.t("story.step.removed"), ""),
+            StepKind::Deleted => {
+                plain("idle", "trash3", lang.t("story.step.deleted"), lang.t("story.step.deleted.text"))
+            }
+            StepKind::Requeued => plain(
+                "info",
+                "arrow-repeat",
+                lang.t("story.step.requeued"),
+                lang.t("story.step.requeued.text"),
+            ),
             StepKind::Kept => {
                 plain("idle", "box-arrow-in-right", lang.t("story.step.kept"), lang.t("story.step.kept.text"))
             }
