@@ -263,8 +263,8 @@ fn sort_facts<'a>(
         match parsed {
             Parsed::Mail { queue_id, fact } => {
                 let fact = with_protocol(fact, protocols.get(&index).map(String::as_str));
-                if let Some((other, parent)) = parent_fact(queue_id, &fact) {
-                    facts.by_queue_id.entry(other).or_default().push((index, event(parent)));
+                if let Some((child, parent)) = parent_fact(queue_id, &fact, line.text) {
+                    facts.by_queue_id.entry(child).or_default().push((index, event(parent)));
                 }
                 note_reply(line, &fact, outcome);
                 facts.by_queue_id.entry(queue_id).or_default().push((index, event(fact)));
@@ -295,9 +295,14 @@ fn with_protocol<'a>(fact: Fact<'a>, protocol: Option<&'a str>) -> Fact<'a> {
     }
 }
 
-/// What a line about one mail says about another: a notice is about its mail, a forwarded mail goes on.
-fn parent_fact<'a>(queue_id: &'a str, fact: &Fact<'a>) -> Option<(&'a str, Fact<'a>)> {
+/// From which mail another one comes, as a line of either tells: a notice is about its mail, a forwarded mail goes on, and so
+/// does one that was put into the queue anew.
+fn parent_fact<'a>(queue_id: &'a str, fact: &Fact<'a>, text: &'a str) -> Option<(&'a str, Fact<'a>)> {
     match fact {
+        Fact::Pickup { .. } => {
+            let parent = postfix::queue_id_before(text)?;
+            Some((queue_id, Fact::Parent { queue_id: parent, kind: None }))
+        }
         Fact::Notice { kind, queue_id: other } => Some((other, Fact::Parent { queue_id, kind: Some(*kind) })),
         Fact::Attempt(attempt) => {
             let other = attempt.reply.strip_prefix("forwarded as ")?;
@@ -310,7 +315,7 @@ fn parent_fact<'a>(queue_id: &'a str, fact: &Fact<'a>) -> Option<(&'a str, Fact<
 
 fn note_reply(line: &LogLine<'_>, fact: &Fact<'_>, outcome: &mut Outcome) {
     if let Fact::Attempt(attempt) = fact
-        && matches!(attempt.status, "deferred" | "bounced" | "expired")
+        && (attempt.is_deferred() || matches!(attempt.status, "bounced" | "expired"))
     {
         outcome.replies.push((line.at, attempt.reply.to_owned(), attempt.dsn.to_owned()));
     }

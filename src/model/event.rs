@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::Millis;
+use super::{scope::normalise_address, time::Millis};
 
 /// One log line as the Mailcow API or a syslog file gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,11 +254,21 @@ impl Refusal<'_> {
         }
     }
 
+    /// Who was logged in, where that is why the sender was refused: `reject_sender_login_mismatch` (postconf(5)) names who does
+    /// not own the address. The address itself, which the client chose, stands before.
+    pub fn other_login(&self) -> Option<&str> {
+        let (_, login) = self.reply.strip_prefix("553 5.7.1 <")?.rsplit_once(OTHER_LOGIN)?;
+        normalise_address(login).is_some().then_some(login)
+    }
+
     /// Whether the client is told to keep the mail.
     pub fn refuses(&self) -> bool {
         self.action() == Action::Refuse
     }
 }
+
+/// What smtpd(8) says before the login that does not own a sender's address.
+const OTHER_LOGIN: &str = ">: Sender address rejected: not owned by user ";
 
 /// What access tables, header checks and milters do against a mail (access(5), header_checks(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

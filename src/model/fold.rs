@@ -19,22 +19,29 @@ const LIFE: Duration = Duration::from_secs(6 * 24 * 3600);
 /// Sorts the facts of one queue id and cuts them into mails: short queue ids come back after a while.
 ///
 /// A new mail begins with a first fact (`client=`, `uid=`, or the message id where neither came before)
-/// behind an end (`removed`, a refusal of the whole mail), or behind a long silence.
+/// behind an end (`removed`, a refusal of the whole mail), or behind a long silence. A mail on hold may be silent for ever: no
+/// life time ends it (postconf(5), `maximal_queue_lifetime`), so that it takes a first fact to tell another one.
 pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
     events.sort_unstable();
     let mut mails: Vec<Vec<Event<'a>>> = Vec::new();
-    let mut ended = false;
+    let (mut ended, mut on_hold) = (false, false);
     for event in events {
         let silent = mails
             .last()
             .and_then(|mail| mail.last())
             .is_some_and(|last: &Event| event.at.since(last.at) > LIFE);
         let begins = matches!(event.fact, Fact::Client(_) | Fact::Pickup { .. } | Fact::MessageId(_));
-        if mails.is_empty() || silent || (ended && begins) {
+        if mails.is_empty() || (silent && !on_hold) || ((silent || ended) && begins) {
             mails.push(Vec::new());
-            ended = false;
+            (ended, on_hold) = (false, false);
         }
         ended |= ends(&event.fact);
+        match event.fact {
+            Fact::Held { .. } => on_hold = true,
+            Fact::Refused(refusal) if refusal.action() == Action::Hold => on_hold = true,
+            Fact::Released | Fact::Queued { .. } | Fact::Removed => on_hold = false,
+            _ => {}
+        }
         if let Some(mail) = mails.last_mut() {
             mail.push(event);
         }
@@ -294,7 +301,7 @@ impl Fold {
         if !refusal.helo.is_empty() {
             self.mail.helo = Some(refusal.helo.to_owned());
         }
-        if let Some(login) = refusal.login {
+        if let Some(login) = refusal.login.or_else(|| refusal.other_login()) {
             self.mail.login.get_or_insert_with(|| login.to_owned());
         }
         if self.mail.entrance.is_none() {

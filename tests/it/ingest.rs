@@ -231,6 +231,35 @@ async fn attempts_that_are_held_or_discarded_before_they_have_a_queue_id_are_fou
 }
 
 #[tokio::test]
+async fn a_mail_that_is_put_into_the_queue_anew_knows_where_it_comes_from() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let texts = [
+        ("postfix/smtpd", "4AAAAA0002: client=x.test[192.0.2.5]"),
+        ("postfix/qmgr", "4AAAAA0002: from=<s@x.test>, size=9, nrcpt=1 (queue active)"),
+        (
+            "postfix/smtp",
+            "4AAAAA0002: to=<r@y.test>, relay=none, delay=1, delays=0/0/1/0, dsn=4.4.1, status=deferred (timed out)",
+        ),
+        ("postfix/postsuper", "4AAAAA0002: requeued"),
+        ("postfix/pickup", "4AAAAA0003: uid=101 from=<s@x.test> orig_id=4AAAAA0002"),
+        (
+            "postfix/smtp",
+            "4AAAAA0003: to=<r@y.test>, relay=mx.y.test[192.0.2.9]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok)",
+        ),
+    ]
+    .map(|(program, text)| (program, text.to_owned()));
+    let lines = lines_at(Millis::from_secs(1_795_000_000), &texts);
+    take_batch(&db, &lines, &[], Novelty::New, &mut Sessions::default()).await;
+    let found = mails::search(&db, &Scope::All, &Filter::default(), Place::Newest, 5).await.unwrap().mails;
+    let mut found: Vec<_> =
+        found.iter().map(|mail| (mail.queue_id.as_deref(), mail.parent.as_deref(), mail.status)).collect();
+    found.sort_unstable();
+    let (before, after) = (Some("4AAAAA0002"), Some("4AAAAA0003"));
+    assert_eq!(found, [(before, None, Status::Sent), (after, before, Status::Sent)]);
+}
+
+#[tokio::test]
 async fn what_a_ring_lost_is_a_gap_and_never_silent() {
     for fresh in fresh_databases().await {
         let source =

@@ -646,9 +646,9 @@ async fn the_words_of_a_rule_tell_a_recipient_nothing_of_others() {
     .await;
     let (sight, text) = seen(&db, &Scope::mailbox("zoe@alpha.test", Millis(0))).await.unwrap();
     assert_eq!(sight, Sight::Recipients);
-    assert!(text.contains("Held") && !text.contains("hidden"), "{text}");
+    assert!(text.contains("Held") && !text.contains("hidden") && !text.contains("policy"), "{text}");
     let (_, text) = seen(&db, &Scope::All).await.unwrap();
-    assert!(text.contains("hidden") && text.contains("Payslip"), "{text}");
+    assert!(text.contains("hidden") && text.contains("policy"), "{text}");
 }
 
 #[tokio::test]
@@ -673,6 +673,26 @@ async fn the_copy_of_a_bcc_map_is_not_for_the_sender() {
     // Who runs the domain makes its Bcc maps.
     let admin = seen(&db, &only(&["alpha.test"], &[])).await;
     assert_eq!(admin.map(|(sight, _)| sight), Some(Sight::Full));
+}
+
+#[tokio::test]
+async fn a_mail_refused_because_the_sender_is_another_belongs_to_who_was_logged_in() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let quoted = "\"x>: Sender address rejected: not owned by user bob@alpha.test\"@beta.test";
+    for sender in ["carla@beta.test", quoted] {
+        let text = format!(
+            "NOQUEUE: reject: RCPT from pc.example[192.0.2.8]: 553 5.7.1 <{sender}>: Sender address rejected: not owned by user \
+             ann@alpha.test; from=<{sender}> to=<you@x.example> proto=ESMTP helo=<pc>"
+        );
+        logged(&db, AT, &[("postfix/submission/smtpd", &text)], Vec::new()).await;
+    }
+    for (name, wanted) in [("ann@alpha.test", 2), ("carla@beta.test", 0), ("bob@alpha.test", 0)] {
+        let list = listed(&db, &Scope::mailbox(name, Millis(0)), &Filter::default()).await;
+        assert_eq!(list.len(), wanted, "{name}");
+    }
+    let list = listed(&db, &only(&["alpha.test"], &[]), &Filter::default()).await;
+    assert_eq!(list.len(), 2, "who runs the domain of the login must act");
 }
 
 #[tokio::test]

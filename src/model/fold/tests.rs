@@ -120,7 +120,7 @@ fn who_has_a_mail_already_does_not_see_that_the_rest_was_deleted() {
     let mail = fold(&[client(), queued(), one, two, (POSTSUPER, Fact::Removed)]);
     assert_eq!(rows(&mail), [("a@y.test", Status::Sent), ("b@y.test", Status::Discarded)]);
     for (address, sees) in [("a@y.test", false), ("b@y.test", true)] {
-        let holding = (address.to_owned(), Holding { since: Millis(0), sends: true });
+        let holding = (address.to_owned(), Holding { since: Millis(0), sends: Some(Millis(0)) });
         let scope = Scope::Only(Holdings { addresses: [holding].into(), ..Holdings::default() });
         let seen = scope.view(mail.clone()).unwrap();
         assert_eq!(seen.has(&StepKind::Deleted), sees, "{address}");
@@ -220,4 +220,27 @@ fn all_recipients_that_the_spam_filter_names_are_there_until_deliveries_are() {
 fn with_soft_bounce_the_server_tries_again() {
     let mail = fold(&[client(), queued(), attempt("r@y.test", "SOFTBOUNCE")]);
     assert_eq!((mail.status, rows(&mail)), (Status::Delayed, vec![("r@y.test", Status::Delayed)]));
+}
+
+#[test]
+fn a_mail_on_hold_is_silent_for_as_long_as_it_takes() {
+    let hold = rule("hold", "header", "Subject: x");
+    let day = 86_400;
+    let lives = |facts: &[(i64, Fact<'static>)]| {
+        let event = |(second, fact): &(i64, Fact<'static>)| Event {
+            at: Millis::from_secs(1_795_000_000 + second),
+            fact: *fact,
+            program: CLEANUP,
+        };
+        split(facts.iter().map(event).collect()).len()
+    };
+    let (client, sent) = (client().1, attempt("r@y.test", "sent").1);
+    for held in [Fact::Refused(hold), Fact::Held { reason: "placed on hold" }] {
+        assert_eq!(lives(&[(0, client), (1, held), (8 * day, Fact::Released), (8 * day + 1, sent)]), 1);
+        // Somebody else comes in under its queue id: it is gone, though no line tells.
+        assert_eq!(lives(&[(0, client), (1, held), (8 * day, client), (8 * day + 1, sent)]), 2);
+        // Released and then silent for longer than Postfix tries: what comes is another.
+        assert_eq!(lives(&[(0, client), (1, held), (2, Fact::Released), (8 * day, sent)]), 2);
+    }
+    assert_eq!(lives(&[(0, client), (8 * day, sent)]), 2);
 }
