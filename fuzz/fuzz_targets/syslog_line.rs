@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let mut clock = syslog::YearGuess::new(TimeZone::UTC, NOW);
     let mut lines = Lines::new(data);
     while let Ok(Some(line)) = lines.next_line() {
-        let text = syslog::text(line);
+        let text = syslog::text(line.bytes);
         if let Some(line) = syslog::parse_line(&text, &mut clock) {
             let old = text.starts_with(|first: char| first.is_ascii_uppercase());
             assert!(!old || line.at.0 <= NOW.0 + 86_400_000 + 60_000);

@@ -4,7 +4,11 @@ use std::io::{BufRead, Write};
 
 use serde::Serialize;
 
-use crate::model::explain::{Dictionary, Explanation, Permanent, WhoActs};
+use crate::model::{
+    event::{Fact, Parsed, Refusal},
+    explain::{Dictionary, Explanation, Permanent, WhoActs},
+};
+use crate::parse::postfix;
 use crate::web::text::Lang;
 
 /// What to explain and how to print it.
@@ -56,7 +60,10 @@ fn explain(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let said = Said::read(text);
-    let explanation = dictionary.explain(said.reply, said.dsn);
+    let explanation = match refusal(said.reply) {
+        Some(refusal) => dictionary.explain_refusal(&refusal),
+        None => dictionary.explain(said.reply, said.dsn),
+    };
     let permanent = explanation.entry.permanent.decided(said.status);
     if args.json {
         print_json(&explanation, permanent, out)
@@ -138,6 +145,14 @@ impl<'a> Said<'a> {
         }
         let dsn = head.rsplit_once("dsn=").map(|(_, dsn)| dsn.trim_end_matches([' ', ',']));
         Some(Self { reply: reply.strip_suffix(')').unwrap_or(reply), dsn, status: Some(status) })
+    }
+}
+
+/// A refusal of our own server, as the log has it: only the grammar tells its reply from what a sender wrote.
+fn refusal(text: &str) -> Option<Refusal<'_>> {
+    match postfix::parse("postfix/smtpd", text) {
+        Parsed::Refused(refusal) | Parsed::Mail { fact: Fact::Refused(refusal), .. } => Some(refusal),
+        _ => None,
     }
 }
 
@@ -257,6 +272,36 @@ mod tests {
         let line = "2026-11-20T18:44:52+01:00 virus postfix/smtpd[17]: NOQUEUE: milter-reject: END-OF-MESSAGE from \
                     unknown[192.0.2.9]: 4.7.1 Wait; from=<a@b.example> to=<c@d.test> proto=ESMTP helo=<x>";
         assert_eq!(objects(&["--json", line], "")[0]["id"], "mc-milter-reject-4");
+    }
+
+    #[test]
+    fn a_header_that_was_refused_does_not_explain_itself() {
+        let line = "4ABC123: reject: header Subject: greylist; from=<a@b.example> milter-reject: virus from \
+                    mx[192.0.2.9]; from=<a@b.example> to=<c@d.test> proto=ESMTP helo=<x>: 5.7.1 message content rejected";
+        let [object] = &objects(&["--json", line], "")[..] else { panic!("one object") };
+        assert_eq!((&object["id"], &object["permanent"]), (&"in-header-check".into(), &"yes".into()));
+    }
+
+    #[test]
+    fn the_reply_code_tells_what_is_final() {
+        for (text, permanent) in [
+            (
+                "NOQUEUE: reject: RCPT from x[192.0.2.9]: 450 4.7.1 <x>: Helo command rejected: Host not found",
+                "no",
+            ),
+            (
+                "NOQUEUE: reject: RCPT from x[192.0.2.9]: 550 5.7.1 <x>: Helo command rejected: Host not found",
+                "yes",
+            ),
+            ("NOQUEUE: reject: RCPT from x[192.0.2.9]: 454 4.7.1 <a@b>: Relay access denied", "no"),
+            ("NOQUEUE: reject: RCPT from x[192.0.2.9]: 450 4.7.1 Session encryption is required", "no"),
+            ("NOQUEUE: reject: RCPT from x[192.0.2.9]: 550 5.7.1 what nobody knows", "yes"),
+            ("4ABC123: milter-reject: END-OF-MESSAGE from x[192.0.2.9]: 4.7.1 no", "no"),
+            ("host x[192.0.2.9] said: 450 4.1.1 <a@b>: User unknown", "no"),
+            ("dsn=4.1.1, status=bounced (host x[192.0.2.9] said: 450 4.1.1 <a@b>: User unknown)", "yes"),
+        ] {
+            assert_eq!(objects(&["--json", text], "")[0]["permanent"], permanent, "{text}");
+        }
     }
 
     #[test]

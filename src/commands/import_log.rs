@@ -1,12 +1,10 @@
-//! `mailcow-status import-log FILE…`: years of old Postfix logs, plain or gzip, RFC 3164 or ISO time stamps.
+//! `mailcow-status import-log FILE…`: years of old Postfix logs, plain or gzip, from syslog, the journal or Docker.
 //! Repeating it changes nothing. With `--dry-run --json` it prints what it understood and needs no database.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
-    io::{self, IsTerminal, Read, Write},
+    io::Write,
     path::PathBuf,
-    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -19,17 +17,16 @@ use crate::{
     config::Config,
     ingest::import::{Importer, Report},
     model::{
-        event::{Event, Fact, Parsed},
-        fold::split,
+        event::{Event, Fact, LogLine, Parsed},
+        fold::{refuses_whole, split},
         mail::{Mail, Recipient, ServerId, Status},
         time::Millis,
     },
-    parse::{
-        lines::{Lines, unpacked},
-        postfix,
-        syslog::{YearGuess, parse_line, text},
-    },
+    parse::{docker, postfix, syslog::text},
 };
+use file::{Faults, Piece, Reader};
+
+mod file;
 
 /// A finished mail may get late lines for this many lines more.
 const LATE: u64 = 20_000;
@@ -49,6 +46,10 @@ pub struct ImportLogArgs {
     /// Time zone of time stamps without one (RFC 3164), such as Europe/Berlin
     #[arg(long, default_value = "UTC")]
     pub zone: String,
+    /// Year of each file's first line, for time stamps without one (RFC 3164); without it, the time of the file's last
+    /// change tells
+    #[arg(long, value_parser = clap::value_parser!(i16).range(1970..=9000))]
+    pub year: Option<i16>,
 }
 
 impl ImportLogArgs {
@@ -60,28 +61,31 @@ impl ImportLogArgs {
 /// Reads the files without a database and prints what they tell.
 pub fn dry_run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let zone = args.time_zone()?;
-    let mut reading = Reading::default();
+    let (mut reading, mut faults) = (Reading::default(), Faults::default());
+    let mut emit = |value: Value| match args.json {
+        true => writeln!(out, "{value}").map_err(Into::into),
+        false => Ok(()),
+    };
     for path in &args.files {
-        let mut clock = YearGuess::new(zone.clone(), Millis::now());
-        let mut progress = Progress::open(path)?;
-        let mut lines = Lines::new(progress.stream()?);
-        while let Some(bytes) = lines.next_line()? {
-            progress.tick(bytes.len());
-            let line = text(bytes);
-            reading.take(&line, &mut clock, |value| match args.json {
-                true => writeln!(out, "{value}").map_err(Into::into),
-                false => Ok(()),
-            })?;
+        let Some(mut file) = faults.open(path) else { continue };
+        let mut reader = Reader::new(file.clock(&zone, args.year));
+        while let Some(line) = file.next_line() {
+            reading.lines += 1;
+            match reader.read(&docker::unpacked(text(line.bytes)), line.ended) {
+                Piece::Line(line) => reading.take(&line, &mut emit)?,
+                Piece::Unreadable => reading.unreadable += 1,
+                Piece::Blank | Piece::Cut => {}
+            }
         }
-        progress.end();
+        faults.end(file, &reader);
     }
-    reading.finish(|value| if args.json { writeln!(out, "{value}").map_err(Into::into) } else { Ok(()) })?;
+    reading.finish(&mut emit)?;
     if !args.json {
         writeln!(out, "{}", reading.summary())?;
     } else {
         eprintln!("{}", reading.summary());
     }
-    Ok(())
+    faults.into_result()
 }
 
 /// Reads the files into the database of the settings.
@@ -90,11 +94,11 @@ pub fn run(args: &ImportLogArgs, log: LogArgs, out: &mut impl Write) -> anyhow::
     log.start(config.log);
     let now = Millis::now();
     let (lines, mails) = (now.minus(config.retention.lines), now.minus(config.retention.mails));
-    let report = runtime()?.block_on(async {
+    let (report, faults) = runtime()?.block_on(async {
         let db = open_database(&config.database).await?;
-        let report = import(args, Importer::new(db.clone(), SERVER, now, lines, mails)).await;
+        let told = import(args, Importer::new(db.clone(), SERVER, now, lines, mails)).await;
         db.close().await;
-        report
+        told
     })?;
     let Report { lines, new_mails, unknown, unreadable, too_old } = report;
     writeln!(
@@ -104,29 +108,29 @@ pub fn run(args: &ImportLogArgs, log: LogArgs, out: &mut impl Write) -> anyhow::
     if too_old > 0 {
         writeln!(out, "{too_old} lines are past RETENTION and were left out; raise it to keep them")?;
     }
-    Ok(())
+    out.flush()?;
+    faults.into_result()
 }
 
-/// Reads the files into a database.
-pub async fn import(args: &ImportLogArgs, mut importer: Importer) -> anyhow::Result<Report> {
+/// Reads the files into a database. What cannot be read costs no other file.
+async fn import(args: &ImportLogArgs, mut importer: Importer) -> anyhow::Result<(Report, Faults)> {
     let zone = args.time_zone()?;
+    let mut faults = Faults::default();
     for path in &args.files {
-        let mut clock = YearGuess::new(zone.clone(), Millis::now());
-        let mut progress = Progress::open(path)?;
-        let mut lines = Lines::new(progress.stream()?);
-        while let Some(bytes) = lines.next_line()? {
-            progress.tick(bytes.len());
-            let line = text(bytes);
-            match parse_line(&line, &mut clock) {
-                Some(line) => importer.push(&line).await?,
-                None if line.trim().is_empty() => {}
-                None => importer.unreadable(&line),
+        let Some(mut file) = faults.open(path) else { continue };
+        let mut reader = Reader::new(file.clock(&zone, args.year));
+        while let Some(line) = file.next_line() {
+            let text = docker::unpacked(text(line.bytes));
+            match reader.read(&text, line.ended) {
+                Piece::Line(line) => importer.push(&line).await?,
+                Piece::Unreadable => importer.unreadable(&text),
+                Piece::Blank | Piece::Cut => {}
             }
         }
         importer.flush().await?;
-        progress.end();
+        faults.end(file, &reader);
     }
-    Ok(importer.report())
+    Ok((importer.report(), faults))
 }
 
 /// Mails in the making while a log is read without a database.
@@ -149,20 +153,16 @@ struct Open {
 impl Reading {
     fn take(
         &mut self,
-        line: &str,
-        clock: &mut YearGuess,
-        mut emit: impl FnMut(Value) -> anyhow::Result<()>,
+        line: &LogLine<'_>,
+        emit: &mut impl FnMut(Value) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        self.lines += 1;
-        let Some(line) = parse_line(line, clock) else {
-            self.unreadable += u64::from(!line.trim().is_empty());
-            return Ok(());
-        };
         match postfix::parse(line.program, line.text) {
             Parsed::Mail { queue_id, fact } => {
                 let owned = (line.at, line.program.to_owned(), line.text.to_owned());
                 self.open.entry(queue_id.to_owned()).or_default().lines.push(owned);
-                if fact == Fact::Removed || matches!(fact, Fact::Refused(it) if it.refuses()) {
+                if matches!(fact, Fact::Removed)
+                    || matches!(&fact, Fact::Refused(refusal) if refuses_whole(refusal))
+                {
                     self.ended.push_back((self.lines + LATE, queue_id.to_owned()));
                 }
             }
@@ -180,20 +180,20 @@ impl Reading {
         }
         while self.ended.front().is_some_and(|(due, _)| *due <= self.lines) {
             if let Some((_, queue_id)) = self.ended.pop_front() {
-                self.emit(&queue_id, &mut emit)?;
+                self.emit(&queue_id, emit)?;
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, mut emit: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn finish(&mut self, emit: &mut impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut left: Vec<(Millis, String)> = self
             .open
             .iter()
             .map(|(id, open)| (open.lines.first().map_or(Millis(0), |line| line.0), id.clone()))
             .collect();
         left.sort();
-        left.into_iter().try_for_each(|(_, queue_id)| self.emit(&queue_id, &mut emit))
+        left.into_iter().try_for_each(|(_, queue_id)| self.emit(&queue_id, emit))
     }
 
     fn emit(
@@ -295,64 +295,5 @@ fn iso(at: Millis) -> String {
     at.in_zone(&TimeZone::UTC).timestamp().to_string()
 }
 
-/// Shows on a terminal how far a file is read.
-struct Progress {
-    name: String,
-    size: Option<u64>,
-    path: PathBuf,
-    bytes: u64,
-    lines: u64,
-    began: Instant,
-    shown: Instant,
-    visible: bool,
-}
-
-impl Progress {
-    fn open(path: &PathBuf) -> anyhow::Result<Self> {
-        let size = std::fs::metadata(path).ok().map(|file| file.len()).filter(|_| path.as_os_str() != "-");
-        let now = Instant::now();
-        let name = path.display().to_string();
-        let visible = io::stderr().is_terminal();
-        Ok(Self { name, size, path: path.clone(), bytes: 0, lines: 0, began: now, shown: now, visible })
-    }
-
-    fn stream(&self) -> anyhow::Result<Box<dyn Read + Send>> {
-        if self.path.as_os_str() == "-" {
-            return Ok(unpacked(io::stdin())?);
-        }
-        let file = File::open(&self.path).with_context(|| format!("cannot open {}", self.name))?;
-        unpacked(file).with_context(|| format!("cannot read {}", self.name))
-    }
-
-    fn tick(&mut self, bytes: usize) {
-        self.bytes += bytes as u64 + 1;
-        self.lines += 1;
-        if self.visible
-            && self.lines.is_multiple_of(1024)
-            && self.shown.elapsed() > Duration::from_millis(200)
-        {
-            self.shown = Instant::now();
-            self.show("\r");
-        }
-    }
-
-    fn show(&self, begin: &str) {
-        let share = match self.size.filter(|size| *size > 0) {
-            // A packed file has more bytes inside than outside.
-            Some(size) if size >= self.bytes => {
-                let filled = (self.bytes * 20 / size) as usize;
-                format!("[{}{}] {:3} %", "#".repeat(filled), "-".repeat(20 - filled), self.bytes * 100 / size)
-            }
-            _ => format!("{} MB", self.bytes / 1_000_000),
-        };
-        let rate = self.lines as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-        eprint!("{begin}{}: {share}, {} lines, {rate:.0} lines/s   ", self.name, self.lines);
-    }
-
-    fn end(&self) {
-        if self.visible {
-            self.show("\r");
-            eprintln!();
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

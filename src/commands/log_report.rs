@@ -100,6 +100,17 @@ Nov 21 11:00:02 mail postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[198.51
     }
 
     #[test]
+    fn a_log_of_docker_is_read() {
+        let json = |line: &str| serde_json::json!({ "log": format!("{line}\n"), "stream": "stdout" });
+        let files = LOG.lines().map(|line| format!("{}\n", json(line)));
+        let service = LOG.lines().map(|line| format!("postfix-mailcow-1  | {line}\n"));
+        let plain = json::object(&flow(&[LOG]).0, 1);
+        for log in [files.collect::<String>(), service.collect()] {
+            assert_eq!(json::object(&flow(&[&log]).0, 1), plain);
+        }
+    }
+
+    #[test]
     fn the_text_has_the_sections_of_pflogsumm() {
         let mut out = Vec::new();
         print::report(&flow(&[LOG]).0, &TimeZone::UTC, 20, &mut out).unwrap();

@@ -56,7 +56,7 @@ pub struct Batch<'a> {
 /// What a batch brought.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Mails that were not known before.
+    /// Mails that were not known before, less those that were and turned out to be part of others.
     pub new_mails: i64,
     /// Mails whose story changed, new ones included.
     pub changed: Vec<MailId>,
@@ -744,6 +744,8 @@ async fn fold(
         }
         outcome.changed.push(write.id);
     }
+    // What was cut otherwise was counted when it came.
+    outcome.new_mails -= i64::try_from(removed.len()).unwrap_or(i64::MAX);
     Ok((writes.into_iter().map(|(_, write)| write).collect(), removed))
 }
 

@@ -1,7 +1,8 @@
 //! What the replies of other servers, and Postfix's own texts, mean for people: cause, who must act, next step.
 //!
 //! The built-in knowledge is a table of about a thousand rows, tried from top to bottom: phrases first, then
-//! enhanced codes (RFC 3463), then reply codes (RFC 5321). Admins' corrections come before it.
+//! enhanced codes (RFC 3463), then reply codes (RFC 5321). Rows of the kinds `own_…` explain what our own server
+//! refused, all others what other servers said. Admins' corrections come before it.
 
 mod cause;
 mod phrases;
@@ -46,6 +47,16 @@ impl Permanent {
         match status {
             Some("deferred") => Self::No,
             Some("bounced" | "expired" | "undeliverable") => Self::Yes,
+            _ => self,
+        }
+    }
+
+    /// What the class of the reply code says, else this. A 4 means "not now" whatever the words are. A 5 of our own server
+    /// is the end; after one of another server Postfix may still try the next host, or again.
+    fn coded(self, class: Option<u8>, own: bool) -> Self {
+        match class {
+            Some(4) => Self::No,
+            Some(5) if own => Self::Yes,
             _ => self,
         }
     }
@@ -145,10 +156,17 @@ impl Dictionary {
     /// Explains a reply or a local text of Postfix. `dsn` is the log line's, for texts without a code.
     pub fn explain(&self, text: &str, dsn: Option<&str>) -> Explanation<'_> {
         let wording = Wording::read(text);
-        if let Some(entry) = self.added(&wording) {
+        let mut explanation = self.look_up(&wording, dsn);
+        let permanent = &mut explanation.entry.permanent;
+        *permanent = permanent.coded(wording.class(dsn), wording.own);
+        explanation
+    }
+
+    fn look_up(&self, wording: &Wording, dsn: Option<&str>) -> Explanation<'_> {
+        if let Some(entry) = self.added(wording) {
             return Explanation { entry: entry.to_entry(), matched: true };
         }
-        let hit = Table::shared().find(&wording, dsn);
+        let hit = Table::shared().find(wording, dsn);
         let Hit { line, matched } = hit.unwrap_or(Hit { line: "", matched: false });
         let entry = read_entry(line);
         match self.overrides.iter().find(|(_, own)| own.id == entry.id) {

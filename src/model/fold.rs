@@ -58,7 +58,7 @@ fn ends(fact: &Fact) -> bool {
 }
 
 /// Whether a refusal ends the mail, or only turns one recipient away.
-fn refuses_whole(refusal: &Refusal) -> bool {
+pub fn refuses_whole(refusal: &Refusal) -> bool {
     refusal.refuses() && !matches!(refusal.stage, "RCPT" | "VRFY")
 }
 

@@ -1,6 +1,6 @@
 //! Time: one newtype for every stored moment, and the only place that reads the clock.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,11 @@ impl Millis {
     /// A moment from whole Unix seconds, as Mailcow's logs count.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
+    }
+
+    /// The moment of a file's time stamp. Moments beyond jiff's range become the epoch.
+    pub fn of_file(at: SystemTime) -> Self {
+        Self(Timestamp::try_from(at).map_or(0, Timestamp::as_millisecond))
     }
 
     /// Whole Unix seconds, rounded down.

@@ -1,11 +1,13 @@
 //! Byte lines of bounded length from a stream that may be gzipped.
 
 use std::{
-    io::{self, BufReader, Cursor, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
     ops::Range,
 };
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
+
+use crate::model::time::Millis;
 
 /// The longest line that is kept whole; Postfix's own lines are at most some kilobytes.
 pub const LINE_MAX: usize = 64 * 1024;
@@ -23,15 +25,70 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 ///
 /// # Errors
 /// When the first bytes cannot be read.
-pub fn unpacked<'a, R: Read + Send + 'a>(mut stream: R) -> io::Result<Box<dyn Read + Send + 'a>> {
+pub fn unpacked<'a, R: Read + Send + 'a>(stream: R) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(unpacked_and_dated(stream)?.0)
+}
+
+/// The same, with the time of the packed file's last change, where gzip wrote it down (RFC 1952, MTIME).
+///
+/// # Errors
+/// When the first bytes cannot be read.
+pub fn unpacked_and_dated<'a, R: Read + Send + 'a>(
+    mut stream: R,
+) -> io::Result<(Box<dyn Read + Send + 'a>, Option<Millis>)> {
     let mut first = Vec::with_capacity(GZIP.len());
     stream.by_ref().take(GZIP.len() as u64).read_to_end(&mut first)?;
     let packed = first == GZIP;
     let stream = Cursor::new(first).chain(stream);
     if packed {
-        return Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, stream))));
+        let member = GzDecoder::new(BufReader::with_capacity(CHUNK, stream));
+        let seconds = member.header().map_or(0, |header| header.mtime());
+        let changed = (seconds > 0).then(|| Millis::from_secs(i64::from(seconds)));
+        return Ok((Box::new(Members(Some(member))), changed));
     }
-    Ok(Box::new(stream))
+    Ok((Box::new(stream), None))
+}
+
+/// The members of a gzip stream, one behind the other. Zeros behind a member are padding to the end of a block, of a tape
+/// for instance, and are left out as gzip(1) does.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let rest = self.0.take().map(GzDecoder::into_inner);
+            self.0 = rest.map(next_member).transpose()?.flatten();
+        }
+        Ok(0)
+    }
+}
+
+/// The member behind the one that `rest` has just left; `None` at the end.
+fn next_member<R: BufRead>(mut rest: R) -> io::Result<Option<GzDecoder<R>>> {
+    loop {
+        let ahead = rest.fill_buf()?;
+        let (length, zeros) = (ahead.len(), ahead.iter().take_while(|byte| **byte == 0).count());
+        rest.consume(zeros);
+        if zeros < length {
+            return Ok(Some(GzDecoder::new(rest)));
+        }
+        if length == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// A line as it stands in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The line without its line break.
+    pub bytes: &'a [u8],
+    /// Whether a line break stood behind it. The last line of a file that is still written may be half of one.
+    pub ended: bool,
 }
 
 /// Lines of a stream, one after the other in the same buffer.
@@ -69,7 +126,7 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     /// When the stream cannot be read or unpacked.
-    pub fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut searched = 0;
         loop {
             let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
@@ -88,17 +145,17 @@ impl<R: Read> Lines<R> {
     }
 
     /// Gives out `length` bytes and skips the line break behind them.
-    fn take(&mut self, length: usize, line_break: usize) -> &[u8] {
+    fn take(&mut self, length: usize, line_break: usize) -> Line<'_> {
         let from = self.start;
         self.start += length + line_break;
         self.bytes += (length + line_break) as u64;
         self.cut += u64::from(length > LINE_MAX);
         let line = self.buffer.get(from..from + length.min(LINE_MAX)).unwrap_or_default();
-        line.strip_suffix(b"\r").unwrap_or(line)
+        Line { bytes: line.strip_suffix(b"\r").unwrap_or(line), ended: line_break > 0 }
     }
 
     /// Gives out the start of a line that is too long, and skips the rest of it.
-    fn take_cut(&mut self) -> io::Result<&[u8]> {
+    fn take_cut(&mut self) -> io::Result<Line<'_>> {
         self.cut += 1;
         self.long.clear();
         self.long.extend_from_slice(self.buffer.get(self.start..self.start + LINE_MAX).unwrap_or_default());
@@ -109,7 +166,7 @@ impl<R: Read> Lines<R> {
             self.start += skipped;
             self.bytes += skipped as u64;
             if found.is_some() || !self.fill()? {
-                return Ok(&self.long);
+                return Ok(Line { bytes: &self.long, ended: found.is_some() });
             }
         }
     }
@@ -213,7 +270,7 @@ mod tests {
         let mut lines = Lines::new(unpacked(stream).expect("readable"));
         let mut all = Vec::new();
         while let Some(line) = lines.next_line().expect("readable") {
-            all.push(String::from_utf8_lossy(line).into_owned());
+            all.push(String::from_utf8_lossy(line.bytes).into_owned());
         }
         (all, lines.cut())
     }
@@ -268,9 +325,39 @@ mod tests {
     }
 
     #[test]
-    fn unpacks_gzip_of_several_members() {
+    fn tells_whether_a_line_ended() {
+        for text in ["one\ntwo".to_owned(), format!("one\n{}", "x".repeat(3 * BLOCK))] {
+            let mut lines = Lines::new(text.as_bytes());
+            assert_eq!(lines.next_line().unwrap(), Some(Line { bytes: b"one", ended: true }));
+            assert!(!lines.next_line().unwrap().unwrap().ended);
+        }
+    }
+
+    #[test]
+    fn unpacks_gzip_of_several_members_and_leaves_padding_out() {
+        let padding = vec![0; 2 * CHUNK];
         let packed = [gzip("one\nt"), gzip("wo\n")].concat();
         assert_eq!(read(&packed[..]).0, ["one", "two"]);
+        let packed = [gzip("one\nt"), padding.clone(), gzip("wo\n"), padding].concat();
+        assert_eq!(read(&packed[..]).0, ["one", "two"]);
+        assert_eq!(read(Drops(&packed)).0, ["one", "two"]);
+        let garbage = [gzip("one\n"), b"two\n".to_vec()].concat();
+        let mut lines = Lines::new(unpacked(&garbage[..]).unwrap());
+        assert_eq!(lines.next_line().unwrap().unwrap().bytes, b"one");
+        assert!(lines.next_line().is_err());
+    }
+
+    #[test]
+    fn tells_when_the_packed_file_was_changed_last() {
+        let packed = |seconds| {
+            let mut encoder = flate2::GzBuilder::new().mtime(seconds).write(Vec::new(), Compression::fast());
+            encoder.write_all(b"one\n").expect("in memory");
+            encoder.finish().expect("in memory")
+        };
+        let changed = |stream: &[u8]| unpacked_and_dated(stream).unwrap().1;
+        assert_eq!(changed(&packed(1_700_000_000)), Some(Millis::from_secs(1_700_000_000)));
+        assert_eq!(changed(&packed(0)), None);
+        assert_eq!(changed(b"one\n"), None);
     }
 
     #[test]

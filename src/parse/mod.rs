@@ -9,6 +9,7 @@
 //! | [`postfix`] | one Postfix log line | a fact about a mail |
 //! | [`syslog`] | one syslog line | its time, program and text |
 //! | [`repeat`] | a line in which rsyslog tells how often it came | the line, as often |
+//! | [`docker`] | a line as Docker keeps or prints it | the line |
 //! | [`lines`] | a plain or gzipped stream | byte lines of bounded length |
 //! | [`api`] | the body of a log answer of Mailcow's API | its rows |
 //! | [`proc`] | files below `/proc` and their kin | numbers |
@@ -25,6 +26,7 @@ pub mod attachment;
 pub mod authentication;
 mod charset;
 mod dmarc;
+pub mod docker;
 pub mod envelope;
 pub mod lines;
 mod loose;

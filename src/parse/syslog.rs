@@ -1,14 +1,24 @@
 //! Syslog lines: RFC 3164 (`May  6 09:25:41 host prog[pid]: text`) and ISO time stamps
-//! (`2024-08-29T01:08:59.764590+00:00 host prog[pid]: text`), with or without `<PRI>` in front.
+//! (`2024-08-29T01:08:59.764590+00:00 host prog[pid]: text`), with or without `<PRI>` in front; RFC 5424
+//! (`<22>1 2024-08-29T01:08:59Z host prog pid - - text`); and any of them as Docker prints it.
+//!
+//! Longer than other files, because all of it but the forms turns on one state, that of [`YearGuess`].
 
 use std::borrow::Cow;
 
 use jiff::{civil, tz::TimeZone};
 
+use super::docker;
 use crate::model::{event::LogLine, time::Millis};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
+
+/// How far lines of one log run back at most: daemons log side by side.
+const DISORDER: i64 = MINUTE;
+
+/// How many years of a file with a given first year are told apart.
+const YEARS: i16 = 8;
 
 /// `May  6 09:25`: an RFC 3164 stamp up to the minute.
 const OLD_MINUTE: usize = 12;
@@ -22,11 +32,15 @@ pub fn text(line: &[u8]) -> Cow<'_, str> {
 
 /// Reads one line without its line break. `None` for what is not a syslog line with a valid time stamp.
 pub fn parse_line<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a>> {
+    plain(line, clock).or_else(|| rarer(line, clock))
+}
+
+/// `STAMP HOST PROGRAM[PID]: TEXT`, the form of nearly all lines.
+fn plain<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a>> {
     let line = without_priority(line);
     let (at, rest) = clock.read(line)?;
     let rest = rest.strip_prefix(' ')?;
-    let (_host, rest) = rest.split_at_checked(memchr::memchr(b' ', rest.as_bytes())?)?;
-    let rest = rest.strip_prefix(' ')?;
+    let (_host, rest) = word(rest)?;
     let end = memchr::memchr3(b'[', b':', b' ', rest.as_bytes())?;
     let (program, rest) = rest.split_at_checked(end)?;
     let rest = match rest.strip_prefix('[') {
@@ -35,6 +49,41 @@ pub fn parse_line<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a
     };
     let text = rest.strip_prefix(':')?;
     Some(LogLine { at, program, text: text.strip_prefix(' ').unwrap_or(text) })
+}
+
+/// The forms that are tried only when the plain one does not fit.
+#[cold]
+fn rarer<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a>> {
+    let inner = docker::without_service(line);
+    let line = inner.unwrap_or(line);
+    inner
+        .and_then(|inner| plain(inner, clock))
+        .or_else(|| numbered(line, clock))
+        .or_else(|| plain(clock.received(line)?, clock))
+}
+
+/// RFC 5424: `<PRI>1 STAMP HOST PROGRAM PID MSGID [DATA] TEXT`.
+fn numbered<'a>(line: &'a str, clock: &mut YearGuess) -> Option<LogLine<'a>> {
+    let line = without_priority(line).strip_prefix("1 ")?;
+    let (at, rest) = clock.read_iso(line)?;
+    let (_host, rest) = word(rest.strip_prefix(' ')?)?;
+    let (program, rest) = word(rest)?;
+    let (_pid, rest) = word(rest)?;
+    let (_id, mut rest) = word(rest)?;
+    // Brackets in values stand behind a backslash (6.3.3).
+    while let Some(data) = rest.strip_prefix('[') {
+        let bytes = data.as_bytes();
+        let ends = |at: &usize| at.checked_sub(1).and_then(|before| bytes.get(before)) != Some(&b'\\');
+        rest = data.get(memchr::memchr_iter(b']', bytes).find(ends)? + 1..)?;
+    }
+    let text = rest.strip_prefix('-').unwrap_or(rest).strip_prefix(' ')?;
+    Some(LogLine { at, program, text: text.strip_prefix('\u{feff}').unwrap_or(text) })
+}
+
+/// What stands before and behind the first blank.
+fn word(text: &str) -> Option<(&str, &str)> {
+    let (word, rest) = text.split_at_checked(memchr::memchr(b' ', text.as_bytes())?)?;
+    Some((word, rest.strip_prefix(' ')?))
 }
 
 /// Drops `<PRI>` (RFC 3164, 4.1.1).
@@ -47,7 +96,8 @@ fn without_priority(line: &str) -> &str {
 
 /// Turns the time stamps of one file into moments. RFC 3164 stamps have neither year nor zone: the zone is given, and
 /// the year is the latest that does not put the first line into the future; from then on time does not run
-/// backwards, so that a file may cross New Year. ISO stamps without offset are of the given zone too.
+/// backwards, so that a file may cross New Year, and the hour in which the clocks are put back. ISO stamps without
+/// offset are of the given zone too.
 ///
 /// It remembers the last minute, so that lines of one minute cost no calendar arithmetic.
 #[derive(Debug)]
@@ -55,7 +105,9 @@ pub struct YearGuess {
     zone: TimeZone,
     /// No RFC 3164 line is later: the reference moment and a day, since clocks differ.
     limit: i64,
-    /// The last RFC 3164 minute.
+    /// The year of the first line, where it is known.
+    first_year: Option<i16>,
+    /// The last minute of a stamp without offset.
     last: Option<i64>,
     old: [u8; OLD_MINUTE],
     iso: [u8; ISO_MINUTE],
@@ -67,8 +119,30 @@ impl YearGuess {
     /// `zone` is that of the machine that wrote the lines; `reference` a moment after the last line: now, or better the
     /// time of the file's last change.
     pub fn new(zone: TimeZone, reference: Millis) -> Self {
-        let limit = reference.0.saturating_add(DAY);
-        Self { zone, limit, last: None, old: [0; OLD_MINUTE], iso: [0; ISO_MINUTE], iso_minute: 0 }
+        Self {
+            zone,
+            limit: reference.0.saturating_add(DAY),
+            first_year: None,
+            last: None,
+            old: [0; OLD_MINUTE],
+            iso: [0; ISO_MINUTE],
+            iso_minute: 0,
+        }
+    }
+
+    /// For a file whose first line is of a known year.
+    pub fn beginning(zone: TimeZone, year: i16) -> Self {
+        let end = civil::date(year.saturating_add(YEARS - 1), 12, 30).to_zoned(zone.clone());
+        let reference = end.map_or(i64::MAX, |end| end.timestamp().as_millisecond());
+        Self { first_year: Some(year), ..Self::new(zone, Millis(reference)) }
+    }
+
+    /// Takes off the time at which Docker got a line (`docker logs -t`). The line's own stamp comes from the same moment.
+    fn received<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+        let (at, rest) = self.read_iso(line)?;
+        let rest = rest.strip_prefix(' ')?;
+        self.limit = at.0.saturating_add(DAY);
+        Some(rest)
     }
 
     /// Takes the time stamp off a line.
@@ -84,6 +158,8 @@ impl YearGuess {
         let (stamp, rest) = line.split_at_checked(OLD_MINUTE)?;
         let (second, rest) = rest.split_at_checked(3)?;
         let second = seconds(second)?;
+        // journalctl -o short-precise
+        let (fraction, rest) = fraction(rest);
         let minute = match self.last {
             Some(minute) if stamp.as_bytes() == self.old => minute,
             _ => {
@@ -93,7 +169,7 @@ impl YearGuess {
                 minute
             }
         };
-        Some((Millis(minute + second), rest))
+        Some((Millis(minute + second + fraction), rest))
     }
 
     /// The minute of a stamp in the year that fits best.
@@ -106,11 +182,14 @@ impl YearGuess {
         let (hour, minute) = (two(hour)?, two(minute)?);
         let in_year = |year: i16| {
             let local = civil::DateTime::new(year, month, day, hour, minute, 0, 0).ok()?;
-            Some(local.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+            self.moment(local)
         };
+        if let (None, Some(year)) = (self.last, self.first_year) {
+            return in_year(year);
+        }
         let newest = Millis(self.limit).in_zone(&self.zone).year();
         // Eight years back there is always a 29 February.
-        let possible = (0..=8).filter_map(|back| in_year(newest - back)).filter(|&at| at <= self.limit);
+        let possible = (0..=YEARS).filter_map(|back| in_year(newest - back)).filter(|&at| at <= self.limit);
         match self.last {
             None => possible.into_iter().next(),
             Some(last) => {
@@ -132,18 +211,27 @@ impl YearGuess {
         }
         let (fraction, rest) = fraction(rest);
         let local = self.iso_minute + seconds(second)? + fraction;
-        let (offset, rest) = match offset(rest) {
-            Some(found) => found,
-            None => (self.offset_at(local)?, rest),
-        };
-        Some((Millis(local - offset), rest))
+        if let Some((offset, rest)) = offset(rest) {
+            return Some((Millis(local - offset), rest));
+        }
+        let at = self.moment(Millis(local).in_zone(&TimeZone::UTC).datetime())?;
+        self.last = Some(at);
+        self.old = [0; OLD_MINUTE];
+        Some((Millis(at), rest))
     }
 
-    /// Milliseconds that the zone's clocks are ahead of UTC at a local time.
-    fn offset_at(&self, local: i64) -> Option<i64> {
-        let wall = Millis(local).in_zone(&TimeZone::UTC).datetime();
-        let zoned = wall.to_zoned(self.zone.clone()).ok()?;
-        Some(i64::from(zoned.offset().seconds()) * 1000)
+    /// The moment of a local time. An hour that the clocks go through twice is the first one, unless that would take the
+    /// log back: lines go forward.
+    fn moment(&self, local: civil::DateTime) -> Option<i64> {
+        let either = self.zone.to_ambiguous_timestamp(local);
+        let first = either.compatible().ok()?.as_millisecond();
+        match self.last {
+            Some(last) if first < last - DISORDER && either.is_ambiguous() => {
+                // A time that the clocks skip is one moment, told either way.
+                Some(either.later().ok()?.as_millisecond())
+            }
+            _ => Some(first),
+        }
     }
 }
 
@@ -317,6 +405,90 @@ mod tests {
             let at = parse_line(line, &mut clock)
                 .map(|line| line.at.in_zone(&TimeZone::UTC).timestamp().to_string());
             assert_eq!(at.as_deref(), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn goes_twice_through_the_hour_in_which_the_clocks_go_back() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("bundled");
+        for form in ["Oct 25 ", "2026-10-25T"] {
+            let mut clock = YearGuess::new(berlin.clone(), NOW);
+            let mut at = |time: &str| {
+                let line = format!("{form}{time} m p: x");
+                Some(parse_line(&line, &mut clock)?.at.in_zone(&TimeZone::UTC).strftime("%T").to_string())
+            };
+            for (time, expected) in [
+                ("02:58:50", "00:58:50"),
+                ("02:59:52", "00:59:52"),
+                ("02:58:59", "00:58:59"), // logged by another daemon
+                ("02:59:59", "00:59:59"),
+                ("02:05:01", "01:05:01"),
+                ("02:04:59", "01:04:59"),
+                ("02:59:00", "01:59:00"),
+                ("03:00:00", "02:00:00"),
+            ] {
+                assert_eq!(at(time).as_deref(), Some(expected), "{form}{time}");
+            }
+        }
+    }
+
+    #[test]
+    fn begins_in_a_given_year() {
+        let mut clock = YearGuess::beginning(TimeZone::UTC, 2015);
+        let mut year = |stamp: &str| {
+            let line = format!("{stamp} mail postfix/qmgr[7]: x");
+            Some(parse_line(&line, &mut clock)?.at.in_zone(&TimeZone::UTC).year())
+        };
+        assert_eq!(year("Feb 29 10:00:00"), None, "2015 had none");
+        assert_eq!(year("Nov 10 10:00:00"), Some(2015));
+        assert_eq!(year("Jan  1 00:00:01"), Some(2016));
+        assert_eq!(year("Feb 29 10:00:00"), Some(2016));
+        assert_eq!(year("Feb  1 10:00:00"), Some(2017));
+    }
+
+    #[test]
+    fn reads_what_docker_and_the_journal_print() {
+        let inner = "postfix/smtpd[7]: 4EEEEE0001: client=a[192.0.2.5]";
+        let read = |line: &str| {
+            let line = docker::unpacked(line.into());
+            let line = parse_line(&line, &mut YearGuess::new(TimeZone::UTC, NOW))?;
+            assert_eq!((line.program, line.text), ("postfix/smtpd", "4EEEEE0001: client=a[192.0.2.5]"));
+            Some(line.at.in_zone(&TimeZone::UTC).timestamp().to_string())
+        };
+        for (line, expected) in [
+            (format!("postfix-mailcow-1  | Nov 20 10:00:00 mail {inner}"), "2026-11-20T10:00:00Z"),
+            (format!("postfix-mailcow-1  | 2026-11-20T10:00:00+01:00 mail {inner}"), "2026-11-20T09:00:00Z"),
+            (
+                format!("postfix-mailcow-1  | 2023-11-20T10:00:00.123456789Z Nov 20 10:00:00 mail {inner}"),
+                "2023-11-20T10:00:00Z",
+            ),
+            (format!("2023-01-01T00:00:00.1Z Dec 31 23:59:59 mail {inner}"), "2022-12-31T23:59:59Z"),
+            (format!("2023-01-02T00:00:00.1Z Jan  1 23:59:59 mail {inner}"), "2023-01-01T23:59:59Z"),
+            (
+                format!("\u{1b}[36mpostfix-mailcow-1  | \u{1b}[0mNov 20 10:00:00 mail {inner}"),
+                "2026-11-20T10:00:00Z",
+            ),
+            (
+                format!(r#"{{"log":"Nov 20 10:00:00 mail {inner}\n","stream":"stdout","time":"2023-11-20T10:00:00.1Z"}}"#),
+                "2023-11-20T10:00:00Z",
+            ),
+            (format!("Nov 20 10:00:00.123456 mail {inner}"), "2026-11-20T10:00:00.123Z"),
+            (
+                "<22>1 2026-11-20T10:00:00.1+01:00 mail postfix/smtpd 7 - - 4EEEEE0001: client=a[192.0.2.5]".into(),
+                "2026-11-20T09:00:00.1Z",
+            ),
+            (
+                r#"1 2026-11-20T10:00:00Z mail postfix/smtpd 7 - [a@1 b="\] c"][d e="f"] 4EEEEE0001: client=a[192.0.2.5]"#
+                    .into(),
+                "2026-11-20T10:00:00Z",
+            ),
+        ] {
+            assert_eq!(read(&line).as_deref(), Some(expected), "{line}");
+        }
+        for line in
+            ["postfix-mailcow-1  | ", "postfix-mailcow-1  | no line", "2026-11-20T10:00:00Z", "1 ", "<22>1 x"]
+        {
+            assert_eq!(parse_line(line, &mut guess()), None, "{line}");
         }
     }
 

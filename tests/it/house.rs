@@ -52,7 +52,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("model/time.rs", "sqlx::", "the derive of sqlx::Type on the newtype that is stored as a number"),
     ("model/mail.rs", "sqlx::", "the derive of sqlx::Type on the newtypes that are stored as numbers"),
     ("remote/ports.rs", "Instant::now", "how long a port took to accept; nothing else is told by it"),
-    ("commands/import_log.rs", "Instant::now", "how long the import took; nothing is stored"),
+    ("commands/import_log/file.rs", "Instant::now", "how long the import took; nothing is stored"),
     ("commands/log.rs", "sqlx::", "the name under which the library logs statements; nothing of it is used"),
     ("store/fresh.rs", "env::var", "where tests find their MariaDB; it is for tests only"),
     ("web/pages/samples.rs", "Scope::All", "samples of an admin's pages, for tests only"),

@@ -20,6 +20,7 @@ use crate::{
         time::Millis,
     },
     parse::{
+        docker,
         lines::{Blocks, lines_of},
         postfix, repeat,
         syslog::{YearGuess, parse_line, text},
@@ -230,10 +231,19 @@ where
         if from_utf8(&block).is_err() {
             block = text(&block).into_owned().into_bytes();
         }
+        if block.starts_with(b"{") {
+            block = unpacked(&block);
+        }
         let block = Block::new(block, |all| alone(all, &mut clock, &mut flow, &mut seen));
         room = desk.hand_in(ticket, block);
     }
     (flow, seen)
+}
+
+/// The lines inside the lines of Docker's json-file.
+fn unpacked(block: &[u8]) -> Vec<u8> {
+    let inner = |line| docker::unpacked(text(block.get(line).unwrap_or_default()));
+    lines_of(block).flat_map(|line| [inner(line), "\n".into()]).collect::<String>().into_bytes()
 }
 
 /// Counts what the lines of a block say by themselves; hands on the rest.

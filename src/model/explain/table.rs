@@ -16,6 +16,8 @@ pub(super) struct Table {
 
 struct Row {
     line: &'static str,
+    /// Whether it speaks of what our own server refused, or of what other servers said: no row does both.
+    own: bool,
     rule: Rule,
 }
 
@@ -28,7 +30,7 @@ enum Rule {
     Enhanced { class: u8, subject: Option<u16>, detail: Option<u16> },
     /// The reply code.
     Basic(u16),
-    /// The last row.
+    /// The last row of either kind.
     Always,
 }
 
@@ -49,9 +51,7 @@ impl Table {
 
     fn read(csv: &'static str) -> Self {
         let mut phrases = Phrases::default();
-        let rows =
-            csv.lines().skip(1).filter_map(|line| Some(Row { line, rule: read_rule(line, &mut phrases)? }));
-        let rows = rows.collect();
+        let rows = csv.lines().skip(1).filter_map(|line| read_row(line, &mut phrases)).collect();
         phrases.index();
         Self { phrases, rows }
     }
@@ -61,11 +61,9 @@ impl Table {
         let bare = self.phrases.found_in(&wording.bare);
         let other = (wording.whole != wording.bare).then(|| self.phrases.found_in(&wording.whole));
         let whole = other.as_ref().unwrap_or(&bare);
-        let enhanced = match (wording.basic, wording.enhanced) {
-            (None, None) => dsn.and_then(Enhanced::read),
-            (_, enhanced) => enhanced,
-        };
-        let row = self.rows.iter().find(|row| match &row.rule {
+        let enhanced = wording.enhanced_or(dsn);
+        let mut rows = self.rows.iter().filter(|row| row.own == wording.own);
+        let row = rows.find(|row| match &row.rule {
             Rule::Whole(all) => whole.contain(all),
             Rule::Bare(all) => bare.contain(all),
             Rule::Enhanced { class, subject, detail } => match enhanced {
@@ -86,12 +84,18 @@ fn fits(class: u8, subject: Option<u16>, detail: Option<u16>, code: Enhanced) ->
         && detail.is_none_or(|detail| detail == code.detail)
 }
 
-fn read_rule(line: &str, phrases: &mut Phrases) -> Option<Rule> {
+fn read_row(line: &'static str, phrases: &mut Phrases) -> Option<Row> {
     let mut fields = Fields(Some(line));
     let kind = fields.nth(1)?;
     let pattern = fields.next()?;
+    let own = kind.strip_prefix("own_");
+    let rule = read_rule(own.unwrap_or(&kind), &pattern, phrases)?;
+    Some(Row { line, own: own.is_some(), rule })
+}
+
+fn read_rule(kind: &str, pattern: &str, phrases: &mut Phrases) -> Option<Rule> {
     let mut all = || pattern.split(" && ").map(|phrase| phrases.add(phrase)).collect();
-    Some(match kind.as_ref() {
+    Some(match kind {
         "phrase" if pattern == "*" => Rule::Always,
         "phrase" => Rule::Bare(all()),
         "postfix_local" => Rule::Whole(all()),
@@ -164,6 +168,9 @@ mod tests {
         assert!(table.rows.iter().all(|row| Fields(Some(row.line)).count() == 14));
         let ids: HashSet<_> = table.rows.iter().filter_map(|row| Fields(Some(row.line)).next()).collect();
         assert_eq!(ids.len(), table.rows.len());
-        assert!(matches!(table.rows.last().map(|row| &row.rule), Some(Rule::Always)));
+        for own in [false, true] {
+            let last = table.rows.iter().rfind(|row| row.own == own);
+            assert!(matches!(last.map(|row| &row.rule), Some(Rule::Always)));
+        }
     }
 }

@@ -32,7 +32,15 @@ pub struct Wording {
     pub basic: Option<u16>,
     /// Enhanced code behind the reply code, else the first in the text.
     pub enhanced: Option<Enhanced>,
+    /// Our own server refused something: the text begins with `reject:` or its kin, with or without a queue id before it.
+    pub own: bool,
 }
+
+/// How smtpd(8), postscreen(8) and cleanup(8) begin what they refuse.
+const OWN_REFUSALS: [&str; 3] = ["reject: ", "milter-reject: ", "proxy-reject: "];
+
+/// `NOQUEUE`, or the shortest queue id.
+const SHORTEST_ID: usize = 6;
 
 impl Wording {
     /// Takes any text apart; never fails, time grows with the length only.
@@ -47,7 +55,22 @@ impl Wording {
                 .or_else(|| first_enhanced(before_envelope(&line).get(reply.end..).unwrap_or_default())),
             None => first_enhanced(&bare),
         };
-        Self { whole, bare, basic: reply.map(|reply| reply.code), enhanced }
+        let own = is_own_refusal(&whole);
+        Self { whole, bare, basic: reply.map(|reply| reply.code), enhanced, own }
+    }
+
+    /// The enhanced code; that of the log line where the text has no code at all.
+    pub fn enhanced_or(&self, dsn: Option<&str>) -> Option<Enhanced> {
+        match (self.basic, self.enhanced) {
+            (None, None) => dsn.and_then(Enhanced::read),
+            (_, enhanced) => enhanced,
+        }
+    }
+
+    /// 4 for "not now", 5 for "never": the class of the reply code, else of the enhanced code.
+    pub fn class(&self, dsn: Option<&str>) -> Option<u8> {
+        let basic = self.basic.and_then(|code| u8::try_from(code / 100).ok());
+        basic.or_else(|| self.enhanced_or(dsn).map(|code| code.class))
     }
 }
 
@@ -79,6 +102,12 @@ pub fn phrase_key(text: &str) -> String {
         }
     }
     key.chars().take(200).collect()
+}
+
+fn is_own_refusal(line: &str) -> bool {
+    let is_id = |id: &str| id.len() >= SHORTEST_ID && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    let behind_id = line.split_once(": ").filter(|(id, _)| is_id(id)).map(|(_, rest)| rest);
+    OWN_REFUSALS.iter().any(|verb| behind_id.unwrap_or(line).starts_with(verb))
 }
 
 fn is_reply_code(word: &str) -> bool {
@@ -346,6 +375,22 @@ mod tests {
             "noqueue: reject: rcpt from [192.0.2.7]: 550 <>: no"
         );
         assert_eq!(bare("550 <<a@b> bare <LF>"), "550 <<> bare <lf>");
+    }
+
+    #[test]
+    fn our_own_refusals_are_known_by_their_begin() {
+        for (text, own) in [
+            ("NOQUEUE: reject: RCPT from a[192.0.2.1]: 550 no", true),
+            ("4ABC123: Reject: header Subject: x", true),
+            ("milter-reject: END-OF-MESSAGE from a[192.0.2.1]: 4.7.1 no", true),
+            ("proxy-reject: END-OF-MESSAGE: 554 no", true),
+            ("host a said: 550 reject: no", false),
+            ("reject_warning: RCPT from a[192.0.2.1]: 550 no", false),
+            ("said: reject: no", false),
+            ("550 5.7.1 reject: no", false),
+        ] {
+            assert_eq!(Wording::read(text).own, own, "{text}");
+        }
     }
 
     #[test]

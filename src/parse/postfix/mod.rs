@@ -11,6 +11,9 @@ mod mail;
 mod noise;
 mod queue_id;
 mod refusal;
+mod whole;
+
+pub use whole::is_whole;
 
 use crate::model::event::{Parsed, Session};
 
