@@ -6,6 +6,7 @@ mod access;
 pub mod assets;
 mod brand;
 mod bring;
+pub mod client;
 pub mod collector;
 pub mod cron;
 mod desk;

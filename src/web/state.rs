@@ -1,6 +1,6 @@
 //! What every handler may use. Built once by `app`, shared by all requests.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::{
+    client::Client,
     doctor::Checkup,
     errors::WebError,
     limits::{Class, Limits},
@@ -210,13 +211,13 @@ impl AppState {
     }
 
     /// Counts a request of a class; one too many is an error, and written down.
-    pub(super) fn admit(&self, class: Class, client: IpAddr) -> Result<(), WebError> {
+    pub(super) fn admit(&self, class: Class, client: Client) -> Result<(), WebError> {
         let now = self.clock.now();
         self.limits.admit(class, client, now).map_err(|wait| self.too_many(class, client, wait))
     }
 
     /// Takes what a program's key was worth: an error after too many wrong ones from its address.
-    pub(super) fn weigh(&self, client: IpAddr, right: bool, what: &'static str) -> Result<(), WebError> {
+    pub(super) fn weigh(&self, client: Client, right: bool, what: &'static str) -> Result<(), WebError> {
         let now = self.clock.now();
         let weighed = self.limits.weigh(client, right, now);
         if !right && weighed.is_ok() {
@@ -225,7 +226,7 @@ impl AppState {
         weighed.map_err(|wait| self.too_many(Class::Guess, client, wait))
     }
 
-    fn too_many(&self, class: Class, client: IpAddr, wait: Duration) -> WebError {
+    fn too_many(&self, class: Class, client: Client, wait: Duration) -> WebError {
         let entry = Entry::new(self.clock.now(), "", Action::Limited, &client.to_string());
         self.looks.note(entry.detail(class.code()));
         WebError::TooMany(wait)

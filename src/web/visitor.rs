@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -18,8 +17,8 @@ use axum::{
 use jiff::tz::TimeZone;
 
 use super::{
+    client::Client,
     errors::WebError,
-    security::client_ip,
     session::{self, cookie},
     state::AppState,
     text::Lang,
@@ -226,7 +225,7 @@ pub struct Guest {
     /// Time zone: chosen or told by the browser, else the setting's.
     pub zone: TimeZone,
     /// Address of the browser, as far as trusted proxies tell it.
-    pub client: IpAddr,
+    pub client: Client,
     /// The present moment, one for the whole page.
     pub now: Millis,
 }
@@ -243,7 +242,7 @@ impl Guest {
                 .unwrap_or_else(|| asked.map_or(state.settings.default_lang, Lang::from_accept_language)),
             theme: cookie(headers, "theme").and_then(Theme::from_code).unwrap_or_default(),
             zone: zone.and_then(|zone| known_zone(&zone)).unwrap_or_else(|| state.settings.zone.clone()),
-            client: client_ip(&state.settings.trusted_proxies, parts),
+            client: Client::of(&state.settings.trusted_proxies, parts),
             now: state.clock.now(),
         }
     }
