@@ -109,7 +109,13 @@ impl App {
     /// What `doctor` looks at.
     pub fn patient(&self, mut files: Vec<PathBuf>) -> anyhow::Result<Patient> {
         if let DatabaseSettings::Sqlite(path) = &self.config.database {
+            let beside = ["-wal", "-shm"].map(|end| {
+                let mut name = path.clone().into_os_string();
+                name.push(end);
+                PathBuf::from(name)
+            });
             files.push(path.clone());
+            files.extend(beside.into_iter().filter(|path| path.exists()));
         }
         let mailboxes = self.config.reports.mailboxes.iter();
         Ok(Patient {
