@@ -119,18 +119,18 @@ async fn complete(
     state.admit(Class::SignIn, guest.client)?;
     // Mailcow returns an error without the state where the state was the fault.
     if let (None, Some(error)) = (&back.state, &back.error) {
-        return Err(refuse_error(&state, &guest, error).await?);
+        return Err(refuse_error(&state, &guest, error));
     }
     let (token, browser, sign_in) = redeem(&state, &guest, &headers, back.state.as_deref()).await?;
     let code = match (&back.code, &back.error) {
         (Some(code), None) if !code.is_empty() => code,
         (_, error) => {
-            return Err(refuse_error(&state, &guest, error.as_deref().unwrap_or("no code")).await?);
+            return Err(refuse_error(&state, &guest, error.as_deref().unwrap_or("no code")));
         }
     };
     let identity = match state.oauth.identify(code, &verifier(&browser)).await {
         Ok(identity) => identity,
-        Err(error) => return Err(turn_away(&state, &guest, error).await?),
+        Err(error) => return Err(turn_away(&state, &guest, &error)),
     };
     let session = admit(&state, &guest, identity).await?;
     let role = session.grant(&state.rules).role;
@@ -143,9 +143,9 @@ async fn complete(
     enter(&state, &headers, session, entries, &sign_in.wish, vec![(header::SET_COOKIE, spent)]).await
 }
 
-async fn refuse_error(state: &AppState, guest: &Guest, words: &str) -> Result<WebError, WebError> {
-    refuse(state, guest, "", &format!("Mailcow answered: {}", words.escape_default())).await?;
-    Ok(WebError::SignInFailed)
+fn refuse_error(state: &AppState, guest: &Guest, words: &str) -> WebError {
+    refuse(state, guest, "", &format!("Mailcow answered: {}", words.escape_default()));
+    WebError::SignInFailed
 }
 
 /// Takes the sign-in out of the database: it must have begun in this browser, not long ago, and serves once.
@@ -158,7 +158,7 @@ async fn redeem(
     let token = token.filter(|token| token.len() == 64);
     let bound = token.and_then(|token| Some((token, cookie(headers, &cookie_name(token))?)));
     let Some((token, browser)) = bound else {
-        refuse(state, guest, "", "the sign-in did not begin in this browser").await?;
+        refuse(state, guest, "", "the sign-in did not begin in this browser");
         return Err(WebError::SignInTooLate);
     };
     let mut tx = state.db.begin().await?;
@@ -171,7 +171,7 @@ async fn redeem(
     match sign_in.filter(fits) {
         Some(sign_in) => Ok((token.to_owned(), browser.to_owned(), sign_in)),
         None => {
-            refuse(state, guest, "", "the sign-in was too old, used before, or of another browser").await?;
+            refuse(state, guest, "", "the sign-in was too old, used before, or of another browser");
             Err(WebError::SignInTooLate)
         }
     }
@@ -185,7 +185,7 @@ async fn admit(state: &AppState, guest: &Guest, identity: Identity) -> Result<Se
         // The profile has just proved an active mailbox; without the API it lends no domains.
         Standing::Unasked => (identity.created, Default::default()),
         Standing::Gone => {
-            refuse(state, guest, &identity.address, "the mailbox is not active").await?;
+            refuse(state, guest, &identity.address, "the mailbox is not active");
             return Err(WebError::NoMailbox);
         }
     };
@@ -239,25 +239,22 @@ async fn enter(
     Ok((AppendHeaders(cookies), Redirect::to(wish)).into_response())
 }
 
-/// Writes a refusal down.
-async fn refuse(state: &AppState, guest: &Guest, address: &str, reason: &str) -> Result<(), WebError> {
+/// Notes a refusal for the access log.
+fn refuse(state: &AppState, guest: &Guest, address: &str, reason: &str) {
     let reason: String = reason.chars().take(300).collect();
     tracing::warn!("sign-in refused: {reason}");
-    let entry =
-        Entry::new(guest.now, address, Action::SignInRefused, &guest.client.to_string()).detail(reason);
-    let mut tx = state.db.begin().await?;
-    audit::record(&mut tx, &entry).await?;
-    Ok(tx.commit().await?)
+    let entry = Entry::new(guest.now, address, Action::SignInRefused, &guest.client.to_string());
+    state.looks.note(entry.detail(reason));
 }
 
-async fn turn_away(state: &AppState, guest: &Guest, error: SignInError) -> Result<WebError, WebError> {
-    refuse(state, guest, "", &error.to_string()).await?;
-    Ok(match error {
+fn turn_away(state: &AppState, guest: &Guest, error: &SignInError) -> WebError {
+    refuse(state, guest, "", &error.to_string());
+    match error {
         SignInError::NoMailbox => WebError::NoMailbox,
         SignInError::BadCode(_) => WebError::SignInTooLate,
         SignInError::Misconfigured(_) => WebError::SignInFailed,
         SignInError::Remote(_) => WebError::Unreachable,
-    })
+    }
 }
 
 /// `POST /logout`.
@@ -338,7 +335,7 @@ async fn use_link(
     let link = links::redeem(&mut tx, &token, guest.now).await?;
     tx.commit().await?;
     let Some(LoginLink { address, grant }) = link else {
-        refuse(&state, &guest, "", "the login link was used, too old or never was").await?;
+        refuse(&state, &guest, "", "the login link was used, too old or never was");
         return Err(WebError::LinkSpent);
     };
     let now = guest.now;

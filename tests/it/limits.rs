@@ -138,6 +138,27 @@ async fn who_writes_nonsense_is_not_taken_for_the_proxy() {
 }
 
 #[tokio::test]
+async fn refused_sign_ins_of_strangers_are_bounded_and_what_is_left_out_is_counted() {
+    let portal = portal().await;
+    for number in 0..700 {
+        let mut stranger = from(&portal, &format!("2001:db8:0:{number:x}::1"));
+        let path = ["/callback?state=x", "/callback?error=x"][number % 2];
+        assert_eq!(stranger.get(path).await.status, 400);
+    }
+    let entries = portal.entries().await;
+    assert_eq!(entries.iter().filter(|it| it.action == "sign-in-refused").count(), 300);
+    assert_eq!((entries.len(), portal.state.looks.lost()), (300, 400));
+    // The same one counts once an hour.
+    portal.advance(3600);
+    for _ in 0..9 {
+        from(&portal, "203.0.113.6").get("/callback?state=x").await;
+    }
+    assert_eq!(portal.entries().await.len(), 301);
+    assert_eq!(from(&portal, "203.0.113.6").post("/login/link/none", &[]).await.status, 410);
+    assert_eq!(portal.entries().await.len(), 302);
+}
+
+#[tokio::test]
 async fn right_keys_have_a_limit_too() {
     let portal = portal().await;
     for (path, key, class) in [("/cron/update", CRON_KEY, Class::Cron), ("/metrics", API_TOKEN, Class::Api)] {
