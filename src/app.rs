@@ -152,8 +152,8 @@ impl App {
         if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
             tracing::warn!(%error, "the last opens could not be stored");
         }
-        if let Err(error) = state.looks.flush(&self.db).await {
-            tracing::warn!(%error, "the last entries of the access log could not be stored");
+        if let Err(error) = state.flush().await {
+            tracing::warn!(%error, "the last visits and entries of the access log could not be stored");
         }
         self.db.close().await;
         Ok(())
@@ -260,7 +260,7 @@ impl App {
         }));
     }
 
-    /// Each process brings the opens that it took, and what its visitors looked at, to the database.
+    /// Each process brings the opens that it took, that its visitors were here and what they looked at to the database.
     fn start_flushes(
         &self,
         state: &AppState,
@@ -274,11 +274,11 @@ impl App {
             let (db, state) = (db.clone(), taken.clone());
             async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
         }));
-        let (db, state) = (self.db.clone(), state.clone());
+        let state = state.clone();
         let job = Job::every("access", looks::PERIOD);
         tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
-            let (db, state) = (db.clone(), state.clone());
-            async move { Ok(state.looks.flush(&db).await.map(|()| Next::Usual)?) }
+            let state = state.clone();
+            async move { Ok(state.flush().await.map(|()| Next::Usual)?) }
         }));
     }
 

@@ -184,6 +184,27 @@ pub struct Session {
     pub checked: Millis,
 }
 
+/// What a visit leaves in the row of its session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Visit {
+    /// When.
+    pub seen: Millis,
+    /// When Mailcow last confirmed the mailbox
+    pub checked: Millis,
+    /// with these domains.
+    pub domains: BTreeSet<String>,
+}
+
+impl Visit {
+    /// Takes over from a session what is later.
+    pub fn join(&mut self, session: &Session) {
+        self.seen = self.seen.max(session.seen);
+        if session.checked >= self.checked {
+            (self.checked, self.domains) = (session.checked, session.domains.clone());
+        }
+    }
+}
+
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
@@ -244,6 +265,15 @@ impl Session {
     /// Whether Mailcow is to be asked again before this session is believed.
     pub fn is_stale(&self, now: Millis) -> bool {
         self.via == Via::Mailcow && now.since(self.checked) >= SessionLimits::FRESH
+    }
+
+    /// Takes in what a visit leaves in the row and is not there yet. A confirmation of other domains than those of the row
+    /// is out of date.
+    pub fn recall(&mut self, visit: &Visit) {
+        self.seen = self.seen.max(visit.seen);
+        if self.domains == visit.domains {
+            self.checked = self.checked.max(visit.checked);
+        }
     }
 
     /// Whether the visit is to be noted.

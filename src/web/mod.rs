@@ -37,3 +37,4 @@ mod traffic;
 mod uptime;
 mod visit;
 pub mod visitor;
+pub mod visits;

@@ -18,6 +18,7 @@ use super::{
     replies::Replies,
     text::Lang,
     visitor::Scopes,
+    visits::Visits,
 };
 use crate::{
     ingest::opens::Opens,
@@ -31,6 +32,7 @@ use crate::{
     },
     remote::{mailcow::Mailcow, oauth::OAuth},
     store::{
+        self,
         audit::{Action, Entry},
         db::Db,
         samples::Keep,
@@ -167,6 +169,8 @@ pub struct Parts {
     pub(super) scopes: Scopes,
     /// What people look at, on its way to the access log.
     pub looks: Looks,
+    /// That they were here, on its way to their sessions.
+    pub visits: Visits,
     /// Who asked how often.
     pub limits: Limits,
     /// What strangers saw last.
@@ -205,9 +209,16 @@ impl AppState {
             checkup: Checkup::default(),
             scopes,
             looks: Looks::default(),
+            visits: Visits::default(),
             limits: Limits::default(),
             shop: Shop::default(),
         }))
+    }
+
+    /// Brings to the database that people were here, and what they looked at. What cannot be written waits.
+    pub async fn flush(&self) -> store::Result<()> {
+        let (visits, looks) = (self.visits.flush(&self.db).await, self.looks.flush(&self.db).await);
+        visits.and(looks)
     }
 
     /// Counts a request of a class; one too many is an error, and written down.

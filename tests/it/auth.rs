@@ -6,7 +6,7 @@ use mailcow_status::{
         scope::Role,
         user::{Grant, Reach, RoleRules},
     },
-    store::{links::LoginLink, sessions},
+    store::{db::sql, links::LoginLink, sessions},
     web::login,
 };
 
@@ -213,7 +213,42 @@ async fn visits_are_written_once_a_minute() {
     assert_eq!(sessions::find(&portal.state.db, &key).await.unwrap().unwrap().seen, began);
     portal.advance(1);
     who(&mut browser).await;
+    portal.state.flush().await.unwrap();
     assert_eq!(sessions::find(&portal.state.db, &key).await.unwrap().unwrap().seen, portal.now());
+}
+
+#[tokio::test]
+async fn a_page_waits_for_nobody_who_writes() {
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        let mut ann = portal.signed_in("ann@alpha.test").await;
+        let key = mailcow_status::model::token::digest(&ann.cookie(SESSION).unwrap());
+        let asked =
+            || portal.mailcow.calls().iter().filter(|call| call.target.contains("ann@alpha.test")).count();
+        portal.state.flush().await.unwrap();
+        let mut other = portal.state.db.begin().await.unwrap();
+        other.execute(sql("UPDATE session SET name = name")).await.unwrap();
+        portal.advance(60);
+        let before = asked();
+        for _ in 0..3 {
+            assert_eq!(ann.get("/mails").await.status, 200, "{}", portal.state.db.engine());
+        }
+        assert_eq!(asked(), before + 1, "what is on its way counts");
+        drop(other);
+        let row = || async { sessions::find(&portal.state.db, &key).await.unwrap().unwrap() };
+        assert!(row().await.checked < portal.now() && row().await.seen < portal.now());
+        portal.state.flush().await.unwrap();
+        assert_eq!((row().await.checked, row().await.seen), (portal.now(), portal.now()));
+        // Idle times are told from what is on its way, too.
+        for _ in 0..2 {
+            portal.advance(12 * 3600 - 1);
+            assert!(who(&mut ann).await.starts_with("ann"));
+        }
+        portal.mailcow.set_active("ann@alpha.test", 0);
+        portal.advance(60);
+        assert_eq!(who(&mut ann).await, "status 303");
+        portal.state.flush().await.unwrap();
+        assert!(sessions::find(&portal.state.db, &key).await.unwrap().is_none());
+    }
 }
 
 #[tokio::test]
