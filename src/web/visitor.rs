@@ -28,7 +28,7 @@ use crate::{
         inventory,
         scope::Scope,
         time::Millis,
-        user::{Grant, Ruling, Session, Standing, Theme, Visitor},
+        user::{Grant, Ruling, Session, Standing, Theme, Via, Visitor},
     },
     store::{
         self,
@@ -114,7 +114,8 @@ async fn confirm(state: &AppState, session: &mut Session, now: Millis) -> Result
         }
         (Ruling::Confirmed, Standing::Active { lent, .. }) => {
             session.checked = now;
-            match lent == session.domains {
+            // The domains of a link are its own.
+            match session.via == Via::Link || lent == session.domains {
                 true => state.visits.note(session),
                 false => lend(state, session, lent).await?,
             }
