@@ -109,7 +109,13 @@ impl App {
     /// What `doctor` looks at.
     pub fn patient(&self, mut files: Vec<PathBuf>) -> anyhow::Result<Patient> {
         if let DatabaseSettings::Sqlite(path) = &self.config.database {
+            let beside = ["-wal", "-shm"].map(|end| {
+                let mut name = path.clone().into_os_string();
+                name.push(end);
+                PathBuf::from(name)
+            });
             files.push(path.clone());
+            files.extend(beside.into_iter().filter(|path| path.exists()));
         }
         let mailboxes = self.config.reports.mailboxes.iter();
         Ok(Patient {
@@ -146,8 +152,8 @@ impl App {
         if let Err(error) = state.opens.flush(&self.db, Millis::now()).await {
             tracing::warn!(%error, "the last opens could not be stored");
         }
-        if let Err(error) = state.looks.flush(&self.db).await {
-            tracing::warn!(%error, "the last entries of the access log could not be stored");
+        if let Err(error) = state.flush().await {
+            tracing::warn!(%error, "the last visits and entries of the access log could not be stored");
         }
         self.db.close().await;
         Ok(())
@@ -254,7 +260,7 @@ impl App {
         }));
     }
 
-    /// Each process brings the opens that it took, and what its visitors looked at, to the database.
+    /// Each process brings the opens that it took, that its visitors were here and what they looked at to the database.
     fn start_flushes(
         &self,
         state: &AppState,
@@ -268,11 +274,11 @@ impl App {
             let (db, state) = (db.clone(), taken.clone());
             async move { Ok(state.opens.flush(&db, Millis::now()).await.map(|()| Next::Usual)?) }
         }));
-        let (db, state) = (self.db.clone(), state.clone());
+        let state = state.clone();
         let job = Job::every("access", looks::PERIOD);
         tasks.spawn(run_every(job, stop.clone(), Arc::clone(health), move || {
-            let (db, state) = (db.clone(), state.clone());
-            async move { Ok(state.looks.flush(&db).await.map(|()| Next::Usual)?) }
+            let state = state.clone();
+            async move { Ok(state.flush().await.map(|()| Next::Usual)?) }
         }));
     }
 

@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -58,12 +59,17 @@ pub fn run(args: DemoArgs, log: LogArgs) -> anyhow::Result<()> {
         Some(folder) => (folder.clone(), false),
         None => (std::env::temp_dir().join(format!("mailcow-status-demo-{}", std::process::id())), true),
     };
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    make_folder(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let outcome = runtime()?.block_on(serve(&args, &folder, log));
     if temporary && let Err(error) = std::fs::remove_dir_all(&folder) {
         eprintln!("mailcow-status: {} could not be removed: {error}", folder.display());
     }
     outcome
+}
+
+/// A folder that is not there yet is for its owner only.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<()> {
@@ -203,4 +209,23 @@ fn welcome(portal: SocketAddr, args: &DemoArgs) {
         args.mails,
         reports::DAYS
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_only_and_an_old_one_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, old) = (dir.path().join("new/inner"), dir.path().join("old"));
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o750)).unwrap();
+        for (folder, expected) in [(&new, 0o700), (&old, 0o750)] {
+            make_folder(folder).unwrap();
+            assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, expected);
+        }
+    }
 }

@@ -21,9 +21,9 @@ use crate::{
 /// Arguments of `login-link`.
 #[derive(Debug, clap::Args)]
 pub struct LoginLinkArgs {
-    /// The address that is signed in; it need not be a mailbox
+    /// The address that is signed in: an active mailbox, checked again every minute; for an admin any address
     pub address: String,
-    /// What it may see
+    /// What it may see, for 12 hours at most
     #[arg(long, value_parser = ["admin", "domain-admin", "user"])]
     pub role: String,
     /// Domains of a domain admin, separated by commas

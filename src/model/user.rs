@@ -138,7 +138,8 @@ impl RoleRules {
 pub enum Via {
     /// At Mailcow: the role follows the settings and Mailcow.
     Mailcow,
-    /// By a login link from the command line: the role is the link's, for a few hours.
+    /// By a login link from the command line: the role is the link's, for a few hours, and no longer than the mailbox;
+    /// only an admin by link needs none.
     Link,
 }
 
@@ -149,6 +150,12 @@ impl Via {
             Self::Mailcow => "mailcow",
             Self::Link => "link",
         }
+    }
+
+    /// Whether a session of this way and role lasts no longer than its mailbox. The owner of the host may have none, and
+    /// must get in while Mailcow is away.
+    pub fn needs_mailbox(self, role: Role) -> bool {
+        self == Self::Mailcow || role != Role::Admin
     }
 
     /// The way of a [`Via::code`].
@@ -182,6 +189,27 @@ pub struct Session {
     pub seen: Millis,
     /// When Mailcow last confirmed the mailbox.
     pub checked: Millis,
+}
+
+/// What a visit leaves in the row of its session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Visit {
+    /// When.
+    pub seen: Millis,
+    /// When Mailcow last confirmed the mailbox
+    pub checked: Millis,
+    /// with these domains.
+    pub domains: BTreeSet<String>,
+}
+
+impl Visit {
+    /// Takes over from a session what is later.
+    pub fn join(&mut self, session: &Session) {
+        self.seen = self.seen.max(session.seen);
+        if session.checked >= self.checked {
+            (self.checked, self.domains) = (session.checked, session.domains.clone());
+        }
+    }
 }
 
 /// How long sessions last.
@@ -243,7 +271,16 @@ pub enum Ruling {
 impl Session {
     /// Whether Mailcow is to be asked again before this session is believed.
     pub fn is_stale(&self, now: Millis) -> bool {
-        self.via == Via::Mailcow && now.since(self.checked) >= SessionLimits::FRESH
+        self.via.needs_mailbox(self.role) && now.since(self.checked) >= SessionLimits::FRESH
+    }
+
+    /// Takes in what a visit leaves in the row and is not there yet. A confirmation of other domains than those of the row
+    /// is out of date.
+    pub fn recall(&mut self, visit: &Visit) {
+        self.seen = self.seen.max(visit.seen);
+        if self.domains == visit.domains {
+            self.checked = self.checked.max(visit.checked);
+        }
     }
 
     /// Whether the visit is to be noted.
@@ -425,6 +462,19 @@ mod tests {
         assert_eq!(session().judge(&Standing::Gone, Millis(1)), Ruling::Ended);
         assert_eq!(session().judge(&active("2026-05-05 10:00:00"), Millis(1)), Ruling::Ended, "re-created");
         assert_eq!(session().judge(&active("2026-01-01 10:00:00"), Millis(1)), Ruling::Confirmed);
+    }
+
+    #[test]
+    fn all_but_admins_by_link_last_no_longer_than_their_mailbox() {
+        let stale = |via, role, after| Session { via, role, ..session() }.is_stale(Millis(0).plus(after));
+        let almost = SessionLimits::FRESH.saturating_sub(Duration::from_millis(1));
+        // Whoever signed in at Mailcow is a user until the rules say more.
+        for (via, role) in
+            [(Via::Mailcow, Role::User), (Via::Link, Role::User), (Via::Link, Role::DomainAdmin)]
+        {
+            assert!(stale(via, role, SessionLimits::FRESH) && !stale(via, role, almost), "{via:?} {role:?}");
+        }
+        assert!(!stale(Via::Link, Role::Admin, SessionLimits::LINK));
     }
 
     #[test]

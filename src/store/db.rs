@@ -4,7 +4,15 @@
 //! two pools, many readers and one writer that begins immediately; what differs elsewhere is in the
 //! migration folders.
 
-use std::{borrow::Cow, fmt::Write, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt::Write,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, FromRow, MySqlPool, SqlitePool,
@@ -51,7 +59,7 @@ const AHEAD: usize = 4;
 /// Where the data are kept.
 #[derive(Clone)]
 pub enum Place {
-    /// A SQLite file, made when missing.
+    /// A SQLite file, made when missing, for its owner only.
     Sqlite(PathBuf),
     /// A MariaDB or MySQL database.
     Mysql(Box<MySqlConnectOptions>),
@@ -356,6 +364,7 @@ impl Db {
     pub async fn connect(place: &Place) -> Result<Self> {
         Ok(match place {
             Place::Sqlite(path) => {
+                make_private(path);
                 let options = SqliteConnectOptions::new()
                     .filename(path)
                     .create_if_missing(true)
@@ -463,6 +472,13 @@ impl Db {
             Self::Mysql { pool, .. } => pool.close().await,
         }
     }
+}
+
+/// Makes a missing database file, readable for its owner only; SQLite, which would let everybody read it, gives its log the
+/// same mode. A file that is there keeps its mode and is not even opened: to close it would take SQLite's locks away from
+/// this process (SQLite, "How To Corrupt", 2.2). Why it cannot be made, SQLite tells when it tries in its turn.
+fn make_private(path: &Path) {
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// A transaction; dropped without [`Tx::commit`] it leaves no trace.

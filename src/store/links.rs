@@ -14,7 +14,7 @@ pub const LIFE: Duration = Duration::from_secs(600);
 /// Whom a link signs in, and as what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginLink {
-    /// The mailbox, normalised; need not exist.
+    /// The mailbox, normalised; that of an admin need not exist.
     pub address: String,
     /// The role.
     pub grant: Grant,

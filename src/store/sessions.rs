@@ -6,7 +6,7 @@ use super::db::{Db, Error, Result, Tx, sql};
 use crate::model::{
     scope::Role,
     time::Millis,
-    user::{Session, SessionLimits, Via},
+    user::{Session, SessionLimits, Via, Visit},
 };
 
 #[derive(sqlx::FromRow)]
@@ -49,13 +49,17 @@ pub async fn find(db: &Db, key: &str) -> Result<Option<Session>> {
     row.map(session).transpose()
 }
 
-/// Notes a visit.
-pub async fn note_visit(tx: &mut Tx, key: &str, now: Millis) -> Result<()> {
-    let statement = sql("UPDATE session SET seen_at = ? WHERE id = ? AND seen_at < ?");
-    tx.execute(statement.bind(now).bind(key).bind(now)).await.map(drop)
+/// Notes a visit, and that Mailcow confirmed the mailbox with the domains that stand in the row. What is later than that
+/// stays, and who has other domains by now is asked about anew.
+pub async fn note_visit(tx: &mut Tx, key: &str, visit: &Visit) -> Result<()> {
+    let seen = sql("UPDATE session SET seen_at = ? WHERE id = ? AND seen_at < ?");
+    tx.write(seen.bind(visit.seen).bind(key).bind(visit.seen)).await?;
+    let checked = sql("UPDATE session SET checked_at = ? WHERE id = ? AND checked_at < ? AND domains = ?");
+    let checked = checked.bind(visit.checked).bind(key).bind(visit.checked);
+    tx.write(checked.bind(joined(&visit.domains))).await
 }
 
-/// Notes that Mailcow confirmed the mailbox, with the domains that its domain admins lend.
+/// Writes that Mailcow confirmed the mailbox, with the domains that its domain admins lend now.
 pub async fn confirm(tx: &mut Tx, key: &str, domains: &BTreeSet<String>, now: Millis) -> Result<()> {
     let statement = sql("UPDATE session SET checked_at = ?, domains = ? WHERE id = ?");
     tx.execute(statement.bind(now).bind(joined(domains)).bind(key)).await.map(drop)

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use super::client::Client;
 use crate::model::time::Millis;
 
 /// Addresses that are remembered in each class. Beyond, those that asked least are forgotten.
@@ -87,7 +88,7 @@ pub struct Limits([Counter; Class::ALL.len()]);
 #[derive(Default)]
 struct Counter {
     /// When the store of each address will be full.
-    full_at: Mutex<HashMap<IpAddr, Millis>>,
+    full_at: Mutex<HashMap<Client, Millis>>,
     refused: AtomicU64,
 }
 
@@ -99,13 +100,13 @@ impl Default for Limits {
 
 impl Limits {
     /// Counts a request; an error says when the next one is allowed.
-    pub fn admit(&self, class: Class, client: IpAddr, now: Millis) -> Result<(), Duration> {
+    pub fn admit(&self, class: Class, client: Client, now: Millis) -> Result<(), Duration> {
         self.take(class, client, 1, now)
     }
 
     /// Takes a key's word: a wrong one is counted, and after too many of them no key opens anything for a while, so
     /// that guessing on is in vain. Addresses that sent none are not concerned.
-    pub fn weigh(&self, client: IpAddr, right: bool, now: Millis) -> Result<(), Duration> {
+    pub fn weigh(&self, client: Client, right: bool, now: Millis) -> Result<(), Duration> {
         self.take(Class::Guess, client, u32::from(!right), now)
     }
 
@@ -118,7 +119,7 @@ impl Limits {
         self.0.get(class as usize)
     }
 
-    fn take(&self, class: Class, client: IpAddr, count: u32, now: Millis) -> Result<(), Duration> {
+    fn take(&self, class: Class, client: Client, count: u32, now: Millis) -> Result<(), Duration> {
         let Some(counter) = self.counter(class) else { return Ok(()) };
         let Quota { burst, pause } = class.quota();
         let mut stores = counter.full_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,16 +144,16 @@ impl Limits {
     }
 }
 
-fn network(client: IpAddr) -> IpAddr {
+fn network(client: Client) -> Client {
     match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
+        Client::At(IpAddr::V6(ip)) => Client::At(IpAddr::V6((u128::from(ip) >> 64 << 64).into())),
+        Client::At(IpAddr::V4(_)) | Client::Unknown => client,
     }
 }
 
 /// Forgets those whose store is full, and where that is not enough the half that asked least: whoever comes from
 /// thousands of addresses pushes out himself first.
-fn make_room(stores: &mut HashMap<IpAddr, Millis>, network: IpAddr, now: Millis) {
+fn make_room(stores: &mut HashMap<Client, Millis>, network: Client, now: Millis) {
     if stores.len() < MOST || stores.contains_key(&network) {
         return;
     }
@@ -160,7 +161,7 @@ fn make_room(stores: &mut HashMap<IpAddr, Millis>, network: IpAddr, now: Millis)
     if stores.len() < MOST {
         return;
     }
-    let mut all: Vec<(Millis, IpAddr)> =
+    let mut all: Vec<(Millis, Client)> =
         stores.iter().map(|(network, full_at)| (*full_at, *network)).collect();
     all.sort_unstable();
     for (_, network) in all.into_iter().take(MOST / 2) {
@@ -174,8 +175,8 @@ mod tests {
 
     const NOW: Millis = Millis(1_795_196_712_000);
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Client {
+        Client::At(text.parse().unwrap())
     }
 
     fn later(seconds: u64) -> Millis {
@@ -217,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn those_whom_nobody_can_tell_have_a_store_of_their_own() {
+        let limits = Limits::default();
+        while limits.weigh(Client::Unknown, false, NOW).is_ok() {}
+        assert!(limits.weigh(Client::Unknown, true, NOW).is_err(), "they share one");
+        for known in ["127.0.0.1", "::1", "::", "192.0.2.1"] {
+            assert_eq!(limits.weigh(ip(known), true, NOW), Ok(()), "{known}");
+        }
+    }
+
+    #[test]
     fn after_too_many_guesses_even_the_right_key_waits() {
         let limits = Limits::default();
         let (guesser, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
@@ -246,7 +257,7 @@ mod tests {
         let guesser = ip("192.0.2.1");
         while limits.weigh(guesser, false, NOW).is_ok() {}
         for number in 0..100_000_u32 {
-            let _ = limits.weigh(IpAddr::V4((0x0a00_0000 + number).into()), false, NOW);
+            let _ = limits.weigh(Client::At(IpAddr::V4((0x0a00_0000 + number).into())), false, NOW);
         }
         assert!(limits.counter(Class::Guess).unwrap().full_at.lock().unwrap().len() <= MOST);
         assert!(limits.weigh(guesser, true, NOW).is_err());

@@ -33,6 +33,7 @@ use crate::{
         self,
         audit::{self, Action, Entry},
         db::Db,
+        inventory::{self, Mailbox},
         links::{self, LoginLink},
         sessions::{self, SIGN_IN_LIFE, SignIn},
     },
@@ -119,18 +120,18 @@ async fn complete(
     state.admit(Class::SignIn, guest.client)?;
     // Mailcow returns an error without the state where the state was the fault.
     if let (None, Some(error)) = (&back.state, &back.error) {
-        return Err(refuse_error(&state, &guest, error).await?);
+        return Err(refuse_error(&state, &guest, error));
     }
     let (token, browser, sign_in) = redeem(&state, &guest, &headers, back.state.as_deref()).await?;
     let code = match (&back.code, &back.error) {
         (Some(code), None) if !code.is_empty() => code,
         (_, error) => {
-            return Err(refuse_error(&state, &guest, error.as_deref().unwrap_or("no code")).await?);
+            return Err(refuse_error(&state, &guest, error.as_deref().unwrap_or("no code")));
         }
     };
     let identity = match state.oauth.identify(code, &verifier(&browser)).await {
         Ok(identity) => identity,
-        Err(error) => return Err(turn_away(&state, &guest, error).await?),
+        Err(error) => return Err(turn_away(&state, &guest, &error)),
     };
     let session = admit(&state, &guest, identity).await?;
     let role = session.grant(&state.rules).role;
@@ -143,9 +144,9 @@ async fn complete(
     enter(&state, &headers, session, entries, &sign_in.wish, vec![(header::SET_COOKIE, spent)]).await
 }
 
-async fn refuse_error(state: &AppState, guest: &Guest, words: &str) -> Result<WebError, WebError> {
-    refuse(state, guest, "", &format!("Mailcow answered: {}", words.escape_default())).await?;
-    Ok(WebError::SignInFailed)
+fn refuse_error(state: &AppState, guest: &Guest, words: &str) -> WebError {
+    refuse(state, guest, "", &format!("Mailcow answered: {}", words.escape_default()));
+    WebError::SignInFailed
 }
 
 /// Takes the sign-in out of the database: it must have begun in this browser, not long ago, and serves once.
@@ -158,7 +159,7 @@ async fn redeem(
     let token = token.filter(|token| token.len() == 64);
     let bound = token.and_then(|token| Some((token, cookie(headers, &cookie_name(token))?)));
     let Some((token, browser)) = bound else {
-        refuse(state, guest, "", "the sign-in did not begin in this browser").await?;
+        refuse(state, guest, "", "the sign-in did not begin in this browser");
         return Err(WebError::SignInTooLate);
     };
     let mut tx = state.db.begin().await?;
@@ -171,7 +172,7 @@ async fn redeem(
     match sign_in.filter(fits) {
         Some(sign_in) => Ok((token.to_owned(), browser.to_owned(), sign_in)),
         None => {
-            refuse(state, guest, "", "the sign-in was too old, used before, or of another browser").await?;
+            refuse(state, guest, "", "the sign-in was too old, used before, or of another browser");
             Err(WebError::SignInTooLate)
         }
     }
@@ -184,19 +185,10 @@ async fn admit(state: &AppState, guest: &Guest, identity: Identity) -> Result<Se
         Standing::Active { created, lent } => (created, lent),
         // The profile has just proved an active mailbox; without the API it lends no domains.
         Standing::Unasked => (identity.created, Default::default()),
-        Standing::Gone => {
-            refuse(state, guest, &identity.address, "the mailbox is not active").await?;
-            return Err(WebError::NoMailbox);
-        }
+        Standing::Gone => return Err(refuse_inactive(state, guest, &identity.address)),
     };
-    let known = store::inventory::mailbox(&state.db, &identity.address).await?;
-    let since = match known.filter(|known| known.created == created) {
-        Some(known) => known.since,
-        None => {
-            let look = store::inventory::last_look(&state.db).await?;
-            moment(&created, look.and_then(|look| look.clock_offset), now).unwrap_or(now).min(now)
-        }
-    };
+    let known = inventory::mailbox(&state.db, &identity.address).await?;
+    let since = mailbox_since(&state.db, known.as_ref(), &created, now).await?;
     Ok(Session {
         key: String::new(),
         address: identity.address,
@@ -210,6 +202,20 @@ async fn admit(state: &AppState, guest: &Guest, identity: Identity) -> Result<Se
         seen: now,
         checked: now,
     })
+}
+
+/// From when on an address belonged to the mailbox that was made at this time of Mailcow's.
+async fn mailbox_since(
+    db: &Db,
+    known: Option<&Mailbox>,
+    created: &str,
+    now: Millis,
+) -> Result<Millis, WebError> {
+    if let Some(known) = known.filter(|known| known.created == created) {
+        return Ok(known.since);
+    }
+    let look = inventory::last_look(db).await?;
+    Ok(moment(created, look.and_then(|look| look.clock_offset), now).unwrap_or(now).min(now))
 }
 
 /// Stores the session, writes down that somebody is in and perhaps in another role than before, and sends the browser
@@ -239,25 +245,27 @@ async fn enter(
     Ok((AppendHeaders(cookies), Redirect::to(wish)).into_response())
 }
 
-/// Writes a refusal down.
-async fn refuse(state: &AppState, guest: &Guest, address: &str, reason: &str) -> Result<(), WebError> {
+/// Notes a refusal for the access log.
+fn refuse(state: &AppState, guest: &Guest, address: &str, reason: &str) {
     let reason: String = reason.chars().take(300).collect();
     tracing::warn!("sign-in refused: {reason}");
-    let entry =
-        Entry::new(guest.now, address, Action::SignInRefused, &guest.client.to_string()).detail(reason);
-    let mut tx = state.db.begin().await?;
-    audit::record(&mut tx, &entry).await?;
-    Ok(tx.commit().await?)
+    let entry = Entry::new(guest.now, address, Action::SignInRefused, &guest.client.to_string());
+    state.looks.note(entry.detail(reason));
 }
 
-async fn turn_away(state: &AppState, guest: &Guest, error: SignInError) -> Result<WebError, WebError> {
-    refuse(state, guest, "", &error.to_string()).await?;
-    Ok(match error {
+fn refuse_inactive(state: &AppState, guest: &Guest, address: &str) -> WebError {
+    refuse(state, guest, address, "the mailbox is not active");
+    WebError::NoMailbox
+}
+
+fn turn_away(state: &AppState, guest: &Guest, error: &SignInError) -> WebError {
+    refuse(state, guest, "", &error.to_string());
+    match error {
         SignInError::NoMailbox => WebError::NoMailbox,
         SignInError::BadCode(_) => WebError::SignInTooLate,
         SignInError::Misconfigured(_) => WebError::SignInFailed,
         SignInError::Remote(_) => WebError::Unreachable,
-    })
+    }
 }
 
 /// `POST /logout`.
@@ -334,31 +342,52 @@ async fn use_link(
     Path(token): Path<String>,
 ) -> Result<Response, WebError> {
     state.admit(Class::SignIn, guest.client)?;
-    let mut tx = state.db.begin().await?;
-    let link = links::redeem(&mut tx, &token, guest.now).await?;
-    tx.commit().await?;
-    let Some(LoginLink { address, grant }) = link else {
-        refuse(&state, &guest, "", "the login link was used, too old or never was").await?;
-        return Err(WebError::LinkSpent);
-    };
     let now = guest.now;
-    let known = store::inventory::mailbox(&state.db, &address).await?;
+    let Some(link) = links::find(&state.db, &token, now).await? else {
+        return Err(refuse_link(&state, &guest));
+    };
+    let created = mailbox_of(&state, &guest, &link).await?;
+    let mut tx = state.db.begin().await?;
+    let link = links::redeem(&mut tx, &token, now).await?;
+    tx.commit().await?;
+    let Some(LoginLink { address, grant }) = link else { return Err(refuse_link(&state, &guest)) };
+    let known = inventory::mailbox(&state.db, &address).await?;
+    let created = created.or(known.as_ref().map(|known| known.created.clone())).unwrap_or_default();
+    let since = mailbox_since(&state.db, known.as_ref(), &created, now).await?;
     let client = guest.client.to_string();
     let entry = Entry::new(now, &address, Action::LinkUsed, &client).role(grant.role);
     let session = Session {
         key: String::new(),
         address,
-        name: known.as_ref().map(|known| known.name.clone()).unwrap_or_default(),
+        name: known.map(|known| known.name).unwrap_or_default(),
         via: Via::Link,
         role: grant.role,
         domains: grant.domains,
-        mailbox_created: known.as_ref().map(|known| known.created.clone()).unwrap_or_default(),
-        mailbox_since: known.map_or(now, |known| known.since),
+        mailbox_created: created,
+        mailbox_since: since,
         created: now,
         seen: now,
         checked: now,
     };
     enter(&state, &headers, session, (entry, None), &state.settings.at("/"), Vec::new()).await
+}
+
+/// When Mailcow made the mailbox of a link, which must be active; `None` for a link that needs none. A link proves nothing
+/// about its mailbox: while Mailcow cannot be asked it lets nobody in, and is not used up.
+async fn mailbox_of(state: &AppState, guest: &Guest, link: &LoginLink) -> Result<Option<String>, WebError> {
+    if !Via::Link.needs_mailbox(link.grant.role) {
+        return Ok(None);
+    }
+    match standing(state, &link.address, guest.now).await {
+        Standing::Active { created, .. } => Ok(Some(created)),
+        Standing::Unasked => Err(WebError::Unreachable),
+        Standing::Gone => Err(refuse_inactive(state, guest, &link.address)),
+    }
+}
+
+fn refuse_link(state: &AppState, guest: &Guest) -> WebError {
+    refuse(state, guest, "", "the login link was used, too old or never was");
+    WebError::LinkSpent
 }
 
 /// Makes a login link and writes that down; answers its token, for `/login/link/TOKEN` below the public address.

@@ -1,6 +1,6 @@
-//! What people look at, on its way to the access log. A page only notes; the rows go to the database in batches, and
-//! the same look of the same person counts once an hour. What is on the way is bounded; while the database is away it
-//! waits here, and what no longer fits is counted.
+//! What people look at, and what strangers are refused, on its way to the access log. A page only notes; the rows go to
+//! the database in batches, and the same look of the same person counts once an hour. What is on the way is bounded;
+//! while the database is away it waits here, and what no longer fits is counted.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::RandomState},

@@ -1,6 +1,6 @@
 //! What every handler may use. Built once by `app`, shared by all requests.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::{
+    client::Client,
     doctor::Checkup,
     errors::WebError,
     limits::{Class, Limits},
@@ -17,6 +18,7 @@ use super::{
     replies::Replies,
     text::Lang,
     visitor::Scopes,
+    visits::Visits,
 };
 use crate::{
     ingest::opens::Opens,
@@ -30,6 +32,7 @@ use crate::{
     },
     remote::{mailcow::Mailcow, oauth::OAuth},
     store::{
+        self,
         audit::{Action, Entry},
         db::Db,
         samples::Keep,
@@ -166,6 +169,8 @@ pub struct Parts {
     pub(super) scopes: Scopes,
     /// What people look at, on its way to the access log.
     pub looks: Looks,
+    /// That they were here, on its way to their sessions.
+    pub visits: Visits,
     /// Who asked how often.
     pub limits: Limits,
     /// What strangers saw last.
@@ -204,19 +209,26 @@ impl AppState {
             checkup: Checkup::default(),
             scopes,
             looks: Looks::default(),
+            visits: Visits::default(),
             limits: Limits::default(),
             shop: Shop::default(),
         }))
     }
 
+    /// Brings to the database that people were here, and what they looked at. What cannot be written waits.
+    pub async fn flush(&self) -> store::Result<()> {
+        let (visits, looks) = (self.visits.flush(&self.db).await, self.looks.flush(&self.db).await);
+        visits.and(looks)
+    }
+
     /// Counts a request of a class; one too many is an error, and written down.
-    pub(super) fn admit(&self, class: Class, client: IpAddr) -> Result<(), WebError> {
+    pub(super) fn admit(&self, class: Class, client: Client) -> Result<(), WebError> {
         let now = self.clock.now();
         self.limits.admit(class, client, now).map_err(|wait| self.too_many(class, client, wait))
     }
 
     /// Takes what a program's key was worth: an error after too many wrong ones from its address.
-    pub(super) fn weigh(&self, client: IpAddr, right: bool, what: &'static str) -> Result<(), WebError> {
+    pub(super) fn weigh(&self, client: Client, right: bool, what: &'static str) -> Result<(), WebError> {
         let now = self.clock.now();
         let weighed = self.limits.weigh(client, right, now);
         if !right && weighed.is_ok() {
@@ -225,7 +237,7 @@ impl AppState {
         weighed.map_err(|wait| self.too_many(Class::Guess, client, wait))
     }
 
-    fn too_many(&self, class: Class, client: IpAddr, wait: Duration) -> WebError {
+    fn too_many(&self, class: Class, client: Client, wait: Duration) -> WebError {
         let entry = Entry::new(self.clock.now(), "", Action::Limited, &client.to_string());
         self.looks.note(entry.detail(class.code()));
         WebError::TooMany(wait)

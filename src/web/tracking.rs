@@ -1,5 +1,7 @@
 //! Open tracking: the image, the list of those who opted in, and the page that says who is tracked.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -9,11 +11,11 @@ use axum::{
 };
 
 use super::{
+    client::Client,
     cron,
     errors::WebError,
     limits::Class,
     pages::{frame::Frame, tracking},
-    security::client_ip,
     state::AppState,
     visitor::Guest,
 };
@@ -60,8 +62,13 @@ pub fn old_pixel() -> MethodRouter<AppState> {
 /// addresses are not written down.
 fn caller(state: &AppState, request: Request) -> Option<Caller> {
     let (parts, _) = request.into_parts();
-    let (client, at) = (client_ip(&state.settings.trusted_proxies, &parts), state.clock.now());
+    let (client, at) = (Client::of(&state.settings.trusted_proxies, &parts), state.clock.now());
     state.limits.admit(Class::Pixel, client, at).ok()?;
+    let client = match client {
+        Client::At(ip) => ip,
+        // Those whom nobody can tell are one reader, and not the sender.
+        Client::Unknown => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
     let agent = parts.headers.get(header::USER_AGENT).map(|agent| agent.as_bytes()).unwrap_or_default();
     Some(Caller { client, agent: String::from_utf8_lossy(agent).into_owned(), at })
 }

@@ -1,6 +1,6 @@
 //! What a handler of a page begins with: the visitor, the frame, the query.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -10,6 +10,7 @@ use axum::{
 };
 
 use super::{
+    client::Client,
     errors::WebError,
     limits::Class,
     pages::{
@@ -53,7 +54,7 @@ pub(super) struct Desk {
     /// The list with its filter, if that is where the visitor came from.
     pub back: Option<String>,
     /// Address of the browser.
-    pub client: IpAddr,
+    pub client: Client,
 }
 
 /// What tells how fresh the data are, and the lists of that moment.

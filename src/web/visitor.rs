@@ -2,8 +2,7 @@
 //! tells without a session: language, look, time zone, address of the browser.
 
 use std::{
-    collections::HashMap,
-    net::IpAddr,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -18,8 +17,8 @@ use axum::{
 use jiff::tz::TimeZone;
 
 use super::{
+    client::Client,
     errors::WebError,
-    security::client_ip,
     session::{self, cookie},
     state::AppState,
     text::Lang,
@@ -29,7 +28,7 @@ use crate::{
         inventory,
         scope::Scope,
         time::Millis,
-        user::{Grant, Ruling, Session, Standing, Theme, Visitor},
+        user::{Grant, Ruling, Session, Standing, Theme, Via, Visitor},
     },
     store::{
         self,
@@ -61,9 +60,12 @@ pub enum Caller {
 /// Finds out who a request comes from. Everything about a session is decided here.
 pub async fn recognise(state: &AppState, headers: &HeaderMap) -> Result<Caller, WebError> {
     let Some(id) = cookie(headers, session::COOKIE) else { return Ok(Caller::Unknown) };
-    let Some(mut session) = sessions::find(&state.db, &session::key(id)).await? else {
-        return Ok(Caller::Unknown);
-    };
+    let key = session::key(id);
+    let visit = state.visits.of(&key);
+    let Some(mut session) = sessions::find(&state.db, &key).await? else { return Ok(Caller::Unknown) };
+    if let Some(visit) = visit {
+        session.recall(&visit);
+    }
     let now = state.clock.now();
     if state.settings.sessions.ended(&session, now) {
         let mut tx = state.db.begin().await?;
@@ -79,9 +81,8 @@ pub async fn recognise(state: &AppState, headers: &HeaderMap) -> Result<Caller, 
         }
     }
     if session.is_unnoted(now) {
-        let mut tx = state.db.begin().await?;
-        sessions::note_visit(&mut tx, &session.key, now).await?;
-        tx.commit().await?;
+        session.seen = now;
+        state.visits.note(&session);
     }
     let grant = session.grant(&state.rules);
     let scope = state.scopes.of(state, &session, &grant, now).await?;
@@ -97,33 +98,44 @@ pub async fn recognise(state: &AppState, headers: &HeaderMap) -> Result<Caller, 
     Ok(Caller::Known(visitor))
 }
 
-/// Asks Mailcow about the mailbox of a session and stores what follows.
+/// Asks Mailcow about the mailbox of a session and stores what follows. What changes a right is written at once; that all
+/// is as it was, is noted only.
 async fn confirm(state: &AppState, session: &mut Session, now: Millis) -> Result<Ruling, WebError> {
     let standing = standing(state, &session.address, now).await;
     let ruling = session.judge(&standing, now);
-    let mut tx = state.db.begin().await?;
     match (ruling, standing) {
         (Ruling::Ended, _) => {
+            let mut tx = state.db.begin().await?;
             sessions::end(&mut tx, &session.key).await?;
             let entry = Entry::new(now, &session.address, Action::SessionEnded, "");
             audit::record(&mut tx, &entry.detail("the mailbox is not active any more, or another one"))
                 .await?;
+            tx.commit().await?;
         }
         (Ruling::Confirmed, Standing::Active { lent, .. }) => {
-            sessions::confirm(&mut tx, &session.key, &lent, now).await?;
-            let before = std::mem::replace(&mut session.domains, lent);
             session.checked = now;
-            if before != session.domains {
-                let before: Vec<&str> = before.iter().map(String::as_str).collect();
-                let entry = Entry::new(now, &session.address, Action::RoleChanged, "");
-                let entry = entry.role(session.grant(&state.rules).role).detail(before.join(", "));
-                audit::record(&mut tx, &entry).await?;
+            // The domains of a link are its own.
+            match session.via == Via::Link || lent == session.domains {
+                true => state.visits.note(session),
+                false => lend(state, session, lent).await?,
             }
         }
-        _ => return Ok(ruling),
+        _ => {}
     }
-    tx.commit().await?;
     Ok(ruling)
+}
+
+/// Writes that Mailcow's domain admins lend other domains to a session than before.
+async fn lend(state: &AppState, session: &mut Session, lent: BTreeSet<String>) -> Result<(), WebError> {
+    let now = session.checked;
+    let before = std::mem::replace(&mut session.domains, lent);
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    let entry = Entry::new(now, &session.address, Action::RoleChanged, "");
+    let entry = entry.role(session.grant(&state.rules).role).detail(before.join(", "));
+    let mut tx = state.db.begin().await?;
+    sessions::confirm(&mut tx, &session.key, &session.domains, now).await?;
+    audit::record(&mut tx, &entry).await?;
+    Ok(tx.commit().await?)
 }
 
 /// What Mailcow says about a mailbox now. Any doubt is [`Standing::Unasked`], which adds no right.
@@ -226,7 +238,7 @@ pub struct Guest {
     /// Time zone: chosen or told by the browser, else the setting's.
     pub zone: TimeZone,
     /// Address of the browser, as far as trusted proxies tell it.
-    pub client: IpAddr,
+    pub client: Client,
     /// The present moment, one for the whole page.
     pub now: Millis,
 }
@@ -243,7 +255,7 @@ impl Guest {
                 .unwrap_or_else(|| asked.map_or(state.settings.default_lang, Lang::from_accept_language)),
             theme: cookie(headers, "theme").and_then(Theme::from_code).unwrap_or_default(),
             zone: zone.and_then(|zone| known_zone(&zone)).unwrap_or_else(|| state.settings.zone.clone()),
-            client: client_ip(&state.settings.trusted_proxies, parts),
+            client: Client::of(&state.settings.trusted_proxies, parts),
             now: state.clock.now(),
         }
     }

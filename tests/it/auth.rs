@@ -6,7 +6,7 @@ use mailcow_status::{
         scope::Role,
         user::{Grant, Reach, RoleRules},
     },
-    store::{links::LoginLink, sessions},
+    store::{db::sql, links::LoginLink, sessions},
     web::login,
 };
 
@@ -213,7 +213,42 @@ async fn visits_are_written_once_a_minute() {
     assert_eq!(sessions::find(&portal.state.db, &key).await.unwrap().unwrap().seen, began);
     portal.advance(1);
     who(&mut browser).await;
+    portal.state.flush().await.unwrap();
     assert_eq!(sessions::find(&portal.state.db, &key).await.unwrap().unwrap().seen, portal.now());
+}
+
+#[tokio::test]
+async fn a_page_waits_for_nobody_who_writes() {
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        let mut ann = portal.signed_in("ann@alpha.test").await;
+        let key = mailcow_status::model::token::digest(&ann.cookie(SESSION).unwrap());
+        let asked =
+            || portal.mailcow.calls().iter().filter(|call| call.target.contains("ann@alpha.test")).count();
+        portal.state.flush().await.unwrap();
+        let mut other = portal.state.db.begin().await.unwrap();
+        other.execute(sql("UPDATE session SET name = name")).await.unwrap();
+        portal.advance(60);
+        let before = asked();
+        for _ in 0..3 {
+            assert_eq!(ann.get("/mails").await.status, 200, "{}", portal.state.db.engine());
+        }
+        assert_eq!(asked(), before + 1, "what is on its way counts");
+        drop(other);
+        let row = || async { sessions::find(&portal.state.db, &key).await.unwrap().unwrap() };
+        assert!(row().await.checked < portal.now() && row().await.seen < portal.now());
+        portal.state.flush().await.unwrap();
+        assert_eq!((row().await.checked, row().await.seen), (portal.now(), portal.now()));
+        // Idle times are told from what is on its way, too.
+        for _ in 0..2 {
+            portal.advance(12 * 3600 - 1);
+            assert!(who(&mut ann).await.starts_with("ann"));
+        }
+        portal.mailcow.set_active("ann@alpha.test", 0);
+        portal.advance(60);
+        assert_eq!(who(&mut ann).await, "status 303");
+        portal.state.flush().await.unwrap();
+        assert!(sessions::find(&portal.state.db, &key).await.unwrap().is_none());
+    }
 }
 
 #[tokio::test]
@@ -448,9 +483,9 @@ async fn look_alikes_get_nothing() {
     assert!(text.starts_with("ann@alpha.test user") && text.contains("domains: {}"), "{text}");
 }
 
-async fn invite(portal: &Portal, role: Role, domains: &[&str]) -> String {
+async fn invite(portal: &Portal, address: &str, role: Role, domains: &[&str]) -> String {
     let domains = domains.iter().map(|&domain| domain.to_owned()).collect();
-    let link = LoginLink { address: "owner@host.test".to_owned(), grant: Grant { role, domains } };
+    let link = LoginLink { address: address.to_owned(), grant: Grant { role, domains } };
     let token = login::invite(&portal.state.db, &link, portal.now()).await.unwrap();
     format!("/login/link/{token}")
 }
@@ -458,7 +493,7 @@ async fn invite(portal: &Portal, role: Role, domains: &[&str]) -> String {
 #[tokio::test]
 async fn a_login_link_serves_once_and_is_written_down() {
     for portal in Portal::on_each_engine(Wishes::default()).await {
-        let link = invite(&portal, Role::Admin, &[]).await;
+        let link = invite(&portal, "owner@host.test", Role::Admin, &[]).await;
         let mut browser = portal.browser();
         for _ in 0..2 {
             let page = browser.get(&link).await;
@@ -486,18 +521,75 @@ async fn a_login_link_serves_once_and_is_written_down() {
 #[tokio::test]
 async fn a_login_link_gives_its_role_and_no_more() {
     let portal = Portal::start(Wishes::default()).await;
-    let late = invite(&portal, Role::Admin, &[]).await;
+    let late = invite(&portal, "owner@host.test", Role::Admin, &[]).await;
     portal.advance(600);
     assert_eq!(portal.browser().post(&late, &[]).await.status, 410, "too old");
     let mut user = portal.browser();
-    user.post(&invite(&portal, Role::User, &[]).await, &[]).await;
-    assert!(who(&mut user).await.starts_with("owner@host.test user"));
+    user.post(&invite(&portal, "admin@alpha.test", Role::User, &[]).await, &[]).await;
+    assert!(who(&mut user).await.starts_with("admin@alpha.test user"));
     assert_eq!(user.get("/probe/domain").await.status, 403);
     let mut domain = portal.browser();
-    domain.post(&invite(&portal, Role::DomainAdmin, &["alpha.test"]).await, &[]).await;
-    let text = who(&mut domain).await;
-    assert!(text.contains(r#"domains: {"alpha-alias.test", "alpha.test"}"#), "{text}");
-    assert_eq!(domain.get("/probe/admin").await.status, 403);
+    domain.post(&invite(&portal, "carla@beta.test", Role::DomainAdmin, &["alpha.test"]).await, &[]).await;
+    for _ in 0..2 {
+        let text = who(&mut domain).await;
+        assert!(text.starts_with("carla@beta.test domain-admin"), "{text}");
+        assert!(text.contains(r#"domains: {"alpha-alias.test", "alpha.test"}"#), "{text}");
+        assert_eq!(domain.get("/probe/admin").await.status, 403);
+        // Mailcow's word about the mailbox changes nothing about the link's role.
+        portal.advance(60);
+        portal.state.flush().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_login_link_lasts_no_longer_than_its_mailbox() {
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        for (role, domains) in [(Role::User, &[][..]), (Role::DomainAdmin, &["alpha.test"])] {
+            portal.mailcow.set_active("carla@beta.test", 1);
+            let mut carla = portal.browser();
+            carla.post(&invite(&portal, "carla@beta.test", role, domains).await, &[]).await;
+            portal.advance(60);
+            let expected = format!("carla@beta.test {}", role.code());
+            assert!(who(&mut carla).await.starts_with(&expected), "confirmed");
+            portal.mailcow.set_active("carla@beta.test", 0);
+            portal.advance(59);
+            assert!(who(&mut carla).await.starts_with(&expected));
+            portal.advance(1);
+            assert_eq!(who(&mut carla).await, "status 303", "{role:?}");
+            // Nobody gets in for a mailbox that is not active, or for none.
+            for address in ["carla@beta.test", "owner@host.test"] {
+                let mut late = portal.browser();
+                let page = late.post(&invite(&portal, address, role, domains).await, &[]).await;
+                assert_eq!((page.status, late.cookie(SESSION)), (403, None), "{address}");
+            }
+        }
+        let audit = portal.audit().await;
+        assert!(audit.iter().any(|line| line.starts_with("session-ended carla@beta.test")), "{audit:?}");
+        assert!(audit.iter().any(|line| line.starts_with("sign-in-refused owner@host.test")), "{audit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_link_waits_for_mailcow_unless_it_is_an_admins() {
+    let portal = Portal::start(Wishes::default()).await;
+    let mut carla = portal.browser();
+    carla.post(&invite(&portal, "carla@beta.test", Role::User, &[]).await, &[]).await;
+    portal.mailcow.fail("", Fault::Down);
+    let link = invite(&portal, "ann@alpha.test", Role::User, &[]).await;
+    let mut ann = portal.browser();
+    assert_eq!((ann.post(&link, &[]).await.status, ann.cookie(SESSION)), (503, None));
+    let mut owner = portal.browser();
+    let admin = invite(&portal, "owner@host.test", Role::Admin, &[]).await;
+    assert_eq!(owner.post(&admin, &[]).await.status, 303);
+    assert!(who(&mut owner).await.starts_with("owner@host.test admin All"));
+    portal.advance(60);
+    portal.mailcow.recover();
+    assert_eq!(ann.post(&link, &[]).await.status, 303, "it was not used up");
+    portal.mailcow.fail("", Fault::Down);
+    portal.advance(3599);
+    assert!(who(&mut ann).await.starts_with("ann@alpha.test user"), "rights wait for an hour");
+    assert_eq!(who(&mut carla).await, "status 503");
+    assert!(who(&mut owner).await.starts_with("owner@host.test admin All"));
 }
 
 #[tokio::test]

@@ -115,6 +115,50 @@ async fn who_changes_the_claimed_address_guesses_no_faster() {
 }
 
 #[tokio::test]
+async fn who_writes_nonsense_is_not_taken_for_the_proxy() {
+    let portal = portal().await;
+    // The proxy appends the address to what a browser sent itself; or it says nothing that can be read.
+    for (forwarded, client) in [("é, 203.0.113.6", "203.0.113.6"), ("é", "unknown")] {
+        let mut guesser = with_key(from(&portal, forwarded), "wrong");
+        assert_eq!(exhaust(&mut guesser, "/cron/update", Class::Guess).await.status, 429);
+        let mut beside = with_key(portal.browser(), CRON_KEY);
+        assert_eq!(beside.get("/cron/update").await.status, 200, "a program beside the proxy");
+        let entries = portal.entries().await;
+        let refused = entries.iter().filter(|it| it.action == "key-refused" && it.client == client);
+        assert_eq!(refused.count(), 1, "{entries:?}");
+    }
+    assert_eq!(
+        with_key(from(&portal, "\u{fc}"), CRON_KEY).get("/cron/update").await.status,
+        429,
+        "one stranger"
+    );
+    assert!(portal.entries().await.iter().all(|it| it.client != "127.0.0.1"));
+    let mut admin = portal.signed_in("admin@alpha.test").await;
+    assert!(admin.get("/access").await.body.contains(">unknown</td>"));
+}
+
+#[tokio::test]
+async fn refused_sign_ins_of_strangers_are_bounded_and_what_is_left_out_is_counted() {
+    let portal = portal().await;
+    for number in 0..700 {
+        let mut stranger = from(&portal, &format!("2001:db8:0:{number:x}::1"));
+        let path = ["/callback?state=x", "/callback?error=x"][number % 2];
+        assert_eq!(stranger.get(path).await.status, 400);
+    }
+    let entries = portal.entries().await;
+    assert_eq!(entries.iter().filter(|it| it.action == "sign-in-refused").count(), 300);
+    assert_eq!((entries.len(), portal.state.looks.lost()), (300, 400));
+    // The same one counts once an hour.
+    portal.advance(3600);
+    for _ in 0..9 {
+        from(&portal, "203.0.113.6").get("/callback?state=x").await;
+    }
+    assert_eq!(portal.entries().await.len(), 301);
+    assert_eq!(from(&portal, "203.0.113.6").post("/login/link/none", &[]).await.status, 410);
+    assert_eq!(portal.entries().await.len(), 302);
+}
+
+#[tokio::test]
 async fn right_keys_have_a_limit_too() {
     let portal = portal().await;
     for (path, key, class) in [("/cron/update", CRON_KEY, Class::Cron), ("/metrics", API_TOKEN, Class::Api)] {

@@ -128,3 +128,23 @@ async fn values_come_back_as_they_were_however_many_rows_there_are() {
         assert!(stored == rows, "{}", db.engine());
     }
 }
+
+#[tokio::test]
+async fn a_file_is_made_for_its_owner_only_and_an_old_one_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let old = dir.path().join("old.sqlite");
+    std::fs::write(&old, "").unwrap();
+    std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o640)).unwrap();
+    for (name, expected) in [("new.sqlite", 0o600), ("old.sqlite", 0o640)] {
+        let db = Db::open(&Place::Sqlite(dir.path().join(name))).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        tx.insert("traffic_due", COLUMNS, row(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        for end in ["", "-wal", "-shm"] {
+            let file = std::fs::metadata(dir.path().join(format!("{name}{end}"))).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, expected, "{name}{end}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::{
     },
     store::audit::{Action, Entry, Filter, Place, Summary},
     web::{
+        client::Client,
         format::Formats,
         limits::{Class, Limits},
         pages::frame::Frame,
@@ -241,15 +242,15 @@ fn odd(frame: &Frame, summary: &Summary, lost: u64) -> Vec<String> {
     }
     let (keys, client) = &summary.keys;
     if *keys > 0 {
-        odd.push(lang.tn("access.odd.keys", *keys, &[("client", client)]));
+        odd.push(lang.tn("access.odd.keys", *keys, &[("client", client_word(frame, client))]));
     }
     let (refused, client) = &summary.refused;
     if *refused >= REFUSED {
-        odd.push(lang.tn("access.odd.refused", *refused, &[("client", client)]));
+        odd.push(lang.tn("access.odd.refused", *refused, &[("client", client_word(frame, client))]));
     }
     let (limited, client) = &summary.limited;
     if *limited > 0 {
-        odd.push(lang.tn("access.odd.limited", *limited, &[("client", client)]));
+        odd.push(lang.tn("access.odd.limited", *limited, &[("client", client_word(frame, client))]));
     }
     if summary.roles > 0 {
         odd.push(lang.tn("access.odd.roles", summary.roles, &[]));
@@ -304,10 +305,16 @@ fn row(frame: &Frame, query: &Query, entry: &Entry) -> Row {
         what: what(frame, entry),
         owners: owners.iter().take(OWNERS).map(about).collect(),
         more: (more > 0).then(|| frame.lang().tn("access.more", more as i64, &[])),
-        client: match entry.client.as_str() {
-            "command line" => frame.t("access.command_line").to_owned(),
-            client => client.to_owned(),
-        },
+        client: client_word(frame, &entry.client).to_owned(),
+    }
+}
+
+/// The word for where an entry came from: an address stands for itself.
+pub fn client_word<'a>(frame: &Frame, client: &'a str) -> &'a str {
+    match client {
+        "command line" => frame.t("access.command_line"),
+        Client::UNKNOWN => frame.t("access.unknown"),
+        address => address,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use askama::Template;
 
 use super::{
-    access::{mail_of, role_word, words},
+    access::{client_word, mail_of, role_word, words},
     look,
     mails::story_link,
 };
@@ -97,6 +97,6 @@ fn row(frame: &Frame, mails: &[VisibleMail], entry: &Entry) -> Row {
         role: role_word(frame, &entry.role),
         words: words(frame, entry),
         mail: mail.map(|mail| (look::subject(mail, frame.lang()).0, story_link(frame, mail.id))),
-        client: entry.client.clone(),
+        client: client_word(frame, &entry.client).to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! The pages of the access log and of the roles.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use askama::Template;
 
@@ -14,7 +14,10 @@ use super::super::{
 use crate::{
     model::scope::Role,
     store::audit::{Action, Crowd, Entry, Summary},
-    web::limits::{Class, Limits},
+    web::{
+        client::Client,
+        limits::{Class, Limits},
+    },
 };
 
 /// One entry of each kind, newest first.
@@ -43,7 +46,7 @@ fn entries() -> Vec<Entry> {
 
 fn log(frame: &Frame, entries: &[Entry], summary: &Summary, lost: u64, query: &str) -> String {
     let limits = Limits::default();
-    let client = IpAddr::V4([192, 0, 2, 1].into());
+    let client = Client::At([192, 0, 2, 1].into());
     while limits.admit(Class::SignIn, client, samples::NOW).is_ok() {}
     let kept = Duration::from_secs(180 * 86_400);
     let query = Query::parse(query);
