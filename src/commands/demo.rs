@@ -82,7 +82,9 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
 
     let mailcow_listener = TcpListener::bind(SocketAddr::new(portal.ip(), 0)).await?;
     let mailcow_address = mailcow_listener.local_addr()?;
-    let mut options = Options::demo(args.seed, args.mails as usize, Millis::now());
+    // A database that is kept has read its past already.
+    let past = if kept { 0 } else { args.mails };
+    let mut options = Options::demo(args.seed, past as usize, Millis::now());
     options.redirect_uris = vec![format!("http://{portal}/callback")];
     let mailcow = Arc::new(Mailcow::new(options));
     let keys = mailcow.keys.clone();
@@ -146,7 +148,7 @@ async fn serve(args: &DemoArgs, folder: &Path, log: LogArgs) -> anyhow::Result<(
     if let Some(key) = tracker {
         tokio::spawn(readers::read(Arc::clone(&mailcow), portal, key, stop.clone()));
     }
-    welcome(portal, args);
+    welcome(portal, past);
     tokio::spawn(receive_reports(app.db.clone(), args.seed, stop.clone()));
     let served = app.serve(listener, stop.clone()).await;
     stop.cancel();
@@ -194,7 +196,7 @@ fn write_vitals(file: &Path, vitals: Vitals) -> std::io::Result<()> {
     std::fs::write(file, vitals.collector_file(Millis::now()))
 }
 
-fn welcome(portal: SocketAddr, args: &DemoArgs) {
+fn welcome(portal: SocketAddr, past: u32) {
     println!("The portal is at http://{portal}/");
     println!();
     println!("Sample logins, password \"demo\":");
@@ -204,11 +206,13 @@ fn welcome(portal: SocketAddr, args: &DemoArgs) {
     println!("  bob@alpha.test         a user");
     println!("  carla@beta.test        a user of another domain, which has a name and a colour of its own");
     println!();
-    println!(
-        "{} mails of the last 14 days and the reports of {} days are being read; new ones keep coming. Ctrl-C ends it.",
-        args.mails,
-        reports::DAYS
-    );
+    match past {
+        0 => println!("The mails of before are kept; new ones keep coming. Ctrl-C ends it."),
+        _ => println!(
+            "{past} mails of the last 14 days and the reports of {} days are being read; new ones keep coming. Ctrl-C ends it.",
+            reports::DAYS
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
         mail::{Mail, Recipient, ServerId, Status},
         time::Millis,
     },
-    parse::{docker, postfix, syslog::text},
+    parse::{docker, postfix, repeat, syslog::text},
 };
 use file::{Faults, Piece, Reader};
 
@@ -72,7 +72,9 @@ pub fn dry_run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()>
         while let Some(line) = file.next_line() {
             reading.lines += 1;
             match reader.read(&docker::unpacked(text(line.bytes)), line.ended) {
-                Piece::Line(line) => reading.take(&line, &mut emit)?,
+                Piece::Line(line) => {
+                    repeat::unfolded(line).try_for_each(|line| reading.take(&line, &mut emit))?
+                }
                 Piece::Unreadable => reading.unreadable += 1,
                 Piece::Blank | Piece::Cut => {}
             }

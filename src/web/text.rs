@@ -93,12 +93,16 @@ impl Lang {
 
     /// The form of a text that fits the number, which fills `{count}` in the language's own writing.
     pub fn tn(self, key: &'static str, count: i64, values: &[(&str, &str)]) -> String {
+        self.tn_as(key, count, &format::grouped(self, count), values)
+    }
+
+    /// As [`Lang::tn`], with other words for the number, such as "more than 50".
+    pub fn tn_as(self, key: &'static str, count: i64, number: &str, values: &[(&str, &str)]) -> String {
         // Both languages have one singular, for exactly 1 (CLDR, cardinal plural rules).
         let form = if count == 1 { "one" } else { "other" };
         let text = self.words().get(format!("{key}.{form}").as_str());
         debug_assert!(text.is_some(), "no text for {key}.{form} in {}", self.code());
-        let number = format::grouped(self, count);
-        let values: Vec<_> = [("count", number.as_str())].into_iter().chain(values.iter().copied()).collect();
+        let values: Vec<_> = [("count", number)].into_iter().chain(values.iter().copied()).collect();
         fill(text.copied().unwrap_or(key), &values)
     }
 

@@ -71,8 +71,8 @@ pub fn visitor(frame: &Frame, mail: &VisibleMail) -> Option<Party> {
     }
 }
 
-/// The four pills, the visitor's own first where they write or get the mail.
-pub fn pills(frame: &Frame, mail: &VisibleMail, turn: Option<Party>) -> Vec<Pill> {
+/// The four pills, the visitor's own first where they write or get the mail; `turns` are those who must act.
+pub fn pills(frame: &Frame, mail: &VisibleMail, turns: &[Party]) -> Vec<Pill> {
     let you = visitor(frame, mail);
     let ends = match (you, mail.direction) {
         (Some(Party::Recipient), _) | (Some(Party::Admin) | None, Direction::In) => {
@@ -86,25 +86,66 @@ pub fn pills(frame: &Frame, mail: &VisibleMail, turn: Option<Party>) -> Vec<Pill
             Party::Sender => ("person-fill-check", frame.t("turn.sender")),
             Party::Recipient => ("person-fill-check", frame.t("turn.recipient")),
             Party::TheirServer => ("hdd-network", frame.t("turn.their_server")),
+            Party::Admin if frame.is_admin() => ("headset", frame.t("turn.you_admin")),
             Party::Admin => ("headset", frame.t("turn.your_admin")),
         };
-        Pill { icon, word, here: turn == Some(party) }
+        Pill { icon, word, here: turns.contains(&party) }
     };
     ends.into_iter().chain([Party::TheirServer, Party::Admin]).map(pill).collect()
 }
 
-/// "Your turn", "Nothing to do", or whose turn it is for those who only look on.
+/// Whether it is the visitor who must act.
+pub fn is_yours(frame: &Frame, mail: &VisibleMail, party: Party) -> bool {
+    visitor(frame, mail) == Some(party) || (party == Party::Admin && frame.is_admin())
+}
+
+/// "Your turn", or whose else; "Nothing to do" only where nobody can do anything.
 pub fn turn_word(frame: &Frame, mail: &VisibleMail, party: Option<Party>) -> &'static str {
-    if party.is_some() && party == visitor(frame, mail) {
-        frame.t("turn.yours")
-    } else {
-        frame.t("turn.rest")
+    match party {
+        None => frame.t("turn.rest"),
+        Some(party) if is_yours(frame, mail, party) => frame.t("turn.yours"),
+        Some(Party::Sender) => frame.t("turn.of.sender"),
+        Some(Party::Recipient) => frame.t("turn.of.recipient"),
+        Some(Party::TheirServer) => frame.t("turn.of.their_server"),
+        Some(Party::Admin) => frame.t("turn.of.your_admin"),
+    }
+}
+
+impl Cause {
+    /// Cause and next step in one text; where there is no step for the visitor, where an admin looks first.
+    pub fn words(&self) -> String {
+        let step = match (&self.hint, self.next.as_str()) {
+            (Some((hint, _)), "") => hint,
+            (_, next) => next,
+        };
+        format!("{} {step}", self.text).trim().to_owned()
     }
 }
 
 /// The cause of the worst row's status, or of the mail's own; `None` when all is well.
 pub fn of(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail) -> Option<Cause> {
     of_row(frame, dictionary, mail, look::worst(mail))
+}
+
+/// A cause with all the recipients whom it concerns; none where the mail has none.
+pub type Shared<'a> = (Cause, Vec<&'a Recipient>);
+
+/// Each distinct cause of the mail's trouble, worst first.
+pub fn all<'a>(frame: &Frame, dictionary: &Dictionary, mail: &'a VisibleMail) -> Vec<Shared<'a>> {
+    let mut rows: Vec<&Recipient> = mail.recipients.iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.status));
+    if rows.is_empty() {
+        return of_row(frame, dictionary, mail, None).into_iter().map(|cause| (cause, Vec::new())).collect();
+    }
+    let mut causes: Vec<Shared<'a>> = Vec::new();
+    for row in rows {
+        let Some(cause) = of_row(frame, dictionary, mail, Some(row)) else { continue };
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, rows)) => rows.push(row),
+            None => causes.push((cause, vec![row])),
+        }
+    }
+    causes
 }
 
 /// The cause of one row's status; the mail's own where there is no row.
@@ -124,7 +165,6 @@ pub fn of_row(
             Some(told(frame, mail, &explanation, status, ours(row)))
         }
         Status::Rejected | Status::SoftRejected => Some(refused(frame, dictionary, mail, row, status)),
-        Status::Virus if mail.refusal.is_some() => Some(refused(frame, dictionary, mail, row, status)),
         _ => Some(fixed(frame, mail, row, status)),
     }
 }
@@ -162,6 +202,9 @@ fn told(
     by_us: bool,
 ) -> Cause {
     let (lang, entry) = (frame.lang(), &explanation.entry);
+    // What other servers answer is told to the sender.
+    let answered = matches!(status, Status::Delayed | Status::Bounced | Status::Expired);
+    let aside = answered && visitor(frame, mail) != Some(Party::Sender);
     // The dictionary knows the answer only; the log knows that we do not go on.
     let over = matches!(status, Status::Bounced | Status::Expired);
     let waits = entry.who_acts == WhoActs::NobodyWait || status == Status::Expired;
@@ -178,19 +221,35 @@ fn told(
     };
     let hint = lang.pick(&entry.admin_hint);
     let link = entry.link.as_deref().filter(|link| link.starts_with("https://")).map(str::to_owned);
+    let short = short_cause(&entry.class);
+    let goes_on = entry.who_acts == WhoActs::NobodyWait && !over;
+    let next = if over && waits { lang.t("why.over.next") } else { lang.pick(&entry.next) };
     Cause {
         party,
         // The class speaks of our server; here it is the other one that stands on the list.
         short: match entry.class.as_ref() {
             "blocked_ip" if from_outside => lang.t("why.in_blocklist.short").to_owned(),
-            class => lang.pick(&short_cause(class)).to_owned(),
+            _ => lang.pick(&short).to_owned(),
         },
-        text: lang.pick(&entry.text).to_owned(),
-        next: if over && waits { lang.t("why.over.next") } else { lang.pick(&entry.next) }.to_owned(),
+        text: match aside && speaks_to_you(&entry.text.en) {
+            true => format!("{}.", lang.pick(&short)),
+            false => lang.pick(&entry.text).to_owned(),
+        },
+        next: match party {
+            // "Tell your admin": the hint says it better.
+            Some(Party::Admin) if frame.is_admin() && !hint.is_empty() => String::new(),
+            _ if aside && !goes_on && !next.is_empty() => lang.tf("why.sender.next", &[("step", next)]),
+            _ => next.to_owned(),
+        },
         class: entry.class.to_string(),
         known: explanation.matched,
         hint: (frame.is_admin() && !hint.is_empty()).then(|| (hint.to_owned(), link)),
     }
+}
+
+fn speaks_to_you(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_alphabetic());
+    words.any(|word| word.eq_ignore_ascii_case("you") || word.eq_ignore_ascii_case("your"))
 }
 
 /// Causes that no reply tells.
@@ -219,6 +278,12 @@ fn fixed(frame: &Frame, mail: &VisibleMail, row: Option<&Recipient>, status: Sta
         Status::Discarded => {
             (None, lang.t("why.discarded.short"), lang.t("why.discarded"), lang.t("why.discarded.next"))
         }
+        Status::Virus if visitor(frame, mail) == Some(Party::Sender) => (
+            Some(Party::Sender),
+            lang.t("why.virus.short"),
+            lang.t("why.virus"),
+            lang.t("why.virus.next.sender"),
+        ),
         Status::Virus => (None, lang.t("why.virus.short"), lang.t("why.virus"), lang.t("why.virus.next")),
         _ => (None, lang.t("why.unknown.short"), lang.t("why.unknown"), lang.t("why.unknown.next")),
     };

@@ -69,17 +69,24 @@ fn line(out: &mut String, mail: &VisibleMail, row: Option<&Recipient>, formats: 
 /// Column of the score, the only one that may begin with a minus: it is a number that we wrote.
 const SCORE: usize = 12;
 
-/// Appends one cell. Spreadsheets take text that begins with one of these characters for a formula.
+/// Appends one cell. Spreadsheets take text that begins with one of these characters for a formula, and some part the
+/// cells at a semicolon or a tab, where the quotes of a cell within do not count.
 pub(super) fn cell(out: &mut String, value: &str, number: bool) {
-    let formula = !number && value.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let quoted = value.contains(['"', ',', '\r', '\n']);
+    let quoted = value.contains(['"', ',', ';', '\t', '\r', '\n']);
     if quoted {
         out.push('"');
     }
-    if formula {
-        out.push('\'');
+    let mut begins = !number;
+    for letter in value.chars() {
+        if begins && matches!(letter, '=' | '+' | '-' | '@' | '\t' | '\r') {
+            out.push('\'');
+        }
+        if letter == '"' {
+            out.push('"');
+        }
+        out.push(letter);
+        begins = !number && matches!(letter, ';' | '\t' | '\r' | '\n');
     }
-    out.push_str(&value.replace('"', "\"\""));
     if quoted {
         out.push('"');
     }

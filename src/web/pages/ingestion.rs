@@ -188,15 +188,34 @@ pub fn troubles(frame: &Frame, sources: &[Source], gaps: &[Gap]) -> Vec<Trouble>
         })
     });
     let day = Duration::from_secs(86_400);
+    let alone = gaps.len() == 1;
     let holes = gaps.iter().filter(|gap| formats.now.since(gap.to_at) < day).map(|gap| Trouble {
-        tone: "wait",
+        tone: "bad",
         icon: "exclamation-triangle",
         what: gap_sentence(frame, gap),
-        text: gap_lines(frame, gap),
+        text: match alone {
+            true => format!("{} {}", gap_lines(frame, gap), lang.t("ingestion.around")),
+            false => gap_lines(frame, gap),
+        },
         since: Some(gap.from_at),
     });
+    let tight = sources.iter().filter(|source| is_tight(source)).map(|source| Trouble {
+        tone: "wait",
+        icon: "exclamation-triangle",
+        what: {
+            let share = formats.share((source.ring_peak.min(1.0) * 100.0).round() as u64, 100);
+            lang.tf("ingestion.tight", &[("source", name(source)), ("share", &share)])
+        },
+        text: ring_advice(frame, source),
+        since: None,
+    });
     // One refused key stops all sources: it is said once.
-    refused.take(1).chain(silent).chain(holes).collect()
+    refused.take(1).chain(silent).chain(holes).chain(tight).collect()
+}
+
+/// Whether the next burst may write more than the ring holds.
+fn is_tight(source: &Source) -> bool {
+    source.ring_peak >= RING_LIMIT
 }
 
 fn silence(source: &Source, now: Millis) -> Option<Duration> {
@@ -208,19 +227,22 @@ fn silence(source: &Source, now: Millis) -> Option<Duration> {
 fn answer(frame: &Frame, input: Input<'_>) -> (String, String, &'static str, &'static str) {
     let (lang, formats) = (frame.lang(), &frame.formats);
     if let Some(trouble) = troubles(frame, input.sources, input.gaps).into_iter().next() {
-        let more = match trouble.icon {
-            "exclamation-triangle" => format!("{} {}", trouble.text, lang.t("ingestion.around")),
-            _ => trouble.text,
-        };
-        return (trouble.what, more, "bad", trouble.icon);
+        return (trouble.what, trouble.text, trouble.tone, trouble.icon);
     }
     let Some(started) = input.sources.iter().filter_map(|source| source.started_at).max() else {
         return (lang.t("start.first").to_owned(), String::new(), "info", "arrow-clockwise");
     };
-    let since = input.gaps.iter().map(|gap| gap.to_at).max().map_or(started, |gap| gap.max(started));
     let read = input.sources.iter().filter_map(|source| source.succeeded_at).min();
     let read = read.map(|at| lang.tf("ingestion.checked", &[("ago", &formats.ago(at))])).unwrap_or_default();
-    (lang.tf("ingestion.fine", &[("date", &formats.short_date(since))]), read, "ok", "check-lg")
+    let since = input.gaps.iter().map(|gap| gap.to_at).max().filter(|end| *end > started);
+    let fine = match since {
+        None => lang.tf("ingestion.fine", &[("date", &formats.short_date(started))]),
+        Some(end) => {
+            let since = formats.sentence(end);
+            lang.tn("ingestion.fine.gaps", input.gaps.len() as i64, &[("since", &since)])
+        }
+    };
+    (fine, read, "ok", "check-lg")
 }
 
 /// "2 min of today are missing from the Postfix log."
@@ -244,17 +266,19 @@ fn gap_lines(frame: &Frame, gap: &Gap) -> String {
 }
 
 fn advice(frame: &Frame, input: Input<'_>) -> Option<Advice> {
-    let (lang, formats) = (frame.lang(), &frame.formats);
     let fullest = input.sources.iter().max_by(|a, b| a.ring_peak.total_cmp(&b.ring_peak))?;
     let overrun = input.gaps.iter().any(|gap| gap.cause == "overrun");
     if !overrun && fullest.ring_peak < RING_LIMIT {
         return None;
     }
-    let pause = Duration::from_millis(fullest.interval_ms.unsigned_abs());
-    let values =
-        [("ring", formats.number(fullest.ring_size)), ("pause", formats.duration_in_sentence(pause))];
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    Some(Advice { text: lang.tf("ingestion.advice", &values), command: Some("LOG_LINES=30000") })
+    Some(Advice { text: ring_advice(frame, fullest), command: Some("LOG_LINES=30000") })
+}
+
+fn ring_advice(frame: &Frame, source: &Source) -> String {
+    let formats = &frame.formats;
+    let pause = formats.duration_in_sentence(Duration::from_millis(source.interval_ms.unsigned_abs()));
+    let ring = formats.number(source.ring_size);
+    frame.lang().tf("ingestion.advice", &[("ring", &ring), ("pause", &pause)])
 }
 
 fn source_name(source: &str) -> &str {
@@ -355,6 +379,7 @@ fn source_row(frame: &Frame, source: &Source, today: &[&LedgerDay], gaps: &[Gap]
                 state("arrow-clockwise", "info", lang.t("ingestion.state.new"))
             }
             _ if gap_today => state("exclamation-triangle", "bad", lang.t("ingestion.state.gap")),
+            _ if is_tight(source) => state("exclamation-triangle", "wait", lang.t("ingestion.state.tight")),
             _ => state("check-circle", "ok", lang.t("ingestion.state.fine")),
         },
         error: source

@@ -58,6 +58,25 @@ pub fn worst(mail: &VisibleMail) -> Option<&Recipient> {
     mail.recipients.iter().find(|row| row.status == status)
 }
 
+/// "+2 more": recipients whom the visitor sees besides the one that is named.
+pub fn more(mail: &VisibleMail, lang: Lang) -> Option<String> {
+    let more = mail.recipients.len().checked_sub(1).filter(|more| *more > 0)?;
+    Some(lang.tn("mails.more_recipients", more as i64, &[]))
+}
+
+/// Recipients named in one sentence.
+const NAMED: usize = 3;
+
+/// The first addresses of some recipients, and how many more.
+pub fn names(lang: Lang, rows: &[&Recipient]) -> String {
+    let named: Vec<&str> = rows.iter().take(NAMED).map(|row| row.address.as_str()).collect();
+    let named = named.join(", ");
+    match rows.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named}, {}", lang.tn("mails.more_recipients", more as i64, &[])),
+    }
+}
+
 /// The icon of a direction.
 pub fn way(direction: Direction) -> &'static str {
     match direction {
@@ -103,13 +122,17 @@ pub fn sender(mail: &VisibleMail, lang: Lang) -> String {
     }
 }
 
+/// A relay as the log has it; empty where there is none.
+pub fn relay(relay: &str) -> &str {
+    if relay == "none" { "" } else { relay }
+}
+
 /// Host name of a relay `HOST[IP]:PORT`, else its address; empty where there is none.
 pub fn relay_host(relay: &str) -> &str {
     match relay.split_once('[') {
         Some(("", rest)) => rest.split(']').next().unwrap_or_default(),
         Some((host, _)) => host,
-        None if relay == "none" => "",
-        None => relay,
+        None => self::relay(relay),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     model::{explain::Dictionary, mail::Status, mail::VisibleMail, open::Open, scan::Symbol, scope::Sight},
     store::{ingestion::Gap, lines::Lines},
     web::pages::{
-        cause::{self, Pill},
+        cause::{self, Party, Pill, Shared},
         frame::Frame,
         look::{self, Look},
         mails,
@@ -66,8 +66,15 @@ pub struct MailPage<'a> {
 /// Whose turn it is.
 struct Turn {
     pills: Vec<Pill>,
+    reasons: Vec<Reason>,
+}
+
+/// A cause with what follows from it.
+struct Reason {
+    /// Whom it concerns, where other recipients have another cause or none.
+    who: String,
     text: String,
-    new_reason: bool,
+    is_new: bool,
     hint: Option<(String, Option<String>)>,
 }
 
@@ -127,22 +134,31 @@ pub fn view<'a>(frame: &'a Frame, dictionary: &Dictionary, input: Input<'_>) -> 
 }
 
 fn turn(story: Story<'_>) -> Option<Turn> {
+    let causes = story.causes();
+    let turns: Vec<Party> = causes.iter().filter_map(|(cause, _)| cause.party).collect();
+    (!causes.is_empty()).then(|| Turn {
+        pills: cause::pills(story.frame, story.mail, &turns),
+        reasons: causes.into_iter().map(|cause| reason(story, cause)).collect(),
+    })
+}
+
+fn reason(story: Story<'_>, (cause, rows): Shared<'_>) -> Reason {
     let (lang, formats) = (story.lang(), &story.frame.formats);
-    let cause = story.cause()?;
     let idle = cause.party.is_none() && cause.next.is_empty();
-    let goes_on = (story.mail.status == Status::Delayed && story.mail.removed.is_none()).then(|| {
+    let goes_on = rows.iter().any(|row| story.goes_on(row)).then(|| {
         let until = format!("{}, {}", formats.full_date(story.until()), formats.time(story.until()));
         lang.tf("story.until", &[("until", &until)])
     });
     let nothing = idle.then(|| lang.t("turn.none").to_owned());
     let texts = [Some(cause.text), Some(cause.next), goes_on, nothing];
     let texts: Vec<String> = texts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    Some(Turn {
-        pills: cause::pills(story.frame, story.mail, cause.party),
+    let some = rows.len() < story.mail.recipients.len();
+    Reason {
+        who: if some { look::names(lang, &rows) } else { String::new() },
         text: texts.join(" "),
-        new_reason: !cause.known,
+        is_new: !cause.known,
         hint: cause.hint,
-    })
+    }
 }
 
 fn lines(frame: &Frame, lines: &Lines) -> Vec<Line> {

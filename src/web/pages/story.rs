@@ -16,7 +16,7 @@ use crate::{
     store::ingestion::Gap,
     web::{
         pages::{
-            cause::{self, Cause, Party},
+            cause::{self, Cause, Party, Shared},
             frame::Frame,
             look,
         },
@@ -51,6 +51,16 @@ impl<'a> Story<'a> {
     /// Why it is not where it should be.
     pub fn cause(self) -> Option<Cause> {
         cause::of(self.frame, self.dictionary, self.mail)
+    }
+
+    /// Each distinct cause, with its recipients.
+    pub fn causes(self) -> Vec<Shared<'a>> {
+        cause::all(self.frame, self.dictionary, self.mail)
+    }
+
+    /// Whether we go on trying this recipient.
+    pub fn goes_on(self, row: &Recipient) -> bool {
+        row.status == Status::Delayed && self.mail.removed.is_none()
     }
 
     pub fn lang(self) -> Lang {

@@ -53,13 +53,28 @@ fn cells_are_quoted_and_formulas_are_text() {
     for sign in ['=', '+', '-', '@'] {
         assert_eq!(show(&format!("{sign}1+2")), format!("'{sign}1+2"));
     }
-    assert_eq!(show("\tx"), "'\tx");
+    assert_eq!(show("\tx"), "\"'\tx\"");
     assert_eq!(show("\rx"), "\"'\rx\"");
     assert_eq!(show("a,b"), "\"a,b\"");
     assert_eq!(show("say \"hi\""), "\"say \"\"hi\"\"\"");
     assert_eq!(show("two\nlines"), "\"two\nlines\"");
     assert_eq!(show("=HYPERLINK(\"http://x\",\"y\")"), "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
     assert_eq!(show("plain"), "plain");
+    assert_eq!(show("a-b@c.test+1=2"), "a-b@c.test+1=2");
+}
+
+#[test]
+fn formulas_are_text_wherever_a_spreadsheet_parts_the_cells() {
+    let show = |value: &str| {
+        let mut out = String::new();
+        cell(&mut out, value, false);
+        out
+    };
+    assert_eq!(show("a;b"), "\"a;b\"");
+    assert_eq!(show("x;=HYPERLINK(\"u\";\"v\")"), "\"x;'=HYPERLINK(\"\"u\"\";\"\"v\"\")\"");
+    assert_eq!(show("x\t@y"), "\"x\t'@y\"");
+    assert_eq!(show("x\n=y"), "\"x\n'=y\"");
+    assert_eq!(show("x;;-y"), "\"x;;'-y\"");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
         mail::{Direction, Recipient, Status, StepKind},
         scope::domain_of,
     },
-    web::pages::look,
+    web::pages::{cause::Shared, look},
 };
 
 /// Signal, sentence and grounds.
@@ -44,7 +44,11 @@ fn sentence(story: Story<'_>) -> String {
         Status::Sent => sent(story),
         Status::Queued => lang.t("story.queued").to_owned(),
         Status::Delayed => delayed(story, cause),
-        Status::Bounced => bounced(story, cause),
+        Status::Bounced | Status::Expired if story.mail.recipients.len() > 1 => some_lost(story),
+        Status::Bounced => match cause {
+            Some(cause) => lang.tf("story.bounced.cause", &[("cause", &cause)]),
+            None => lang.t("story.bounced").to_owned(),
+        },
         Status::Expired => expired(story),
         Status::Junk => junk(story),
         Status::Quarantined if story.gets() => lang.t("story.quarantine").to_owned(),
@@ -84,23 +88,12 @@ fn sent(story: Story<'_>) -> String {
 fn delayed(story: Story<'_>, cause: Option<String>) -> String {
     let lang = story.lang();
     let waits = story.cause().is_some_and(|cause| cause.class == "greylisted");
-    let waiting = count(story, Status::Delayed);
+    let waiting = count(story, is_waiting);
     match (story.worst(), cause) {
         _ if story.mail.recipients.len() > 1 => some_wait(story, waiting),
         (Some(row), _) if waits => lang.tf("story.delayed", &[("domain", domain(row))]),
         (_, Some(cause)) => lang.tf("story.delayed.cause", &[("cause", &cause)]),
         _ => lang.t("story.delayed.plain").to_owned(),
-    }
-}
-
-fn bounced(story: Story<'_>, cause: Option<String>) -> String {
-    let lang = story.lang();
-    let bad = count(story, Status::Bounced);
-    let all = story.mail.recipients.len();
-    match cause {
-        Some(cause) if all > 1 && bad < all => some_bounced(story, bad, &cause),
-        Some(cause) => lang.tf("story.bounced.cause", &[("cause", &cause)]),
-        None => lang.t("story.bounced").to_owned(),
     }
 }
 
@@ -114,14 +107,35 @@ fn some_wait(story: Story<'_>, some: usize) -> String {
     }
 }
 
-/// "One of three recipients did not get this mail", and why.
-fn some_bounced(story: Story<'_>, some: usize, cause: &str) -> String {
+/// "One of three recipients did not get this mail", why if there is one reason, and how many still wait.
+fn some_lost(story: Story<'_>) -> String {
     let lang = story.lang();
-    let (bad, all) = (capital(&spelled(lang, some)), spelled(lang, story.mail.recipients.len()));
-    match some {
-        1 => lang.tf("story.one_of", &[("count", &all), ("cause", cause)]),
-        _ => lang.tf("story.some_of", &[("bad", &bad), ("count", &all), ("cause", cause)]),
+    let (lost, waiting) = (count(story, is_lost), count(story, is_waiting));
+    let causes = story.causes().into_iter().filter(|(_, rows)| rows.iter().any(|row| is_lost(row.status)));
+    let causes: Vec<Shared<'_>> = causes.collect();
+    let cause = match causes.as_slice() {
+        [(cause, _)] => clause(lang, &cause.text),
+        _ => lang.t("story.reasons").to_owned(),
+    };
+    let (bad, all) = (capital(&spelled(lang, lost)), spelled(lang, story.mail.recipients.len()));
+    let head = match lost {
+        _ if lost == story.mail.recipients.len() => lang.tf("story.bounced.cause", &[("cause", &cause)]),
+        1 => lang.tf("story.one_of", &[("count", &all), ("cause", &cause)]),
+        _ => lang.tf("story.some_of", &[("bad", &bad), ("count", &all), ("cause", &cause)]),
+    };
+    let many = capital(&spelled(lang, waiting));
+    match waiting {
+        0 => head,
+        _ => format!("{head} {}", lang.tn_as("story.and_wait", waiting as i64, &many, &[])),
     }
+}
+
+fn is_lost(status: Status) -> bool {
+    matches!(status, Status::Bounced | Status::Expired | Status::Rejected)
+}
+
+fn is_waiting(status: Status) -> bool {
+    matches!(status, Status::Delayed | Status::Queued | Status::Held | Status::SoftRejected)
 }
 
 fn expired(story: Story<'_>) -> String {
@@ -181,21 +195,20 @@ fn grounds(story: Story<'_>) -> String {
         story.next_try().map(|next| lang.tf("story.grounds.next", &[("next", &formats.sentence(next))]));
     let late: Vec<String> = [Some(ago), tried, next].into_iter().flatten().collect();
     parts.push(late.join(", ") + ".");
-    if mail.status == Status::Bounced && mail.recipients.len() > 1 && others_have_it(story) {
+    if mail.recipients.len() > 1 && others_have_it(story) {
         parts.push(lang.t("story.grounds.others").to_owned());
     }
     parts.join(" ")
 }
 
 fn others_have_it(story: Story<'_>) -> bool {
-    let good = |status| matches!(status, Status::Sent | Status::Junk);
-    let bad = count(story, Status::Bounced);
-    let fine = story.mail.recipients.iter().filter(|row| good(row.status)).count();
-    bad > 0 && bad + fine == story.mail.recipients.len()
+    let has_it = |status| matches!(status, Status::Sent | Status::Junk);
+    let (lost, fine) = (count(story, is_lost), count(story, has_it));
+    lost > 0 && fine > 0 && lost + fine == story.mail.recipients.len()
 }
 
-fn count(story: Story<'_>, status: Status) -> usize {
-    story.mail.recipients.iter().filter(|row| row.status == status).count()
+fn count(story: Story<'_>, is: impl Fn(Status) -> bool) -> usize {
+    story.mail.recipients.iter().filter(|row| is(row.status)).count()
 }
 
 fn domain(row: &Recipient) -> &str {

@@ -49,12 +49,8 @@ pub fn of(story: Story<'_>) -> Vec<Fact> {
         facts.extend(value.filter(|value| !value.is_empty()).map(|value| Fact { name, value, mono }));
     };
     let login = mail.login.clone().filter(|login| mail.sender.as_deref() != Some(login));
-    let named: Vec<&str> = mail.recipients.iter().take(3).map(|row| row.address.as_str()).collect();
-    let more = mail.recipients.len().saturating_sub(named.len());
-    let mut to = named.join(", ");
-    if more > 0 {
-        to += &format!(", {}", lang.tn("mails.more_recipients", more as i64, &[]));
-    }
+    let rows: Vec<&Recipient> = mail.recipients.iter().collect();
+    let to = look::names(lang, &rows);
     add(lang.t("fact.from"), Some(look::sender(mail, lang)), false);
     add(lang.t("fact.login"), login, false);
     add(lang.t("fact.to"), Some(to), false);
