@@ -3,31 +3,36 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     body::Body,
     extract::Path,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, get, post},
 };
 use futures_util::stream;
 
 use super::{
-    errors::WebError,
+    errors::{Bare, WebError},
     operation::run_by_hand,
     pages::{
         csv,
         find::{self, Asked, Question},
         frame::Entry,
-        ingestion, mail, mails,
+        ingestion,
+        known::Known,
+        mail, mails,
         mails::Whose,
         paste, proof,
         query::Query,
         reports, start,
     },
     state::AppState,
+    system,
     visit::{Desk, Fresh, render},
 };
 use crate::{
+    metrics::health::judge,
     model::{
         filter::{Filter, Place},
         mail::{MailId, VisibleMail},
@@ -62,20 +67,29 @@ pub fn start_page() -> MethodRouter<AppState> {
         let minute = Millis(now.0 - now.0.rem_euclid(60_000));
         let end = minute.plus(Duration::from_secs(61));
         let Fresh { lists, sources, gaps } = desk.freshness_of_list(Entry::Start, week, end).await?;
-        let filter = start::trouble_filter(minute);
-        let troubles = lists.page(&filter, Place::Newest, start::TROUBLES).await?;
+        let mut found = Vec::new();
+        for filter in start::filters((week, end)) {
+            found.push(lists.page(&filter, Place::Newest, start::TROUBLES).await?);
+        }
         let latest = lists.page(&Filter::default(), Place::Newest, start::LATEST).await?;
         let hours = lists.hours(week, end).await?;
-        desk.looked_at_list(Action::Mails, "", troubles.mails.iter().chain(&latest.mails));
+        let shown = found.iter().flat_map(|page| &page.mails).chain(&latest.mails);
+        desk.looked_at_list(Action::Mails, "", shown);
+        // The system is the admins' alone.
+        let series = if desk.frame.is_admin() { system::notable(&desk).await? } else { Vec::new() };
+        let healths = if desk.frame.is_admin() { judge(&series) } else { Vec::new() };
+        let since = system::begins(&desk, &healths, start::LOOKS).await?;
         let whose = desk.whose();
         let dictionary = desk.dictionary().await?;
         let input = start::Input {
-            troubles: &troubles.mails,
+            found: &found,
             latest: &latest.mails,
             hours: &hours,
             sources: &sources,
             gaps: &gaps,
             whose: &whose,
+            healths: &healths,
+            since: &since,
         };
         render(&start::view(&desk.frame, &dictionary, input))
     })
@@ -127,7 +141,7 @@ pub fn mails_page() -> MethodRouter<AppState> {
         let query = Query::parse(&desk.query);
         let filter = query.filter(&desk.frame.formats.zone, desk.now());
         let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(Millis(i64::MAX)));
-        let Fresh { lists, gaps, .. } = desk.freshness_of_list(Entry::Mails, from, to).await?;
+        let Fresh { lists, sources, gaps } = desk.freshness_of_list(Entry::Mails, from, to).await?;
         let key = desk.state.opens.key();
         let page = lists.page_with_opens(&filter, query.place(), mails::PER_PAGE, key).await?;
         let (page, opened) = &*page;
@@ -139,14 +153,14 @@ pub fn mails_page() -> MethodRouter<AppState> {
         let input = mails::Input {
             page,
             opened,
-            gaps: &gaps,
+            known: known(&desk, &sources, &gaps, (filter.from, filter.to)),
             whose: &whose,
             retention_days: desk.retention_days().1,
         };
         let made = mails::Rows::made_for(&desk.frame);
-        let known = made.as_ref().and_then(|made| lists.recall(&filter, query.place(), made));
-        let known = known.filter(|rows: &Arc<mails::Rows>| Arc::ptr_eq(&rows.dictionary, &dictionary));
-        let rows = known.unwrap_or_else(|| {
+        let kept = made.as_ref().and_then(|made| lists.recall(&filter, query.place(), made));
+        let kept = kept.filter(|rows: &Arc<mails::Rows>| Arc::ptr_eq(&rows.dictionary, &dictionary));
+        let rows = kept.unwrap_or_else(|| {
             let rows = Arc::new(mails::Rows::new(&desk.frame, dictionary, &query, input));
             if let Some(made) = &made {
                 lists.keep(&filter, query.place(), made, Arc::clone(&rows));
@@ -168,6 +182,10 @@ pub fn mails_csv() -> MethodRouter<AppState> {
     get(async |desk: Desk| {
         desk.admit_export()?;
         let query = Query::parse(&desk.query);
+        let complaints = mails::complaints(&desk.frame, &query);
+        if !complaints.is_empty() {
+            return Ok(refused_export(&desk, &complaints));
+        }
         let filter = query.filter(&desk.frame.formats.zone, desk.now());
         let words = searched(&query);
         let name = csv::file_name(&export_name(&desk), &query, &desk.frame.formats);
@@ -181,6 +199,12 @@ pub fn mails_csv() -> MethodRouter<AppState> {
         headers.insert(header::CONTENT_DISPOSITION, disposition);
         Ok::<_, WebError>(response)
     })
+}
+
+/// A file of other mails than those asked for would be taken for the right one.
+fn refused_export(desk: &Desk, complaints: &[String]) -> Response {
+    let text = format!("{}\n{}\n", complaints.join("\n"), desk.frame.t("mails.export.refused"));
+    (StatusCode::BAD_REQUEST, Extension(Bare), text).into_response()
 }
 
 /// An export under way: what is left of it.
@@ -302,11 +326,10 @@ async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<
         Asked::Paste => ids.into_iter().map(id_filter).collect(),
         Asked::Nothing => Vec::new(),
     };
-    let from = filters.iter().filter_map(|filter| filter.from).min();
-    let from = from.unwrap_or(desk.now().minus(Duration::from_secs(7 * 86_400)));
-    let Fresh { sources, gaps, .. } = desk.freshness(Entry::Find, from, desk.now()).await?;
-    let mut gaps = gaps.to_vec();
-    gaps.extend(before_the_log(&sources, from));
+    // Without a first day, all time is asked for.
+    let from = filters.iter().map(|filter| filter.from).min().flatten();
+    let Fresh { sources, gaps, .. } =
+        desk.freshness(Entry::Find, from.unwrap_or(Millis(0)), desk.now()).await?;
     let mut hits: Vec<VisibleMail> = Vec::new();
     for filter in &filters {
         let page = shelf::search(desk.db(), desk.scope(), filter, Place::Newest, find::MOST).await?;
@@ -319,7 +342,8 @@ async fn show_find(mut desk: Desk, asked: Asked, ids: Vec<paste::Id>) -> Result<
         desk.looked_at_list(Action::Search, &words, &hits);
     }
     let dictionary = desk.dictionary().await?;
-    let input = find::Input { asked: &asked, hits: &hits, gaps: &gaps };
+    let known = known(&desk, &sources, &gaps, (from, None));
+    let input = find::Input { asked: &asked, hits: &hits, known };
     render(&find::view(&desk.frame, &dictionary, input))
 }
 
@@ -332,19 +356,14 @@ fn asked_for(asked: &Asked) -> Option<String> {
     }
 }
 
-/// The time before the log began is as unknown as any gap.
-fn before_the_log(sources: &[Source], from: Millis) -> Option<Gap> {
-    let source = sources.iter().find(|source| source.source == "postfix")?;
-    let began = source.started_at.filter(|began| *began > from)?;
-    Some(Gap {
-        id: 0,
-        server: source.server,
-        source: source.source.clone(),
-        from_at: from,
-        to_at: began,
-        at_least: 0,
-        cause: "not-yet".to_owned(),
-    })
+/// What the log tells of a span of time.
+fn known<'a>(
+    desk: &Desk,
+    sources: &[Source],
+    gaps: &'a [Gap],
+    span: (Option<Millis>, Option<Millis>),
+) -> Known<'a> {
+    Known::new(sources, gaps, desk.state.settings.keep_mails, span, desk.now())
 }
 
 fn id_filter(id: paste::Id) -> Filter {

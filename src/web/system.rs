@@ -98,13 +98,22 @@ pub fn overview_page() -> MethodRouter<AppState> {
         let latest = notable(&desk).await?;
         let runs = samples::sources(desk.db()).await?;
         let healths = judge(&latest);
-        let wrong = overview::troubles(&healths);
-        let first: Vec<&Value<'_>> =
-            wrong.iter().take(overview::TROUBLES).filter_map(|trouble| trouble.first().copied()).collect();
-        let since = begins_of(&desk, &first).await?;
+        let since = begins(&desk, &healths, overview::TROUBLES).await?;
         let input = overview::Input { healths: &healths, since: &since, runs: &runs };
         render(&overview::view(&desk.frame, input))
     })
+}
+
+/// Since when the first of the troubles have been, at most so many.
+pub(super) async fn begins(
+    desk: &Desk,
+    healths: &[Health<'_>],
+    most: usize,
+) -> Result<Vec<Option<Millis>>, WebError> {
+    let wrong = overview::troubles(healths);
+    let first: Vec<&Value<'_>> =
+        wrong.iter().take(most).filter_map(|trouble| trouble.first().copied()).collect();
+    begins_of(desk, &first).await
 }
 
 /// Since when values have been beyond their limits; at the latest since they are just what they are.

@@ -32,6 +32,7 @@ mod rspamd;
 mod scope;
 mod search;
 mod setup;
+mod start;
 mod support;
 mod system;
 mod traffic;

@@ -1,16 +1,14 @@
 //! Find: where is my mail? Three questions for people who would never use a filter, or a pasted notice.
 
-use std::time::Duration;
-
 use askama::Template;
 
 use super::story::{Story, answer};
 use crate::{
-    model::{explain::Dictionary, filter::Filter, mail::VisibleMail, time::Millis},
-    store::ingestion::Gap,
+    model::{explain::Dictionary, filter::Filter, mail::VisibleMail},
     web::pages::{
         cause,
         frame::Frame,
+        known::{Blind, Known},
         look::{self, Look},
         mails::story_link,
         query::Query,
@@ -82,8 +80,8 @@ pub struct Input<'a> {
     pub asked: &'a Asked,
     /// The mails that fit, newest first, at most [`MOST`].
     pub hits: &'a [VisibleMail],
-    /// Gaps of the log in the time that was asked for.
-    pub gaps: &'a [Gap],
+    /// What the log tells of the time that was asked for.
+    pub known: Known<'a>,
 }
 
 /// The page.
@@ -140,12 +138,13 @@ fn answered(
     input: Input<'_>,
 ) -> (String, String, &'static str, &'static str) {
     let lang = frame.lang();
+    let blind = input.known.blind().first().copied();
     match (input.asked, input.hits) {
         (Asked::Nothing, _) => {
             (lang.t("find.title").to_owned(), lang.t("find.intro").to_owned(), "info", "search")
         }
         (_, [mail]) => {
-            let story = Story { frame, dictionary, mail, gaps: input.gaps, related: &[], opens: &[] };
+            let story = Story { frame, dictionary, mail, gaps: input.known.gaps, related: &[], opens: &[] };
             let answer = answer::of(story);
             (answer.text, answer.grounds, answer.tone, answer.icon)
         }
@@ -153,10 +152,9 @@ fn answered(
             let hits = lang.tn("find.hits", input.hits.len() as i64, &[]);
             (hits, lang.t("find.hits.newest").to_owned(), "info", "search")
         }
-        (_, []) if !input.gaps.is_empty() => {
-            let missing = frame.formats.duration(missing(input.gaps, frame.formats.now));
-            let text = lang.tf("find.gap", &[("duration", &missing)]);
-            (text, lang.t("find.gap.next").to_owned(), "wait", "exclamation-triangle")
+        (_, []) if let Some(blind) = blind => {
+            let next = lang.t("find.gap.next").to_owned();
+            (unknown(frame, blind), next, "wait", "exclamation-triangle")
         }
         (Asked::Question(question), []) => {
             let who = [("who", question.who.as_str())];
@@ -173,8 +171,16 @@ fn answered(
     }
 }
 
-fn missing(gaps: &[Gap], now: Millis) -> Duration {
-    gaps.iter().map(|gap| gap.to_at.min(now).since(gap.from_at)).sum()
+/// Why nobody can say that there was no mail.
+fn unknown(frame: &Frame, blind: Blind) -> String {
+    let (lang, formats) = (frame.lang(), &frame.formats);
+    match blind {
+        Blind::ToCome => lang.t("find.to_come").to_owned(),
+        Blind::Unread => lang.t("find.unread").to_owned(),
+        Blind::Before(at) | Blind::Begins(at) => lang.tf("find.begins", &[("date", &formats.table_date(at))]),
+        Blind::Stale(at) => lang.tf("find.stale", &[("ago", &formats.ago(at))]),
+        Blind::Gaps(missing) => lang.tf("find.gap", &[("duration", &formats.duration(missing))]),
+    }
 }
 
 fn hit(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail) -> Hit {

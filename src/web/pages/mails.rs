@@ -16,8 +16,9 @@ use crate::{
     web::pages::{
         cause,
         frame::Frame,
+        known::{Blind, Known},
         look::{self, Look},
-        query::Query,
+        query::{Fault, Query},
     },
 };
 
@@ -42,8 +43,8 @@ pub struct Input<'a> {
     pub page: &'a Page,
     /// When mails were first opened, as far as the visitor may know.
     pub opened: &'a BTreeMap<MailId, Millis>,
-    /// Gaps of the log in the range of the filter.
-    pub gaps: &'a [Gap],
+    /// What the log tells of the range of the filter.
+    pub known: Known<'a>,
     /// Whose mails.
     pub whose: &'a Whose,
     /// Days for which mails are kept.
@@ -58,6 +59,7 @@ pub struct MailsPage<'a> {
     title: String,
     grounds: String,
     form: Form<'a>,
+    complaints: Vec<String>,
     chips: Vec<Chip>,
     clear: String,
     days: &'a [Day],
@@ -137,6 +139,8 @@ struct Row {
     from: Address,
     ip: String,
     to: Address,
+    /// Further recipients, as far as the visitor sees them.
+    more: Option<String>,
     stop: String,
     subject: String,
     has_subject: bool,
@@ -185,6 +189,7 @@ pub fn view<'a>(frame: &'a Frame, query: &'a Query, input: Input<'_>, rows: &'a 
         title: title(frame, input.whose),
         grounds: grounds(frame, input),
         form: form(frame, query),
+        complaints: complaints(frame, query),
         clear: link(frame, &Query::default()),
         days: &rows.days,
         empty: input.page.mails.is_empty().then(|| empty(frame, query, &chips, input)),
@@ -208,6 +213,17 @@ pub fn story_link(frame: &Frame, id: MailId) -> String {
     frame.url(&format!("/mails/{}", id.0))
 }
 
+/// What of a query cannot be searched for, each in a sentence.
+pub fn complaints(frame: &Frame, query: &Query) -> Vec<String> {
+    let lang = frame.lang();
+    let fault = |fault: &Fault| {
+        let name = label(frame, fault.name, &fault.value).unwrap_or(fault.name);
+        lang.tf("mails.filter.unknown", &[("name", name), ("value", &fault.value)])
+    };
+    let backwards = query.is_backwards().then(|| lang.t("mails.filter.backwards").to_owned());
+    query.faults().iter().map(fault).chain(backwards).collect()
+}
+
 fn title(frame: &Frame, whose: &Whose) -> String {
     match whose {
         Whose::Own => frame.t("mails.title.own").to_owned(),
@@ -220,12 +236,30 @@ fn title(frame: &Frame, whose: &Whose) -> String {
 }
 
 fn grounds(frame: &Frame, input: Input<'_>) -> String {
-    let second = match input {
-        _ if input.page.stopped => frame.t("mails.stopped"),
-        _ if input.gaps.is_empty() => frame.t("mails.complete"),
-        _ => frame.t("mails.incomplete"),
+    let blind = input.known.blind();
+    let complete = match input.known.is_past() {
+        true => frame.t("mails.complete.past"),
+        false => frame.t("mails.complete"),
     };
-    format!("{} {second}", frame.t("mails.newest_first"))
+    let mut words = vec![frame.t("mails.newest_first").to_owned()];
+    words.extend(input.page.stopped.then(|| frame.t("mails.stopped").to_owned()));
+    words.extend(blind.iter().map(|blind| unknown(frame, *blind)));
+    words.extend((blind.is_empty() && !input.page.stopped).then(|| complete.to_owned()));
+    words.join(" ")
+}
+
+/// What the log does not tell of the period.
+fn unknown(frame: &Frame, blind: Blind) -> String {
+    let lang = frame.lang();
+    let date = |at: Millis| frame.formats.table_date(at);
+    match blind {
+        Blind::ToCome => lang.t("mails.to_come").to_owned(),
+        Blind::Unread => lang.t("mails.unread").to_owned(),
+        Blind::Before(at) => lang.tf("mails.before", &[("date", &date(at))]),
+        Blind::Begins(at) => lang.tf("mails.begins", &[("date", &date(at))]),
+        Blind::Stale(at) => lang.tf("mails.stale", &[("ago", &frame.formats.ago(at))]),
+        Blind::Gaps(_) => lang.t("mails.incomplete").to_owned(),
+    }
 }
 
 fn form<'a>(frame: &'a Frame, query: &'a Query) -> Form<'a> {
@@ -439,7 +473,7 @@ fn days(frame: &Frame, dictionary: &Dictionary, query: &Query, input: Input<'_>)
         Place::Newest => Millis(i64::MAX),
         _ => input.page.mails.first().map_or(Millis(i64::MAX), |mail| mail.first_seen),
     };
-    let mut gaps = input.gaps.iter().filter(|gap| gap.to_at <= newest).peekable();
+    let mut gaps = input.known.gaps.iter().filter(|gap| gap.to_at <= newest).peekable();
     for mail in &input.page.mails {
         while let Some(gap) = gaps.next_if(|gap| gap.to_at >= mail.first_seen) {
             add(gap.to_at, hole(frame, gap));
@@ -469,9 +503,7 @@ fn row(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail, opened: Optio
     let (subject, has_subject) = look::subject(mail, lang);
     let ours = matches!(mail.direction, Direction::Out | Direction::Internal);
     let stop = match worst {
-        _ if mail.recipients.len() > 1 => {
-            lang.tn("mails.more_recipients", mail.recipients.len() as i64 - 1, &[])
-        }
+        _ if mail.recipients.len() > 1 => String::new(),
         Some(row) if row.local && row.status == Status::Junk => lang.t("mails.stop.junk").to_owned(),
         Some(row) if row.local && row.status == Status::Sent => lang.t("mails.stop.mailbox").to_owned(),
         Some(row) => look::relay_host(&row.relay).to_owned(),
@@ -494,6 +526,7 @@ fn row(frame: &Frame, dictionary: &Dictionary, mail: &VisibleMail, opened: Optio
             worst.map_or(lang.t("mails.recipient_unknown"), |row| &row.address),
             mail.direction != Direction::Out,
         ),
+        more: look::more(mail, lang),
         stop,
         subject,
         has_subject,

@@ -13,6 +13,7 @@ pub mod find;
 pub mod frame;
 pub mod ingestion;
 pub mod jobs;
+pub mod known;
 pub mod look;
 pub mod mail;
 pub mod mails;

@@ -96,6 +96,12 @@ impl Query {
         &self.faults
     }
 
+    /// Whether the first day lies behind the last one, so that no mail can fit.
+    pub fn is_backwards(&self) -> bool {
+        let day = |name| self.value(name).parse::<Date>().ok();
+        day("from").zip(day("to")).is_some_and(|(from, to)| from > to)
+    }
+
     /// The first value of a parameter; empty when there is none.
     pub fn value(&self, name: &str) -> &str {
         self.values(name).next().unwrap_or_default()

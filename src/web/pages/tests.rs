@@ -1,13 +1,14 @@
 //! Every page with samples, for every role and language: well formed, labelled, without inline code, in its weight.
 
 mod access;
+mod answers;
 mod operation;
 mod public;
 mod reports;
 mod system;
 mod traffic;
 
-use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc, time::Duration};
 
 use askama::Template;
 use scraper::{ElementRef, Html, Selector};
@@ -16,7 +17,9 @@ use super::{
     doctor,
     find::{self, Asked, Question},
     frame::{Entry, Frame},
-    ingestion, mail,
+    ingestion,
+    known::Known,
+    mail,
     mails::{self, Whose},
     plain::{self, Plain, Trouble},
     proof,
@@ -25,6 +28,7 @@ use super::{
 };
 use crate::{
     ingest::opens::Numbers,
+    metrics::health::judge,
     model::{
         explain::Dictionary,
         finding::{Finding, Health},
@@ -34,6 +38,9 @@ use crate::{
     store::{mailbox_cursor::Account, mails::Page},
     web::text::Lang,
 };
+
+/// How long mails are kept.
+const KEPT: Duration = Duration::from_secs(120 * 86_400);
 
 const ROLES: [Role; 3] = [Role::User, Role::DomainAdmin, Role::Admin];
 
@@ -48,7 +55,10 @@ fn whose(role: Role) -> Whose {
 fn list(frame: &Frame, query: &Query, page: &Page, gaps: &[crate::store::ingestion::Gap]) -> String {
     let whose = whose(frame.role());
     let opened = page.mails.iter().take(2).map(|mail| (mail.id, samples::NOW)).collect();
-    let input = mails::Input { page, opened: &opened, gaps, whose: &whose, retention_days: 120 };
+    let filter = query.filter(&frame.formats.zone, samples::NOW);
+    let sources = [samples::source("postfix")];
+    let known = Known::new(&sources, gaps, KEPT, (filter.from, filter.to), samples::NOW);
+    let input = mails::Input { page, opened: &opened, known, whose: &whose, retention_days: 120 };
     let rows = mails::Rows::new(frame, Arc::new(Dictionary::built_in()), query, input);
     mails::view(frame, query, input, &rows).render().unwrap()
 }
@@ -75,16 +85,40 @@ fn story(frame: &Frame, mail: &VisibleMail, gaps: &[crate::store::ingestion::Gap
 }
 
 fn begin(frame: &Frame, troubles: &[VisibleMail], latest: &[VisibleMail], calm: bool) -> String {
+    let healths = if calm { Vec::new() } else { judge(&[]) };
+    begin_with(frame, troubles, latest, &healths, calm)
+}
+
+/// Of the troubles, those of each kind that the page asks for.
+fn begin_with(
+    frame: &Frame,
+    troubles: &[VisibleMail],
+    latest: &[VisibleMail],
+    healths: &[crate::metrics::health::Health<'_>],
+    calm: bool,
+) -> String {
     let whose = whose(frame.role());
-    let (sources, hours) = ([samples::source("postfix"), samples::source("rspamd")], samples::hours());
+    let hours = samples::hours();
+    let mut sources = [samples::source("postfix"), samples::source("rspamd")];
+    if calm {
+        sources[0].ring_peak = 0.1;
+    }
     let gaps = if calm { vec![] } else { vec![samples::gap()] };
+    let found = start::filters((start::week_begin(frame), samples::NOW)).map(|filter| {
+        let mut fits = troubles.iter().filter(|mail| filter.matches(mail)).cloned();
+        let mails: Vec<VisibleMail> = fits.by_ref().take(start::TROUBLES).collect();
+        let older = fits.next().map(|mail| mail.id);
+        Arc::new(Page { mails, older, ..Page::default() })
+    });
     let input = start::Input {
-        troubles,
+        found: &found,
         latest,
         hours: if latest.is_empty() { &[] } else { &hours },
         sources: &sources,
         gaps: &gaps,
         whose: &whose,
+        healths,
+        since: &[],
     };
     start::view(frame, &Dictionary::built_in(), input).render().unwrap()
 }
@@ -168,7 +202,9 @@ fn pages(role: Role, lang: Lang) -> BTreeMap<String, String> {
         ("find-paste-none", Asked::Paste, 0, vec![]),
     ] {
         let hits = latest.get(..hits.min(latest.len())).unwrap();
-        let input = find::Input { asked: &asked, hits, gaps: &gaps };
+        let sources = [samples::source("postfix")];
+        let known = Known::new(&sources, &gaps, KEPT, (Some(samples::ago(3 * 86_400)), None), samples::NOW);
+        let input = find::Input { asked: &asked, hits, known };
         pages.insert(name.to_owned(), find::view(&frame, &dictionary, input).render().unwrap());
     }
     if role >= Role::DomainAdmin {

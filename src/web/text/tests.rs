@@ -89,8 +89,10 @@ fn collect(folder: &Path, used: &mut Used) {
         for call in [".t(", ".tf("] {
             used.keys.extend(literal_behind(&source, call).into_iter().map(str::to_owned));
         }
-        for key in literal_behind(&source, ".tn(") {
-            used.keys.extend([format!("{key}.one"), format!("{key}.other")]);
+        for call in [".tn(", ".tn_as("] {
+            for key in literal_behind(&source, call) {
+                used.keys.extend([format!("{key}.one"), format!("{key}.other")]);
+            }
         }
         for call in [".t_in(", ".tf_in("] {
             used.families
@@ -158,8 +160,10 @@ fn texts_are_filled_once_and_counted_in_their_language() {
     assert_eq!(Lang::En.tn("start.delayed", 0, &[]), "0 mails are still on their way.");
     assert_eq!(
         Lang::En.tn("start.domain_bad", 12, &[("domain", "a.test")]),
-        "a.test: 12 mails did not arrive today."
+        "a.test: 12 mails did not arrive in the last 7 days."
     );
+    let more = Lang::En.tn_as("start.bad", 50, "More than 50", &[]);
+    assert_eq!(more, "More than 50 mails did not arrive.");
 }
 
 #[test]

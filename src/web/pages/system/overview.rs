@@ -50,12 +50,18 @@ pub struct OverviewPage<'a> {
     runs: (String, Vec<(String, String)>),
 }
 
-struct Trouble {
-    look: Look,
-    what: String,
-    text: String,
-    module: &'static str,
-    href: String,
+/// Something beyond its limits.
+pub struct Trouble {
+    /// How bad it is.
+    pub look: Look,
+    /// In one sentence.
+    pub what: String,
+    /// Its limit, and since when.
+    pub text: String,
+    /// Name of the page about it.
+    pub module: &'static str,
+    /// Address of that page.
+    pub href: String,
 }
 
 struct TileGroup {
@@ -129,26 +135,21 @@ pub fn troubles<'a, 'b>(healths: &'b [Health<'a>]) -> Vec<Vec<&'b Value<'a>>> {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OverviewPage<'a> {
     let lang = frame.lang();
-    let all = troubles(input.healths);
-    let standing = input.healths.iter().map(|health| health.standing).max().unwrap_or(Standing::Waiting);
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let title = match (all.len(), standing) {
+    let (standing, all) = (altogether(input.healths), troubles(input.healths).len());
+    let title = match (all, standing) {
         (0, Standing::Unknown) => lang.t("system.title.unknown").to_owned(),
-        (0, Standing::Waiting) if is_new(input.healths) => lang.t("system.title.waiting").to_owned(),
+        (0, Standing::Waiting) => lang.t("system.title.waiting").to_owned(),
         (0, _) => lang.t("system.title.fine").to_owned(),
         (number, _) => lang.tn("system.title.trouble", count(number), &[]),
     };
-    let standing =
-        if standing == Standing::Waiting && !is_new(input.healths) { Standing::Fine } else { standing };
-    let shown = all.iter().zip(input.since.iter().copied().chain(std::iter::repeat(None))).take(TROUBLES);
     OverviewPage {
         frame,
         title,
         grounds: grounds(frame, input),
         look: words::look(lang, standing),
-        troubles: shown.filter_map(|(values, since)| trouble(frame, values, since)).collect(),
+        troubles: told(frame, input.healths, input.since, TROUBLES),
         more: all
-            .len()
             .checked_sub(TROUBLES)
             .filter(|more| *more > 0)
             .map(|more| lang.tn("system.more", count(more), &[])),
@@ -156,6 +157,21 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OverviewPage<'a> {
         meters: meters(frame, input.healths),
         runs: runs(frame, input.runs),
     }
+}
+
+/// How everything is together; modules that have no values beside others that have are fine.
+pub fn altogether(healths: &[Health<'_>]) -> Standing {
+    match healths.iter().map(|health| health.standing).max().unwrap_or(Standing::Waiting) {
+        Standing::Waiting if !is_new(healths) => Standing::Fine,
+        worst => worst,
+    }
+}
+
+/// The first of the troubles in words, at most so many; `since` is in their order.
+pub fn told(frame: &Frame, healths: &[Health<'_>], since: &[Option<Millis>], most: usize) -> Vec<Trouble> {
+    let since = since.iter().copied().chain(std::iter::repeat(None));
+    let shown = troubles(healths).into_iter().zip(since).take(most);
+    shown.filter_map(|(values, since)| trouble(frame, &values, since)).collect()
 }
 
 fn is_new(healths: &[Health<'_>]) -> bool {
