@@ -64,13 +64,14 @@
         j: () => rows[Math.min(here + 1, rows.length - 1)],
         k: () => rows[Math.max(here - 1, 0)],
         u: () => { document.querySelector("[data-up]")?.click(); },
+        "?": () => document.querySelector("dialog")?.showModal(),
       };
       const target = moves[event.key]?.();
       if (target) { event.preventDefault(); target.focus(); }
     });
   });
 
-  // Exact values under the pointer or the arrow keys, read from the table below the chart.
+  // Exact values under the pointer or the arrow keys, from the table below the chart.
   const plots = () => {
     for (const plot of all("[data-plot]:not([data-bound])")) {
       plot.dataset.bound = "";
@@ -86,7 +87,7 @@
         readout.textContent = `${time}: ` + values.map((value, at) => (values.length > 1 ? `${names[at]} ${value}` : value)).join(" · ");
       };
       const hide = () => { cursor.setAttribute("height", 0); readout.textContent = ""; };
-      // Zoom: the chosen stretch goes into the address, and the server draws it.
+      // Zoom: the chosen stretch goes into the address; the server draws it.
       const hint = document.querySelector("[data-hint]"), chosen = svg.querySelector("[data-chosen]");
       const [from, to] = [Number(plot.dataset.from), Number(plot.dataset.to)];
       const look = (begin, end) => {
@@ -135,7 +136,7 @@
   };
   safely("plots", plots);
 
-  // Parts of the page renew themselves each minute while the page is seen, and nothing in them has the focus.
+  // Parts of the page renew themselves each minute while it is seen and none of them has the focus.
   safely("live", () => {
     if (!document.querySelector("[data-live]")) return;
     let paused = false;

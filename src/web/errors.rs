@@ -29,6 +29,8 @@ pub enum WebError {
     TooLarge,
     /// Too many tries; go on after this time.
     TooMany(Duration),
+    /// A time zone that nobody knows; its name.
+    UnknownZone(String),
     /// The account has no active mailbox.
     NoMailbox,
     /// The sign-in took too long, was used before, or began in another browser.
@@ -68,7 +70,7 @@ impl WebError {
             Self::SignInFirst => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::SignInTooLate | Self::SignInFailed => StatusCode::BAD_REQUEST,
+            Self::SignInTooLate | Self::SignInFailed | Self::UnknownZone(_) => StatusCode::BAD_REQUEST,
             Self::LinkSpent => StatusCode::GONE,
             Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,

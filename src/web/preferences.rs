@@ -21,7 +21,7 @@ use crate::model::user::Theme;
 
 const YEAR: u64 = 365 * 24 * 3600;
 
-/// What the form may change; fields that are absent or unknown change nothing.
+/// What the form may change; absent fields change nothing.
 #[derive(Debug, Deserialize)]
 struct Choice {
     lang: Option<String>,
@@ -39,7 +39,11 @@ async fn choose(State(state): State<AppState>, Form(choice): Form<Choice>) -> Re
     let lang = choice.lang.as_deref().and_then(Lang::from_code).map(|lang| ("lang", lang.code().to_owned()));
     let theme =
         choice.theme.as_deref().and_then(Theme::from_code).map(|theme| ("theme", theme.code().to_owned()));
-    let zone = choice.zone.filter(|zone| known_zone(zone).is_some()).map(|zone| ("zone", zone));
+    let zone = choice.zone.map(|zone| zone.trim().to_owned()).filter(|zone| !zone.is_empty());
+    if let Some(zone) = zone.as_ref().filter(|zone| known_zone(zone).is_none()) {
+        return Err(WebError::UnknownZone(zone.chars().take(64).collect()));
+    }
+    let zone = zone.map(|zone| ("zone", zone));
     let mut cookies = Vec::new();
     for (name, value) in [lang, theme, zone].into_iter().flatten() {
         let cookie = set_cookie(&state.settings, name, &value, Some(YEAR), Reader::Script)?;

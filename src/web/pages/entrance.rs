@@ -44,6 +44,7 @@ pub fn failure(
         WebError::Form => Plain::OldForm,
         WebError::TooLarge => Plain::TooLarge,
         WebError::TooMany(wait) => Plain::TooMany { wait: *wait },
+        WebError::UnknownZone(zone) => Plain::UnknownZone { zone: zone.clone() },
         WebError::NoMailbox => failed(Trouble::NoMailbox),
         WebError::SignInTooLate => failed(Trouble::TooLate),
         WebError::SignInFailed => failed(Trouble::Refused),

@@ -295,6 +295,11 @@ impl Frame {
         links
     }
 
+    /// The keys that script listens to, one a line.
+    pub fn keys(&self) -> String {
+        [self.t("keys.find"), self.t("keys.rows"), self.t("keys.up"), self.t("keys.help")].join("\n")
+    }
+
     /// Whether this is the public page, which leads strangers to no other.
     pub fn is_public(&self) -> bool {
         self.entry == Some(Entry::Public)

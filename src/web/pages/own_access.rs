@@ -18,6 +18,8 @@ pub const OWN: usize = 20;
 /// How far back the page looks.
 pub const KEPT: Duration = Duration::from_secs(DAYS * 86_400);
 const DAYS: u64 = 30;
+/// Looks that lie closer together belong together.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the page is made of.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +49,10 @@ pub struct OwnAccessPage<'a> {
     older: Option<String>,
 }
 
+/// Looks that read the same, one behind the other: told once.
 struct Row {
     when: String,
+    times: Option<String>,
     iso: String,
     who: String,
     role: &'static str,
@@ -68,7 +72,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OwnAccessPage<'a> {
         (_, true) => ("info", lang.t("own_access.many").to_owned()),
         (some, false) => ("info", lang.tn("own_access.some", some as i64, &[])),
     };
-    let row = |entry: &Entry| row(frame, input.mails, entry);
+    let row = |entries: &[Entry]| row(frame, input.mails, entries);
     OwnAccessPage {
         frame,
         tone,
@@ -77,8 +81,8 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OwnAccessPage<'a> {
             true => lang.t("own_access.none.grounds"),
             false => lang.t("own_access.grounds"),
         },
-        rows: shown.iter().map(row).collect(),
-        mine: input.mine.iter().map(row).collect(),
+        rows: shown.chunk_by(reads_same).filter_map(row).collect(),
+        mine: input.mine.chunk_by(reads_same).filter_map(row).collect(),
         own: match input.mine.len() {
             OWN => lang.tn("own_access.last", OWN as i64, &[]),
             count => lang.tn("own_access.own", count as i64, &[]),
@@ -88,9 +92,23 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> OwnAccessPage<'a> {
     }
 }
 
-fn row(frame: &Frame, mails: &[VisibleMail], entry: &Entry) -> Row {
+/// Whether two looks cannot be told apart on this page: what a list was narrowed to is not told.
+fn reads_same(later: &Entry, earlier: &Entry) -> bool {
+    let told =
+        |entry: &Entry| (entry.actor.clone(), entry.role.clone(), entry.action.clone(), mail_of(entry));
+    told(later) == told(earlier) && later.client == earlier.client && later.at.since(earlier.at) < HOUR
+}
+
+/// Newest first.
+fn row(frame: &Frame, mails: &[VisibleMail], entries: &[Entry]) -> Option<Row> {
+    let (entry, first) = (entries.first()?, entries.last()?);
+    let times = entries.len() as i64;
     let mail = mail_of(entry).and_then(|id| mails.iter().find(|mail| mail.id == id));
-    Row {
+    Some(Row {
+        times: (times > 1).then(|| {
+            let range = frame.formats.range(first.at, entry.at);
+            frame.lang().tn("own_access.times", times, &[("range", &range)])
+        }),
         when: frame.formats.moment(entry.at),
         iso: frame.formats.iso(entry.at),
         who: entry.actor.clone(),
@@ -98,5 +116,5 @@ fn row(frame: &Frame, mails: &[VisibleMail], entry: &Entry) -> Row {
         words: words(frame, entry),
         mail: mail.map(|mail| (look::subject(mail, frame.lang()).0, story_link(frame, mail.id))),
         client: entry.client.clone(),
-    }
+    })
 }

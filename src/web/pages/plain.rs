@@ -37,6 +37,11 @@ pub enum Plain {
         /// When it goes on.
         wait: Duration,
     },
+    /// A time zone that nobody knows.
+    UnknownZone {
+        /// What was typed.
+        zone: String,
+    },
     /// Something broke.
     Broke {
         /// The number to hand on.
@@ -141,6 +146,10 @@ pub fn view<'a>(frame: &'a Frame, plain: &Plain) -> PlainPage<'a> {
                 &lang.tf("error.too_many", &[("duration", &wait)]),
                 lang.t("error.too_many.next"),
             )
+        }
+        Plain::UnknownZone { zone } => {
+            let title = lang.tf("error.zone", &[("zone", zone)]);
+            page("wait", "clock", &title, lang.t("error.zone.next"))
         }
         Plain::Broke { id } => PlainPage {
             number: Some(id.clone()),

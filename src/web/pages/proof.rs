@@ -134,7 +134,7 @@ fn recipient(story: Story<'_>, row: &crate::model::mail::Recipient) -> Row {
         } else {
             String::new()
         },
-        taken_by: if row.local { lang.t("proof.this_server").to_owned() } else { row.relay.clone() },
+        taken_by: if row.local { lang.t("proof.this_server") } else { look::relay(&row.relay) }.to_owned(),
         code: facts::code(row).unwrap_or_default(),
     }
 }

@@ -264,6 +264,7 @@ fn plains(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     show(frame, "broke", Plain::Broke { id: "7f3a91".to_owned() });
     show(frame, "old-form", Plain::OldForm);
     show(frame, "too-large", Plain::TooLarge);
+    show(frame, "unknown-zone", Plain::UnknownZone { zone: "Berlin <b>".to_owned() });
     frame.visitor = None;
     frame.freshness = None;
     let href = || "/login/start?next=".to_owned();
@@ -341,6 +342,15 @@ fn headings_never_jump() {
             assert!(own <= level + 1, "{name}: {}", heading.text().collect::<String>());
             level = own;
         }
+    });
+}
+
+#[test]
+fn no_heading_stands_before_the_first() {
+    each(|name, text| {
+        let page = Html::parse_document(text);
+        let first = all(&page, "h1, h2, h3, h4, h5, h6").first().map(|heading| heading.value().name());
+        assert_eq!(first, Some("h1"), "{name}");
     });
 }
 

@@ -118,3 +118,18 @@ pub fn hostile(frame: &Frame, payload: &str) -> Vec<String> {
         roles::view(frame, input).render().unwrap(),
     ]
 }
+
+#[test]
+fn looks_that_read_the_same_are_told_once() {
+    let frame = samples::frame(Role::User, crate::web::text::Lang::En);
+    let look = |seconds: u64| {
+        Entry::new(samples::ago(seconds), "postmaster@alpha.test", Action::Search, "192.0.2.7")
+            .role(Role::DomainAdmin)
+            .detail(format!("q={seconds}"))
+    };
+    let mut others: Vec<Entry> = (60..82).map(look).collect();
+    others.push(look(9000));
+    let page = own(&frame, &others, &[], false);
+    assert_eq!(page.matches("Searched mails").count(), 2, "{page}");
+    assert!(page.contains("22 times, 18:43 to 18:44"), "{page}");
+}
