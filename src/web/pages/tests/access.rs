@@ -128,7 +128,7 @@ fn looks_that_read_the_same_are_told_once() {
     let look = |seconds: u64| {
         Entry::new(samples::ago(seconds), "postmaster@alpha.test", Action::Search, "192.0.2.7")
             .role(Role::DomainAdmin)
-            .detail(&format!("q={seconds}"))
+            .detail(format!("q={seconds}"))
     };
     let mut others: Vec<Entry> = (60..82).map(look).collect();
     others.push(look(9000));
