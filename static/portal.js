@@ -1,5 +1,5 @@
-// Enhancements only: each page works without this file. Each is bound by a data- attribute, and a failure of
-// one leaves the others. Nothing is stored but the name of the time zone, once.
+// Enhancements only: each page works without this file, and a failure of one leaves the others. Nothing is stored but the
+// name of the time zone, once.
 (() => {
   "use strict";
   const root = document.documentElement;
