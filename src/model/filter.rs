@@ -2,6 +2,7 @@
 
 use super::{
     mail::{Direction, MailId, Recipient, Status, Verdict, VisibleMail},
+    open::Opened,
     scope::{domain_of, normalise_address, untagged},
     time::Millis,
 };
@@ -45,6 +46,8 @@ pub struct Filter {
     pub tls: Option<bool>,
     /// Domain of the sender or of a recipient.
     pub domain: Option<String>,
+    /// Only mails that a person opened. No mail tells that itself: the store looks where opens lie.
+    pub opened: Option<Opened>,
 }
 
 /// Where in the list a page begins.

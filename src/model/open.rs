@@ -31,6 +31,19 @@ const PARTS: [usize; 4] = [16, 8, 8, 24];
 #[derive(Debug, Clone)]
 pub struct TrackerKey(SecretString);
 
+/// A wish for mails that were opened, with the key of their tokens; without it only old links tell of opens.
+#[derive(Debug, Clone, Default)]
+pub struct Opened(pub Option<TrackerKey>);
+
+/// There is one key at a time.
+impl PartialEq for Opened {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_some() == other.0.is_some()
+    }
+}
+
+impl Eq for Opened {}
+
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {

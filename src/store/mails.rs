@@ -12,11 +12,13 @@ use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, places, sql},
     keys::{FOUND_ONLY, Kind, address_key, key, keys_of, state},
+    opens,
     search::Candidates,
 };
 use crate::model::{
     filter::{Filter, Place, bare_message_id},
     mail::{Direction, Mail, MailId, Status, VisibleMail},
+    open::Opened,
     scope::{Holding, Holdings, Scope, normalise_domain},
     time::Millis,
 };
@@ -113,16 +115,15 @@ async fn walk(
             stride = if ids.is_empty() { STRIDE.min(stride * 2) } else { PROBE };
         }
         looked_at += ids.len().max(STEP);
-        for mail in read_where(db, &ids, |story| sieve.may_hold(story)).await? {
-            if let Some(mail) = scope.view(mail)
-                && filter.matches(&mail)
-            {
-                found.push(mail);
-                if found.len() > limit {
-                    break;
-                }
-            }
+        let mails = read_where(db, &ids, |story| sieve.may_hold(story)).await?;
+        let visible = mails.into_iter().filter_map(|mail| scope.view(mail));
+        let mut fitting: Vec<VisibleMail> = visible.filter(|mail| filter.matches(mail)).collect();
+        if let Some(Opened(key)) = &filter.opened {
+            let opens = opens::first_opens(db, scope, key.as_ref(), &fitting).await?;
+            fitting.retain(|mail| opens.contains_key(&mail.id));
         }
+        let room = (limit + 1).saturating_sub(found.len());
+        found.extend(fitting.into_iter().take(room));
         at = if backwards { Place::After(last) } else { Place::Before(last) };
         if found.len() > limit || exhausted {
             break;

@@ -139,7 +139,7 @@ fn old_address(desk: &Desk) -> Option<Redirect> {
 pub fn mails_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk| {
         let query = Query::parse(&desk.query);
-        let filter = query.filter(&desk.frame.formats.zone, desk.now());
+        let filter = query.filter(&desk.frame.formats.zone, desk.now(), desk.state.opens.key());
         let (from, to) = (filter.from.unwrap_or(Millis(0)), filter.to.unwrap_or(Millis(i64::MAX)));
         let Fresh { lists, sources, gaps } = desk.freshness_of_list(Entry::Mails, from, to).await?;
         let key = desk.state.opens.key();
@@ -186,7 +186,7 @@ pub fn mails_csv() -> MethodRouter<AppState> {
         if !complaints.is_empty() {
             return Ok(refused_export(&desk, &complaints));
         }
-        let filter = query.filter(&desk.frame.formats.zone, desk.now());
+        let filter = query.filter(&desk.frame.formats.zone, desk.now(), desk.state.opens.key());
         let words = searched(&query);
         let name = csv::file_name(&export_name(&desk), &query, &desk.frame.formats);
         let disposition = format!("attachment; filename=\"{name}\"");

@@ -260,6 +260,24 @@ async fn a_mail_that_is_put_into_the_queue_anew_knows_where_it_comes_from() {
 }
 
 #[tokio::test]
+async fn an_import_counts_a_mail_once_in_whatever_order_its_lines_come() {
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let at = |second: i64| Millis::from_secs(1_795_000_000 + second);
+    let mut importer = Importer::new(db.clone(), SERVER, at(100), Millis(0), Millis(0));
+    for (second, program, text) in [
+        (9, "postfix/qmgr", "A000000001: removed"),
+        (5, "postfix/qmgr", "A000000001: from=<s@x.test>, size=9, nrcpt=1 (queue active)"),
+        (1, "postfix/smtpd", "A000000001: client=x.test[192.0.2.5]"),
+    ] {
+        importer.push(&LogLine { at: at(second), program, text }).await.unwrap();
+        importer.flush().await.unwrap();
+    }
+    let found = mails::search(&db, &Scope::All, &Filter::default(), Place::Newest, 5).await.unwrap().mails;
+    assert_eq!((found.len(), importer.report().new_mails), (1, 1));
+}
+
+#[tokio::test]
 async fn what_a_ring_lost_is_a_gap_and_never_silent() {
     for fresh in fresh_databases().await {
         let source =

@@ -201,9 +201,11 @@ async fn an_open_before_the_log_is_found_later() {
 #[tokio::test]
 async fn only_the_senders_side_learns_of_it() {
     for (portal, mail) in written(Wishes::default()).await {
+        let path = format!("/mails/{}", mail.id.0);
+        let before = portal.signed_in("ann@alpha.test").await.get("/mails?opened=1").await;
+        assert!(before.status == 200 && !before.body.contains(&path), "nobody opened it yet");
         load(&portal, &format!("/track/{}.gif", token(&portal)), THUNDERBIRD).await;
         flush(&portal).await;
-        let path = format!("/mails/{}", mail.id.0);
         for (address, knows) in [
             ("ann@alpha.test", true),
             ("carla@beta.test", false),
@@ -215,6 +217,10 @@ async fn only_the_senders_side_learns_of_it() {
             assert_eq!(story.status, 200, "{address}");
             assert_eq!(story.body.contains("Probably opened"), knows, "{address}");
             assert_eq!(story.body.contains("Bounced"), knows, "{address}: the status is as it was");
+            let list = browser.get("/mails?opened=1").await;
+            assert_eq!(list.body.contains(&path), knows, "{address}: mails that were opened");
+            let csv = browser.get("/mails.csv?opened=1").await;
+            assert_eq!(csv.body.lines().count() > 1, knows, "{address}: {}", csv.body);
         }
         // A list tells it of mails that arrived; of this one it tells why it did not.
         let first = opens::first_opens(&portal.state.db, &Scope::All, Some(&key()), &[mail]).await.unwrap();

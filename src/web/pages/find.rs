@@ -58,7 +58,7 @@ impl Question {
 
     /// What to search for.
     pub fn filter(&self, frame: &Frame) -> Filter {
-        self.query().filter(&frame.formats.zone, frame.formats.now)
+        self.query().filter(&frame.formats.zone, frame.formats.now, None)
     }
 }
 

@@ -274,7 +274,7 @@ fn form<'a>(frame: &'a Frame, query: &'a Query) -> Form<'a> {
         more: false,
     };
     form.more = form.fields().iter().any(|field| !field.value.is_empty() || field.wrong)
-        || ["verdict", "tls", "attachment", "size_from", "size_to"]
+        || ["verdict", "tls", "attachment", "opened", "size_from", "size_to"]
             .iter()
             .any(|name| !query.value(name).is_empty() || form.is_wrong(name));
     form
@@ -433,6 +433,7 @@ fn label(frame: &Frame, name: &str, value: &str) -> Option<&'static str> {
         "relay" => frame.t("mails.filter.relay"),
         "code" => frame.t("mails.filter.code"),
         "tls" => frame.t("mails.filter.tls"),
+        "opened" => frame.t("mails.filter.opened"),
         "domain" => frame.t("mails.filter.domain"),
         _ => return None,
     })
@@ -444,7 +445,7 @@ fn shown(frame: &Frame, name: &str, value: &str) -> String {
         "dir" => lang.t_in("direction", value).to_owned(),
         "status" => lang.t_in("status", value).to_owned(),
         "verdict" => lang.t_in("verdict", value).to_owned(),
-        "tls" | "attachment" => {
+        "tls" | "attachment" | "opened" => {
             if matches!(value, "yes" | "1") { lang.t("word.yes") } else { lang.t("word.no") }.to_owned()
         }
         "from" | "to" => match value.parse::<jiff::civil::Date>().ok().and_then(|day| noon(frame, day)) {
@@ -560,7 +561,7 @@ fn empty(frame: &Frame, query: &Query, chips: &[Chip], input: Input<'_>) -> Empt
     };
     let kept_from =
         now.minus(std::time::Duration::from_secs(86_400 * input.retention_days.max(0).unsigned_abs()));
-    let filter = query.filter(zone, now);
+    let filter = query.filter(zone, now, None);
     let too_old = filter.from.or(filter.to).is_some_and(|from| from < kept_from);
     let retention = too_old.then(|| {
         let date = frame.formats.full_date(kept_from);

@@ -7,11 +7,12 @@ use url::form_urlencoded;
 use crate::model::{
     filter::{Filter, Place},
     mail::{Direction, MailId, Status, Verdict},
+    open::{Opened, TrackerKey},
     time::Millis,
 };
 
 /// Parameters in the order of links and chips.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "q",
     "dir",
     "status",
@@ -31,6 +32,7 @@ const NAMES: [&str; 22] = [
     "code",
     "tls",
     "domain",
+    "opened",
     "ids",
     "before",
     "after",
@@ -174,8 +176,8 @@ impl Query {
         (day("from"), day("to"))
     }
 
-    /// What to search for.
-    pub fn filter(&self, zone: &TimeZone, now: Millis) -> Filter {
+    /// What to search for; `tracker` is the key by which opens are known.
+    pub fn filter(&self, zone: &TimeZone, now: Millis, tracker: Option<&TrackerKey>) -> Filter {
         let text = |name| Some(self.value(name).to_owned()).filter(|value| !value.is_empty());
         let (from, to) = self.days(zone, now);
         let size_from = size(self.value("size_from"));
@@ -204,6 +206,7 @@ impl Query {
                 _ => None,
             },
             domain: text("domain"),
+            opened: (self.value("opened") == "1").then(|| Opened(tracker.cloned())),
         }
     }
 }
@@ -230,6 +233,7 @@ fn canonical(name: &str, value: &str) -> Option<String> {
             (1990..=9000).contains(&day.year()).then(|| day.to_string())
         }
         "size_from" | "size_to" => size(value).map(short_size),
+        "opened" => (value == "1").then(|| value.to_owned()),
         "attachment" | "ids" => matches!(value, "0" | "1").then(|| value.to_owned()),
         "tls" => matches!(value, "yes" | "no").then(|| value.to_owned()),
         "before" | "after" => value.parse::<i64>().ok().map(|id| id.to_string()),

@@ -55,7 +55,7 @@ fn whose(role: Role) -> Whose {
 fn list(frame: &Frame, query: &Query, page: &Page, gaps: &[crate::store::ingestion::Gap]) -> String {
     let whose = whose(frame.role());
     let opened = page.mails.iter().take(2).map(|mail| (mail.id, samples::NOW)).collect();
-    let filter = query.filter(&frame.formats.zone, samples::NOW);
+    let filter = query.filter(&frame.formats.zone, samples::NOW, None);
     let sources = [samples::source("postfix")];
     let known = Known::new(&sources, gaps, KEPT, (filter.from, filter.to), samples::NOW);
     let input = mails::Input { page, opened: &opened, known, whose: &whose, retention_days: 120 };

@@ -16,7 +16,7 @@ fn every_parameter_reaches_the_filter() {
          &verdict=junk&relay=mx1&code=5.1.1&tls=yes&domain=alpha.test&server=7&nonsense=1",
     );
     assert_eq!(query.faults(), []);
-    let filter = query.filter(&berlin(), NOW);
+    let filter = query.filter(&berlin(), NOW, None);
     assert_eq!(filter.q.as_deref(), Some("offer 2026"));
     assert_eq!(filter.direction, Some(Direction::Out));
     assert_eq!(filter.statuses, [Status::Delayed, Status::Bounced]);
@@ -51,18 +51,18 @@ fn bad_values_are_named_and_the_rest_is_applied() {
 
 #[test]
 fn without_dates_the_last_seven_days_are_meant() {
-    let seven = Query::default().filter(&berlin(), NOW);
+    let seven = Query::default().filter(&berlin(), NOW, None);
     assert_eq!(seven.from, Some(Millis(1_794_610_800_000)));
     assert_eq!(seven.to, None);
-    let all = Query::parse("from=any").filter(&berlin(), NOW);
+    let all = Query::parse("from=any").filter(&berlin(), NOW, None);
     assert_eq!((all.from, all.to), (None, None));
 }
 
 #[test]
 fn about_with_an_attachment_means_a_size() {
-    let with = Query::parse("attachment=1&size_from=10K").filter(&berlin(), NOW);
+    let with = Query::parse("attachment=1&size_from=10K").filter(&berlin(), NOW, None);
     assert_eq!((with.size_from, with.size_to), (Some(100_000), None));
-    let without = Query::parse("attachment=0").filter(&berlin(), NOW);
+    let without = Query::parse("attachment=0").filter(&berlin(), NOW, None);
     assert_eq!((without.size_from, without.size_to), (None, Some(99_999)));
 }
 
@@ -104,14 +104,14 @@ proptest! {
         let again = Query::parse(link.strip_prefix('?').unwrap_or(&link));
         prop_assert_eq!(again.faults(), &[]);
         prop_assert_eq!(&again.pairs, &query.pairs);
-        prop_assert_eq!(again.filter(&TimeZone::UTC, NOW), query.filter(&TimeZone::UTC, NOW));
+        prop_assert_eq!(again.filter(&TimeZone::UTC, NOW, None), query.filter(&TimeZone::UTC, NOW, None));
         prop_assert!(link.is_ascii() && !link.contains(['"', '<', '>', ' ', '\'']));
     }
 
     #[test]
     fn nothing_makes_parsing_fail(text in "\\PC{0,200}") {
         let query = Query::parse(&text);
-        let _ = query.filter(&TimeZone::UTC, NOW);
+        let _ = query.filter(&TimeZone::UTC, NOW, None);
         let _ = query.link();
     }
 }
