@@ -233,7 +233,7 @@ fn mend(frame: &Frame, source: &Source, flaw: Flaw, judge: &Judge, domain: &str)
         }
         Flaw::Elsewhere(signer) => (
             lang.tf("advice.partly", &[("name", shown), ("domain", domain)]),
-            lang.tf("advice.elsewhere.text", &[("signer", signer), ("domain", domain)]),
+            lang.tf("advice.elsewhere.text", &[("ip", &ip), ("signer", signer), ("domain", domain)]),
         ),
         Flaw::Partly => (
             lang.tf("advice.partly", &[("name", shown), ("domain", domain)]),
