@@ -93,6 +93,10 @@ impl Lang {
 
     /// The form of a text that fits the number, which fills `{count}` in the language's own writing.
     pub fn tn(self, key: &'static str, count: i64, values: &[(&str, &str)]) -> String {
+        self.counted(key, count, values)
+    }
+
+    fn counted(self, key: &str, count: i64, values: &[(&str, &str)]) -> String {
         // Both languages have one singular, for exactly 1 (CLDR, cardinal plural rules).
         let form = if count == 1 { "one" } else { "other" };
         let text = self.words().get(format!("{key}.{form}").as_str());
@@ -100,6 +104,11 @@ impl Lang {
         let number = format::grouped(self, count);
         let values: Vec<_> = [("count", number.as_str())].into_iter().chain(values.iter().copied()).collect();
         fill(text.copied().unwrap_or(key), &values)
+    }
+
+    /// As [`Lang::tn`], of a word of a family.
+    pub fn tn_in(self, family: &'static str, word: &str, count: i64, values: &[(&str, &str)]) -> String {
+        self.counted(&format!("{family}.{word}"), count, values)
     }
 
     /// This language's side of a text.
