@@ -25,6 +25,20 @@ pub struct Shown {
     pub version: String,
 }
 
+const DAY: i64 = 86_400;
+/// Mailcow renews a certificate when so many days are left, or a third of its life where that is shorter.
+const RENEWED_AT: i64 = 30;
+
+/// When Mailcow renews a certificate, by the begin and the end of its time.
+pub fn renewal(from: i64, until: i64) -> i64 {
+    until - ((until - from).max(0) / 3).min(RENEWED_AT * DAY)
+}
+
+/// Whole days since which a renewal has been due; 0 while it is not.
+pub fn overdue(renewal: i64, now: i64) -> i64 {
+    (now - renewal).div_euclid(DAY).max(0)
+}
+
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

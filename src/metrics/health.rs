@@ -1,8 +1,10 @@
 //! How each module is: judged from what its series are at present, by the limits that come with the metrics.
 
+use std::cmp::Ordering;
+
 use super::{
     modules,
-    registry::{Limits, Metric, Module, Severity},
+    registry::{Direction, Limits, Metric, Module, Severity},
 };
 use crate::{
     model::{
@@ -53,11 +55,16 @@ impl Standing {
             State::NotInUse(_) => Self::NotInUse,
             _ if !latest.fresh => Self::Unknown,
             State::Unknown(_) => Self::Unknown,
-            state => match metric.severity(state) {
-                None | Some(Severity::Info) => Self::Fine,
-                Some(Severity::Warning) => Self::Warning,
-                Some(Severity::High | Severity::Disaster) => Self::Critical,
-            },
+            state => Self::by(metric.severity_of(&latest.labels, state)),
+        }
+    }
+
+    /// How something known is by the limit that it passed.
+    pub const fn by(severity: Option<Severity>) -> Self {
+        match severity {
+            None | Some(Severity::Info) => Self::Fine,
+            Some(Severity::Warning) => Self::Warning,
+            Some(Severity::High | Severity::Disaster) => Self::Critical,
         }
     }
 }
@@ -71,6 +78,28 @@ pub struct Value<'a> {
     pub latest: Option<&'a Latest>,
     /// How it is.
     pub standing: Standing,
+}
+
+impl Value<'_> {
+    /// Its number, where it has one.
+    pub fn number(&self) -> Option<f64> {
+        self.latest?.state.number()
+    }
+
+    /// How bad it is: comparable among all values.
+    pub fn gravity(&self) -> (Standing, Option<Severity>) {
+        let severity = |latest: &Latest| self.metric.severity_of(&latest.labels, &latest.state);
+        (self.standing, self.latest.and_then(severity))
+    }
+
+    /// Orders the series of one metric, the worst first.
+    pub fn worst_first(&self, other: &Self) -> Ordering {
+        let further = |one: &Self| {
+            let number = one.number().unwrap_or(f64::NEG_INFINITY);
+            if self.metric.direction() == Direction::Higher { -number } else { number }
+        };
+        other.gravity().cmp(&self.gravity()).then(further(other).total_cmp(&further(self)))
+    }
 }
 
 /// How a module is.
@@ -89,32 +118,42 @@ impl<'a> Health<'a> {
     pub fn value(&self, metric: &Metric) -> Option<&Value<'a>> {
         self.values.iter().find(|value| value.metric.key == metric.key)
     }
+
+    /// The worst value: of those that are equally bad the first metric, and of that the series that has gone furthest.
+    pub fn worst(&self) -> Option<&Value<'a>> {
+        let is_judged =
+            |value: &&Value<'_>| value.metric.limits != Limits::None || self.standing < Standing::Warning;
+        let judged = || self.values.iter().filter(is_judged);
+        let gravity = judged().map(Value::gravity).max()?;
+        let first = judged().find(|value| value.gravity() == gravity)?;
+        judged().filter(|value| value.metric.key == first.metric.key).min_by(|a, b| a.worst_first(b))
+    }
 }
 
 /// All limits of what is measured of each single mailbox: what has passed none of them is fine, or not known.
 pub fn mailbox_limits() -> Vec<Limit> {
     let limits = modules::all().filter(|metric| metric.labels.contains(&MAILBOX));
     let of = |metric: &'static Metric| {
-        passed_limits(metric, Severity::Info).map(|passed| Limit { metric: metric.key, passed })
+        passed_limits(metric.limits, Severity::Info).map(|passed| Limit { metric: metric.key, passed })
     };
     limits.flat_map(of).collect()
 }
 
-/// The limits of a metric's numbers whose passing is as bad as this, or worse.
-fn passed_limits(metric: &'static Metric, least: Severity) -> impl Iterator<Item = Passed> {
-    let steps = metric.limits.steps().iter().filter(move |(severity, _)| *severity >= least);
-    steps.filter_map(|(_, limit)| match metric.limits {
+/// The limits of numbers whose passing is as bad as this, or worse.
+fn passed_limits(limits: Limits, least: Severity) -> impl Iterator<Item = Passed> {
+    let steps = limits.steps().iter().filter(move |(severity, _)| *severity >= least);
+    steps.filter_map(move |(_, limit)| match limits {
         Limits::Above(_) => Some(Passed::Above(*limit)),
         Limits::Below(_) => Some(Passed::Below(*limit)),
         Limits::Is(_) => Some(Passed::At(*limit)),
-        Limits::None | Limits::Grows(_) | Limits::Says(..) => None,
+        Limits::None | Limits::IsBy(..) | Limits::Grows(_) | Limits::Says(..) => None,
     })
 }
 
 /// What to ask history for, to know since when a value has been in trouble; `None` for what has never been told.
 pub fn trouble<'a>(value: &Value<'a>) -> Option<Beyond<'a>> {
     let latest = value.latest?;
-    let passed = passed_limits(value.metric, Severity::Warning).collect();
+    let passed = passed_limits(value.metric.limits.of(&latest.labels), Severity::Warning).collect();
     Some(Beyond { metric: value.metric.key, labels: &latest.labels, passed })
 }
 
@@ -164,6 +203,8 @@ pub struct Forecast {
     pub per_day: f64,
     /// In so many days at the earliest and at the latest; `None`: not within ten years.
     pub days: Option<(f64, f64)>,
+    /// The days that this follows from.
+    pub known: f64,
 }
 
 /// Draws a straight line through the points (least squares) up to `full`, with twice its standard error; `None` when
@@ -186,7 +227,7 @@ pub fn forecast(points: &[Point], full: f64) -> Option<Forecast> {
         |slope: f64| Some((full - level).max(0.0) / slope).filter(|days| *days > 0.0 && *days < 3650.0);
     let soon = within(slope + error);
     let days = soon.filter(|_| slope > error).map(|soon| (soon, within(slope - error).unwrap_or(3650.0)));
-    Some(Forecast { per_day: slope, days })
+    Some(Forecast { per_day: slope, days, known: last - first })
 }
 
 #[cfg(test)]
@@ -194,7 +235,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::modules::{docker, postfix},
+        super::modules::{docker, postfix, security, tls},
         *,
     };
     use crate::model::{sample::Labels, time::Millis};
@@ -243,6 +284,34 @@ mod tests {
             own.map(|metric| latest(metric, State::NotInUse("set it up".to_owned()))).collect();
         assert_eq!(standing(&none, Module::Quarantine), Standing::NotInUse);
         assert_eq!(standing(&none[1..], Module::Quarantine), Standing::Waiting);
+    }
+
+    #[test]
+    fn the_worst_value_is_the_one_that_has_gone_furthest() {
+        let port = |port: &str, days: f64| Latest {
+            labels: Labels::one("port", port),
+            ..latest(&tls::EACH_CERT_DAYS, State::Number(days))
+        };
+        let list = [
+            port("143", 8.0),
+            port("4190", -4.0),
+            port("993", 2.0),
+            latest(&tls::CERT_DAYS_993, State::Number(8.0)),
+        ];
+        let mut list = list.to_vec();
+        list.sort_by(|a, b| a.metric.cmp(&b.metric));
+        let healths = judge(&list);
+        let health = healths.iter().find(|health| health.module == Module::Tls).unwrap();
+        assert_eq!(health.worst().unwrap().latest.unwrap().labels.value("port"), Some("4190"));
+    }
+
+    #[test]
+    fn a_check_is_as_bad_as_what_it_is_good_for() {
+        let check = |name: &str| {
+            let labels = Labels::one("domain", "a.test").with("check", name);
+            standing(&[Latest { labels, ..latest(&security::EACH_CHECK, State::Number(0.0)) }], Module::Audit)
+        };
+        assert_eq!((check("DKIM"), check("BIMI")), (Standing::Critical, Standing::Fine));
     }
 
     fn points(numbers: &[Option<f64>]) -> Vec<Point> {

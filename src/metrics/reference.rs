@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     modules,
-    registry::{Audience, Limits, Metric, Module},
+    registry::{Audience, Limits, Metric, Module, Severity},
 };
 
 /// The text of `docs/metrics.md`: the rules, and a table for each module.
@@ -64,13 +64,18 @@ fn limits(metric: &Metric) -> String {
         Limits::Below(_) => "<",
         Limits::Is(_) => "=",
         Limits::Grows(_) => "grows by >",
+        Limits::IsBy(_, kinds) => {
+            let kind = |(kind, own): &(&str, &[_])| format!("{kind}: {}", steps(own, "="));
+            return kinds.iter().map(kind).collect::<Vec<_>>().join("; ");
+        }
         Limits::Says(severity, text) => return format!("{} = {text}", severity.code()),
     };
-    let steps = metric.limits.steps().iter();
-    steps
-        .map(|(severity, limit)| format!("{} {sign} {limit}", severity.code()))
-        .collect::<Vec<_>>()
-        .join(", ")
+    steps(metric.limits.steps(), sign)
+}
+
+fn steps(steps: &[(Severity, f64)], sign: &str) -> String {
+    let step = |(severity, limit): &(Severity, f64)| format!("{} {sign} {limit}", severity.code());
+    steps.iter().map(step).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

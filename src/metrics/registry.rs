@@ -1,6 +1,6 @@
 //! What a metric is. Each is a `static` in [`super::modules`], made by const functions; the doc comment is its help.
 
-use crate::model::sample::State;
+use crate::model::sample::{Labels, State};
 
 /// The unit of a metric's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,6 +148,8 @@ pub enum Limits {
     Below(&'static [(Severity, f64)]),
     /// Exactly this is bad.
     Is(&'static [(Severity, f64)]),
+    /// As [`Self::Is`], with steps for each value of this label.
+    IsBy(&'static str, &'static [(&'static str, &'static [(Severity, f64)])]),
     /// A greater step than this between two samples is bad.
     Grows(&'static [(Severity, f64)]),
     /// Just this text is bad.
@@ -155,10 +157,17 @@ pub enum Limits {
 }
 
 impl Limits {
-    /// The limits of numbers, mildest first.
+    /// Those of one series.
+    pub fn of(self, labels: &Labels) -> Self {
+        let Self::IsBy(label, kinds) = self else { return self };
+        let value = labels.value(label);
+        kinds.iter().find(|(kind, _)| Some(*kind) == value).map_or(Self::None, |(_, steps)| Self::Is(steps))
+    }
+
+    /// The limits of numbers, mildest first; none where they differ from series to series.
     pub const fn steps(self) -> &'static [(Severity, f64)] {
         match self {
-            Self::None | Self::Says(..) => &[],
+            Self::None | Self::Says(..) | Self::IsBy(..) => &[],
             Self::Above(steps) | Self::Below(steps) | Self::Is(steps) | Self::Grows(steps) => steps,
         }
     }
@@ -575,6 +584,15 @@ impl Metric {
         Self { limits: Limits::Is(steps), ..self }
     }
 
+    /// As [`Self::bad_at`], as the value of a label says.
+    pub const fn bad_by(
+        self,
+        label: &'static str,
+        kinds: &'static [(&'static str, &'static [(Severity, f64)])],
+    ) -> Self {
+        Self { limits: Limits::IsBy(label, kinds), ..self }
+    }
+
     /// A greater step than this between two samples is bad.
     pub const fn grows(self, steps: &'static [(Severity, f64)]) -> Self {
         Self { limits: Limits::Grows(steps), ..self }
@@ -610,7 +628,7 @@ impl Metric {
     /// Whether more is better.
     pub const fn direction(&self) -> Direction {
         match self.limits {
-            Limits::None | Limits::Says(..) => Direction::Neutral,
+            Limits::None | Limits::Says(..) | Limits::IsBy(..) => Direction::Neutral,
             Limits::Above(_) | Limits::Grows(_) => Direction::Lower,
             Limits::Below(_) => Direction::Higher,
             Limits::Is([(_, bad), ..]) if *bad > 0.0 => Direction::Lower,
@@ -621,17 +639,23 @@ impl Metric {
     /// How bad a state is by the limits that come with the metric: the worst limit that is passed. `None` where
     /// nothing is known, which is not the same as well; growth is not seen in one state.
     pub fn severity(&self, state: &State) -> Option<Severity> {
-        if let (Limits::Says(severity, bad), State::Text(text)) = (self.limits, state) {
+        self.severity_of(&Labels::NONE, state)
+    }
+
+    /// How bad the state of one series is.
+    pub fn severity_of(&self, labels: &Labels, state: &State) -> Option<Severity> {
+        let limits = self.limits.of(labels);
+        if let (Limits::Says(severity, bad), State::Text(text)) = (limits, state) {
             return (text == bad).then_some(severity);
         }
         let number = state.number()?;
-        let passed = |limit: f64| match self.limits {
+        let passed = |limit: f64| match limits {
             Limits::Above(_) => number > limit,
             Limits::Below(_) => number < limit,
             Limits::Is(_) => number == limit,
-            Limits::None | Limits::Grows(_) | Limits::Says(..) => false,
+            Limits::None | Limits::IsBy(..) | Limits::Grows(_) | Limits::Says(..) => false,
         };
-        let steps = self.limits.steps().iter();
+        let steps = limits.steps().iter();
         steps.filter(|(_, limit)| passed(*limit)).map(|(severity, _)| *severity).max()
     }
 }
@@ -673,6 +697,11 @@ mod tests {
         assert_eq!(up.severity(&false.into()), Some(Severity::Disaster));
         assert_eq!(up.severity(&true.into()), None);
         assert_eq!(up.direction(), Direction::Higher);
+        let check = Metric::flag("c")
+            .bad_by("check", &[("SPF", &[(Severity::High, 0.0)]), ("MX", &[(Severity::Info, 0.0)])]);
+        let failed = |name: &str| check.severity_of(&Labels::one("check", name), &false.into());
+        assert_eq!((failed("SPF"), failed("MX")), (Some(Severity::High), Some(Severity::Info)));
+        assert_eq!((failed("other"), check.severity(&false.into())), (None, None));
         let days = Metric::gauge("d", Unit::Days).below(&[(Severity::High, 14.0), (Severity::Disaster, 3.0)]);
         assert_eq!(days.severity(&State::Number(2.0)), Some(Severity::Disaster));
         assert_eq!((QUEUE.direction(), days.direction()), (Direction::Lower, Direction::Higher));

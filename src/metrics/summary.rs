@@ -127,7 +127,7 @@ fn rows(metric: &'static Metric, list: &[Latest]) -> Vec<Row> {
 
 fn row(metric: &'static Metric, series: &Latest) -> Row {
     let (value, mark) = match told(series) {
-        Told::Value(state) => (shown(metric, state), mark(metric.severity(state))),
+        Told::Value(state) => (shown(metric, state), mark(metric.severity_of(&series.labels, state))),
         Told::Unknown(why) => (why.to_owned(), Mark::Unknown),
         Told::NotInUse(how) => (how.to_owned(), Mark::NotInUse),
     };

@@ -3,6 +3,8 @@
 
 mod change;
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use super::{
     figures::{DomainFigures, Handed, PolicySeen, Source, Sums, Verdict},
     time::Millis,
@@ -17,6 +19,8 @@ pub const LEAST_MAILS: u64 = 100;
 pub const LEAST_RECEIVERS: u64 = 5;
 /// Advice at one time.
 pub const MOST_STEPS: usize = 4;
+/// Failing sources of one's own among them.
+const MOST_MENDED: usize = MOST_STEPS - 2;
 /// After so many days without a report something is wrong with the record or with its mailbox.
 const SILENT_DAYS: u64 = 4;
 /// From so many mails on a source is worth a word of its own.
@@ -231,11 +235,13 @@ pub enum Lack {
 
 /// What makes mails of an own source fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum Flaw<'a> {
     /// Our own Mailcow: key or SPF record in the DNS.
     Mailcow,
-    /// Nothing passes: it sends past Mailcow and cannot sign.
+    /// Nothing passes: it sends past Mailcow, and no signature of it holds.
     Direct,
+    /// Nothing passes, as it signs for this other domain: its signatures hold, but are not aligned.
+    Elsewhere(&'a str),
     /// Some pass: the service signs only a part, or not for this domain.
     Partly,
 }
@@ -250,7 +256,7 @@ pub enum Step<'a> {
         /// Whose.
         standing: Standing,
         /// What is wrong.
-        flaw: Flaw,
+        flaw: Flaw<'a>,
     },
     /// The stricter policy is safe now.
     Tighten(Goal),
@@ -293,6 +299,21 @@ pub struct Situation<'a> {
     pub sources: &'a [Source],
     /// Measure of these sources.
     pub judge: Judge<'a>,
+    /// Of those that [`silent`] names: the domain for which each signs, where its signatures hold.
+    pub signers: &'a BTreeMap<IpAddr, String>,
+}
+
+/// Own sources of which nothing passes. What to do about them depends on whether they sign at all: only for another domain,
+/// or not. As many as advice speaks of, the busiest first.
+pub fn silent<'a>(sources: &'a [Source], judge: &Judge) -> Vec<&'a Source> {
+    let wanted = |source: &&Source| {
+        let standing = judge.standing(source);
+        source.sums.aligned == 0 && standing.is_own() && standing != Standing::Mailcow
+    };
+    let mut silent: Vec<&Source> = sources.iter().filter(wanted).collect();
+    silent.sort_by_key(|source| std::cmp::Reverse(source.sums.messages));
+    silent.truncate(MOST_MENDED);
+    silent
 }
 
 impl<'a> Situation<'a> {
@@ -305,11 +326,11 @@ impl<'a> Situation<'a> {
             standing: *standing,
             flaw: match standing {
                 Standing::Mailcow => Flaw::Mailcow,
-                _ if source.sums.aligned == 0 => Flaw::Direct,
-                _ => Flaw::Partly,
+                _ if source.sums.aligned > 0 => Flaw::Partly,
+                _ => self.signers.get(&source.ip).map_or(Flaw::Direct, |domain| Flaw::Elsewhere(domain)),
             },
         });
-        let mut steps: Vec<Step> = mend.take(MOST_STEPS - 2).collect();
+        let mut steps: Vec<Step> = mend.take(MOST_MENDED).collect();
         steps.extend(self.policy_step());
         let forged = self.failed_of(&[Standing::Forged, Standing::Foreign]);
         steps.extend((forged > 0).then_some(Step::Ignore(forged)));

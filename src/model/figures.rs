@@ -203,6 +203,13 @@ pub struct SourceShare {
     pub sums: Sums,
 }
 
+impl SourceShare {
+    /// The domain of a share by signing domain, where the signatures hold.
+    pub fn signed_domain(&self) -> Option<&str> {
+        self.name.strip_suffix(" (pass)").filter(|domain| !domain.is_empty())
+    }
+}
+
 /// One source in detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceDetail {

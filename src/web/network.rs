@@ -1,5 +1,7 @@
 //! The handlers of what is looked at over the network: ports, certificates, DNS records.
 
+use std::collections::HashMap;
+
 use axum::{
     Form,
     response::{IntoResponse, Redirect},
@@ -14,7 +16,7 @@ use super::{
         system::{certificates, dns, grid::Reach, ports},
     },
     state::AppState,
-    system::{Histories, notable},
+    system::{Histories, notable, troubled},
     visit::{Desk, render},
 };
 use crate::{
@@ -26,7 +28,8 @@ use crate::{
     },
     model::{
         mail::ServerId,
-        sample::{DOMAIN, State},
+        sample::{DOMAIN, Labels, State},
+        time::Millis,
     },
     store::samples::{Latest, wish},
 };
@@ -61,12 +64,17 @@ async fn begin(desk: &mut Desk) -> Result<Vec<Latest>, WebError> {
     notable(desk).await
 }
 
-fn port<'a>(latest: &'a Latest, histories: &Histories) -> Option<ports::Port<'a>> {
+fn port<'a>(
+    latest: &'a Latest,
+    histories: &Histories,
+    closed: &HashMap<Labels, Millis>,
+) -> Option<ports::Port<'a>> {
     let of = |metric| histories.of(metric, &latest.labels).cloned();
     let open = of(&tls::EACH_PORT_OPEN)?;
     Some(ports::Port {
         number: latest.labels.value("port")?,
         latest,
+        closed_since: closed.get(&latest.labels).copied(),
         open,
         seconds: of(&tls::EACH_PORT_SECONDS),
     })
@@ -87,7 +95,8 @@ pub fn ports_page() -> MethodRouter<AppState> {
         let series: Vec<_> =
             looked_at.iter().flat_map(|one| both.map(|metric| (metric, &one.labels))).collect();
         let histories = Histories::read(&desk, &series, (from, desk.now()), reach.points()).await?;
-        let found = looked_at.into_iter().filter_map(|one| port(one, &histories)).collect();
+        let closed = troubled(&desk, &healths, &tls::EACH_PORT_OPEN).await?;
+        let found = looked_at.into_iter().filter_map(|one| port(one, &histories, &closed)).collect();
         let (by, turned) = sort(&desk.query);
         let input = ports::Input {
             healths: &healths,

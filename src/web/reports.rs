@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     model::{
-        advice::{Judge, WINDOW_DAYS},
-        figures::{DomainFigures, SourceFilter, Span, StoredReport, Verdict},
+        advice::{self, Judge, WINDOW_DAYS},
+        figures::{DomainFigures, Source, SourceFilter, SourceShare, Span, StoredReport, Verdict},
         scope::{Scope, normalise_domain},
         time::Millis,
     },
@@ -123,19 +123,38 @@ async fn show_domain(
     };
     let before = period.before(now, Some(domain));
     let window = Period { days: WINDOW_DAYS }.span(now, Some(domain));
-    let both = Span { from: before.from, ..span.clone() };
     let of = |span: &Span| SourceFilter { span: span.clone(), ..SourceFilter::default() };
+    let recent = figures_of(desk, &window).await?.unwrap_or_default();
+    let recent_sources = shelf::sources(db, scope, &of(&window), JUDGED).await?;
+    let both = Span { from: before.from, ..span.clone() };
     let input = dmarc::Input {
         figures: &figures,
         days: &shelf::days(db, scope, &both).await?,
         sources: &shelf::sources(db, scope, &of(&span), JUDGED).await?,
         earlier: &shelf::sources(db, scope, &of(&before), JUDGED).await?,
-        recent: &figures_of(desk, &window).await?.unwrap_or_default(),
-        recent_sources: &shelf::sources(db, scope, &of(&window), JUDGED).await?,
+        signers: &signers(desk, &recent, &recent_sources, &window).await?,
+        recent: &recent,
+        recent_sources: &recent_sources,
         period,
         domains,
     };
     render(&dmarc::view(&desk.frame, input))
+}
+
+/// For which domain each own source signs of which nothing passes, where its signatures hold.
+async fn signers(
+    desk: &Desk,
+    recent: &DomainFigures,
+    sources: &[Source],
+    window: &Span,
+) -> Result<BTreeMap<IpAddr, String>, WebError> {
+    let mut signers = BTreeMap::new();
+    for source in advice::silent(sources, &dmarc::recent_judge(&desk.frame, recent)) {
+        let detail = shelf::source(desk.db(), desk.scope(), source.ip, window).await?;
+        let domain = detail.iter().flat_map(|detail| &detail.signers).find_map(SourceShare::signed_domain);
+        signers.extend(domain.map(|domain| (source.ip, domain.to_owned())));
+    }
+    Ok(signers)
 }
 
 async fn show_publish(
@@ -178,8 +197,8 @@ async fn judge<'a>(desk: &Desk, host: &'a str, span: &Span) -> Result<Judge<'a>,
     let figures = shelf::domains(desk.db(), desk.scope(), span).await?;
     let mut all = DomainFigures::default();
     for one in figures.iter().filter(|one| span.domain.as_ref().is_none_or(|own| *own == one.domain)) {
-        all.sums = crate::model::advice::add(all.sums, &one.sums);
-        all.before = crate::model::advice::add(all.before, &one.before);
+        all.sums = advice::add(all.sums, &one.sums);
+        all.before = advice::add(all.before, &one.before);
     }
     Ok(Judge::of(host, span.from, &all))
 }

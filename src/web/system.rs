@@ -40,7 +40,10 @@ use crate::{
         time::Millis,
     },
     remote::objects::Mailbox,
-    store::samples::{self, Beyond, Latest, Range, Which as Series},
+    store::{
+        inventory,
+        samples::{self, Beyond, Latest, Range, Which as Series},
+    },
 };
 
 /// What fills up is looked at so far back.
@@ -129,6 +132,20 @@ async fn begins_of(desk: &Desk, values: &[&Value<'_>]) -> Result<Vec<Option<Mill
     Ok(values.iter().map(begin).collect())
 }
 
+/// Since when each series of a metric that is in trouble has been so, by its labels.
+pub(super) async fn troubled(
+    desk: &Desk,
+    healths: &[Health<'_>],
+    metric: &Metric,
+) -> Result<HashMap<Labels, Millis>, WebError> {
+    let values = healths.iter().flat_map(|health| &health.values);
+    let wrong = values.filter(|value| value.metric.key == metric.key && value.standing.is_trouble());
+    let wrong: Vec<&Value<'_>> = wrong.collect();
+    let begins = begins_of(desk, &wrong).await?;
+    let labels = wrong.iter().filter_map(|value| value.latest).map(|latest| latest.labels.clone());
+    Ok(labels.zip(begins).filter_map(|(labels, begin)| Some((labels, begin?))).collect())
+}
+
 /// `/system/{page}`: a module, trends, capacity, domains.
 pub fn module_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk, Path(code): Path<String>| {
@@ -163,7 +180,7 @@ pub fn module_page() -> MethodRouter<AppState> {
             Some((metric, labels.text(), histories.of(metric, labels)?.clone()))
         });
         let ranges: Vec<_> = ranges.collect();
-        let since = match own.and_then(system::worst).filter(|value| value.standing.is_trouble()) {
+        let since = match own.and_then(Health::worst).filter(|value| value.standing.is_trouble()) {
             Some(value) => begins_of(&desk, &[value]).await?.into_iter().next().flatten(),
             None => None,
         };
@@ -303,11 +320,18 @@ pub fn domains_page() -> MethodRouter<AppState> {
                 checked.entry(domain).or_default();
             }
         }
+        let mut links = inventory::alias_domains(desk.db()).await?;
+        links.retain(|link| checked.contains_key(link.target.as_str()));
+        let target = |domain: &str| links.iter().find(|link| link.alias_domain == domain);
+        let all = checked.len();
         for (domain, checks) in checked.into_iter().take(MOST_CARDS) {
             let [to, from] = traffic::day_of(&desk, domain).await?;
-            cards.push(own::card(&desk.frame, domain, &checks, &to, &from));
+            cards.push(match target(domain) {
+                Some(link) => own::alias(&desk.frame, domain, &link.target, &to, &from),
+                None => own::card(&desk.frame, domain, &checks, &to, &from),
+            });
         }
-        render(&own::domains(&desk.frame, cards, tables.into()))
+        render(&own::domains(&desk.frame, cards, all, tables.into()))
     })
 }
 

@@ -98,12 +98,21 @@ impl Lang {
 
     /// As [`Lang::tn`], with other words for the number, such as "more than 50".
     pub fn tn_as(self, key: &'static str, count: i64, number: &str, values: &[(&str, &str)]) -> String {
+        self.counted(key, count, number, values)
+    }
+
+    fn counted(self, key: &str, count: i64, number: &str, values: &[(&str, &str)]) -> String {
         // Both languages have one singular, for exactly 1 (CLDR, cardinal plural rules).
         let form = if count == 1 { "one" } else { "other" };
         let text = self.words().get(format!("{key}.{form}").as_str());
         debug_assert!(text.is_some(), "no text for {key}.{form} in {}", self.code());
         let values: Vec<_> = [("count", number)].into_iter().chain(values.iter().copied()).collect();
         fill(text.copied().unwrap_or(key), &values)
+    }
+
+    /// As [`Lang::tn`], of a word of a family.
+    pub fn tn_in(self, family: &'static str, word: &str, count: i64, values: &[(&str, &str)]) -> String {
+        self.counted(&format!("{family}.{word}"), count, &format::grouped(self, count), values)
     }
 
     /// This language's side of a text.

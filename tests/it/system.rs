@@ -65,6 +65,7 @@ async fn each_sees_the_series_of_their_own_mailboxes_only() {
     let domains = postmaster.get("/domains").await.body;
     assert!(domains.contains("ann@alpha.test") && domains.contains("bob@alpha.test"));
     assert!(!domains.contains("beta.test") && !domains.contains("43.8"), "a foreign domain shows");
+    assert!(!domains.contains("JSON") && !domains.contains(">0 B<"), "{domains}");
     assert!(!postmaster.get("/mailbox").await.body.contains("bob@alpha.test"), "not the own mailbox");
     let all = admin.get("/system/mailboxes").await.body;
     assert!(all.contains("bob@alpha.test") && all.contains("carla@beta.test"));
@@ -122,6 +123,17 @@ async fn every_page_of_the_system_answers() {
         let answer = admin.get(&format!("/system/{path}{query}")).await;
         assert_eq!(answer.status, 200, "{path}{query}");
         assert!(answer.body.contains(said), "{path}{query} does not say {said:?}");
+    }
+    // The same moment, whatever is shown.
+    let mut begins = std::collections::BTreeSet::new();
+    for range in ["24h", "7d", "30d"] {
+        let page = admin.get(&format!("/system/ports?range={range}")).await.body;
+        let begin = page.split("POP3 has been closed since ").nth(1).and_then(|tail| tail.split('.').next());
+        begins.insert(begin.unwrap_or_else(|| panic!("{range}: {page}")).to_owned());
+    }
+    assert_eq!(begins.len(), 1, "{begins:?}");
+    for begin in begins {
+        assert!(overview.body.contains(&format!("Since {begin}.")), "{begin}: {}", overview.body);
     }
     let capacity = admin.get("/system/capacity").await.body;
     assert!(capacity.contains("is full in about"), "{capacity}");

@@ -192,7 +192,7 @@ fn expression(metric: &Metric, limit: f64, shown: f64) -> (String, String) {
         unit => format!(" {}", unit.code()),
     };
     let (function, sign, words) = match metric.limits {
-        Limits::Above(_) | Limits::None | Limits::Says(..) => ("last", ">", "over"),
+        Limits::Above(_) | Limits::None | Limits::Says(..) | Limits::IsBy(..) => ("last", ">", "over"),
         Limits::Below(_) => ("last", "<", "under"),
         Limits::Is(_) => ("last", "=", "is"),
         Limits::Grows(_) => ("change", ">", "grew by over"),

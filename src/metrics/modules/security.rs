@@ -2,7 +2,7 @@
 
 use super::super::registry::{
     Metric, Origin,
-    Severity::{Disaster, High, Warning},
+    Severity::{Disaster, High, Info, Warning},
     Unit, metrics,
 };
 use crate::model::sample::DOMAIN;
@@ -92,26 +92,26 @@ metrics! {
     Audit {
         /// The mail host has a TLSA record for port 25 that stands for the certificate that it shows there. Whether its zone is
         /// signed (DNSSEC), without which senders ignore the record, is not checked.
-        DANE_EXISTS = Metric::flag("mailcow.security.dane.exists").from(Origin::Dns)
+        DANE_EXISTS = Metric::flag("mailcow.security.dane.exists").from(Origin::Dns).bad_at(&[(Info, 0.0)])
             .corrects("The record is not compared with the served certificate there.");
 
         /// All domains announce MTA-STS and serve a policy that names all their mail servers.
-        MTA_STS_EXISTS = Metric::flag("mailcow.security.mta_sts.exists").from(Origin::Dns)
+        MTA_STS_EXISTS = Metric::flag("mailcow.security.mta_sts.exists").from(Origin::Dns).bad_at(&[(Info, 0.0)])
             .corrects("The policy file is not fetched there.");
 
         /// All domains announce TLS reporting.
-        TLS_RPT_EXISTS = Metric::flag("mailcow.security.tls_rpt.exists").from(Origin::Dns);
+        TLS_RPT_EXISTS = Metric::flag("mailcow.security.tls_rpt.exists").from(Origin::Dns).bad_at(&[(Info, 0.0)]);
 
         /// All domains publish BIMI.
-        BIMI_EXISTS = Metric::flag("mailcow.security.bimi.exists").from(Origin::Dns);
+        BIMI_EXISTS = Metric::flag("mailcow.security.bimi.exists").from(Origin::Dns).bad_at(&[(Info, 0.0)]);
 
-        /// Passed mail security checks of 7: SPF, DKIM, DMARC, DANE, MTA-STS, TLS-RPT, BIMI.
+        /// Passed mail security checks of 7, of the domain that passes fewest: SPF, DKIM, DMARC, DANE, MTA-STS, TLS-RPT, BIMI.
         AUDIT_SCORE = Metric::gauge("mailcow.security.audit.score", Unit::Count).from(Origin::Dns)
             .below(&[(Warning, 5.0), (High, 3.0)])
-            .corrects("Three points look at the first domain only; here each point needs all domains.");
+            .corrects("Three points look at the first domain only; here all are looked at, and the worst counts.");
 
-        /// Missing audit records: `host:DANE`, and domains with what is wrong with their MTA-STS, TLS-RPT and BIMI; `?` marks
-        /// what could not be looked up; `OK` where nothing is.
+        /// Missing audit records: `host:DANE`, and domains with those of the 7 checks that they do not pass; `?` marks what could
+        /// not be looked up; `OK` where nothing is.
         AUDIT_DETAIL = Metric::text("mailcow.security.audit.detail").from(Origin::Dns);
 
         /// Passed mail security checks of a domain, of 7: SPF, DKIM, DMARC, DANE, MTA-STS, TLS-RPT, BIMI.
@@ -119,7 +119,17 @@ metrics! {
             .below(&[(Warning, 5.0), (High, 3.0)]);
 
         /// A domain passes a check: the seven of the score, and MX.
-        EACH_CHECK = Metric::flag("portal.dns.check[{#DOMAIN},{#CHECK}]").from(Origin::Dns).per(&[DOMAIN, "check"]);
+        EACH_CHECK = Metric::flag("portal.dns.check[{#DOMAIN},{#CHECK}]").from(Origin::Dns).per(&[DOMAIN, "check"])
+            .bad_by("check", &[
+                ("SPF", &[(High, 0.0)]),
+                ("DKIM", &[(High, 0.0)]),
+                ("DMARC", &[(High, 0.0)]),
+                ("DANE", &[(Info, 0.0)]),
+                ("MTA-STS", &[(Info, 0.0)]),
+                ("TLS-RPT", &[(Info, 0.0)]),
+                ("BIMI", &[(Info, 0.0)]),
+                ("MX", &[(Info, 0.0)]),
+            ]);
 
         /// What is wrong with the records of a domain, a reason for each check; `OK` where nothing is.
         EACH_DNS_DETAIL = Metric::text("portal.dns.detail[{#DOMAIN}]").from(Origin::Dns).per(&[DOMAIN]);

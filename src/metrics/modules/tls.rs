@@ -28,6 +28,11 @@ metrics! {
         CERT_DAYS_LEFT = Metric::gauge("mailcow.acme.cert.days.left", Unit::Days).from(Origin::Certificates)
             .below(&[(Warning, 14.0), (High, 7.0), (Disaster, 3.0)]);
 
+        /// Days since which the renewal has been due; 0 while it is not. Mailcow renews when 30 days are left, or a third of the
+        /// certificate's life where that is shorter.
+        RENEWAL_OVERDUE = Metric::gauge("portal.acme.renewal.overdue", Unit::Days).from(Origin::Certificates)
+            .above(&[(Warning, 1.0), (High, 14.0)]);
+
         /// Serial number.
         CERT_SERIAL = Metric::text("mailcow.acme.cert.serial").from(Origin::Certificates);
     }

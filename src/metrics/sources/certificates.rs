@@ -92,6 +92,10 @@ fn tell_main(looks: &[Look], now: Millis, out: &mut Samples) {
     note(&m::CERT_VALID_FROM, &|served| served.certificate.from.into());
     note(&m::CERT_VALID_UNTIL, &|served| served.certificate.until.into());
     note(&m::CERT_DAYS_LEFT, &|served| days_left(served, now).into());
+    note(&m::RENEWAL_OVERDUE, &|served| {
+        let it = &served.certificate;
+        facts::overdue(facts::renewal(it.from, it.until), now.secs()).into()
+    });
     note(&m::CERT_SERIAL, &|served| served.certificate.serial.as_str().into());
 }
 

@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) const CHECKS: [&str; 8] = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI", "MX"];
 /// How many of them count.
 const COUNTED: usize = 7;
+/// Why there is nothing to tell.
+const NO_DOMAIN: &str = "Mailcow has no active domain.";
 /// Where DKIM stands among them.
 const DKIM: usize = 1;
 /// Where DANE stands among them.
@@ -120,7 +122,6 @@ pub(super) fn tell(host: &Host, domains: &[Domain], out: &mut Samples) {
     }
     let column =
         |at: usize| Verdict::all(domains.iter().map(|(_, looks)| looks.get(at).map(|look| &look.verdict)));
-    let none = "Mailcow has no active domain.";
     let by_check: [(usize, &Metric); 6] = [
         (0, &m::DNS_SPF_EXISTS),
         (1, &m::DNS_DKIM_EXISTS),
@@ -131,22 +132,20 @@ pub(super) fn tell(host: &Host, domains: &[Domain], out: &mut Samples) {
     ];
     for (at, metric) in by_check {
         if domains.is_empty() {
-            out.not_in_use(metric, none);
+            out.not_in_use(metric, NO_DOMAIN);
         } else {
             out.set(metric, column(at).state());
         }
     }
     if domains.is_empty() {
         for metric in [&m::DNS_DETAIL, &m::AUDIT_DETAIL, &m::AUDIT_SCORE] {
-            out.not_in_use(metric, none);
+            out.not_in_use(metric, NO_DOMAIN);
         }
         return;
     }
-    let points: Vec<Verdict> =
-        (0..COUNTED).map(|at| if at == DANE { host.dane.clone() } else { column(at) }).collect();
-    out.set(&m::AUDIT_SCORE, score(&points));
+    out.set(&m::AUDIT_SCORE, lowest(domains.iter().map(|(_, looks)| score(looks))));
     out.set(&m::DNS_DETAIL, summary(domains, 0..DANE, None));
-    out.set(&m::AUDIT_DETAIL, summary(domains, DANE + 1..COUNTED, Some(&host.dane)));
+    out.set(&m::AUDIT_DETAIL, summary(domains, 0..COUNTED, Some(&host.dane)));
 }
 
 fn tell_host(host: &Host, out: &mut Samples) {
@@ -171,8 +170,7 @@ fn tell_domain(domain: &str, looks: &[Look; 8], out: &mut Samples) {
         records.findings.push(look.finding(name));
     }
     out.set_each(&m::EACH_DNS_FACTS, labels(), facts::write(&records));
-    let verdicts: Vec<Verdict> = looks.iter().take(COUNTED).map(|look| look.verdict.clone()).collect();
-    out.set_each(&m::EACH_SCORE, labels(), score(&verdicts));
+    out.set_each(&m::EACH_SCORE, labels(), score(looks));
     out.set_each(
         &m::EACH_DNS_DETAIL,
         labels(),
@@ -180,12 +178,23 @@ fn tell_domain(domain: &str, looks: &[Look; 8], out: &mut Samples) {
     );
 }
 
-/// Passed checks; unknown while one of them is.
-fn score(points: &[Verdict]) -> State {
-    match points.iter().find_map(Verdict::unknown) {
+/// Passed checks of a domain; unknown while one of them is.
+fn score(looks: &[Look]) -> State {
+    let counted = looks.iter().take(COUNTED).map(|look| &look.verdict);
+    match counted.clone().find_map(Verdict::unknown) {
         Some(why) => State::Unknown(why.to_owned()),
-        None => points.iter().filter(|point| **point == Verdict::Good).count().into(),
+        None => counted.filter(|verdict| **verdict == Verdict::Good).count().into(),
     }
+}
+
+/// The lowest of the domains' scores. While one is unknown it is told only where it is bad already.
+fn lowest(scores: impl Iterator<Item = State>) -> State {
+    let (known, unknown): (Vec<State>, Vec<State>) = scores.partition(State::is_known);
+    let number = |state: &State| state.number().unwrap_or_default();
+    let lowest = known.into_iter().min_by(|a, b| number(a).total_cmp(&number(b)));
+    let is_bad = |state: &State| m::AUDIT_SCORE.severity(state).is_some();
+    let told = lowest.filter(|lowest| unknown.is_empty() || is_bad(lowest));
+    told.or(unknown.into_iter().next()).unwrap_or_else(|| State::NotInUse(NO_DOMAIN.to_owned()))
 }
 
 /// `host:DANE, a.test:SPF DKIM?`: who lacks what, for a part of the checks.

@@ -49,7 +49,8 @@ fn judge(figures: &DomainFigures) -> Judge<'static> {
 }
 
 fn steps<'a>(recent: &'a DomainFigures, sources: &'a [Source]) -> Vec<Step<'a>> {
-    Situation { now: NOW, recent, sources, judge: judge(recent) }.steps()
+    static NONE: BTreeMap<IpAddr, String> = BTreeMap::new();
+    Situation { now: NOW, recent, sources, judge: judge(recent), signers: &NONE }.steps()
 }
 
 #[test]
@@ -76,6 +77,25 @@ fn a_source_is_whose_it_shows_itself_to_be() {
     assert_eq!(standing(recent(source(2, sums(3, 0, 0)))), Standing::Forged, "too few to be a device");
     let once = Source { first: days_ago(1), ..source(2, sums(400, 0, 0)) };
     assert_eq!(standing(once), Standing::Forged, "one wave");
+}
+
+#[test]
+fn a_source_that_signs_for_another_domain_is_told_apart_from_one_that_does_not_sign() {
+    let recent = figures("none", 1200);
+    let said = |octet| Source { verdict: Verdict::Known, ..source(octet, sums(204, 0, 0)) };
+    let sources = [own(sums(990, 990, 985)), said(2), said(3)];
+    let judge = judge(&recent);
+    assert_eq!(silent(&sources, &judge).len(), 2);
+    let signers = BTreeMap::from([(sources[1].ip, "newsletter-hub.example".to_owned())]);
+    let steps = Situation { now: NOW, recent: &recent, sources: &sources, judge, signers: &signers }.steps();
+    let flaws: Vec<Flaw> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Mend { flaw, .. } => Some(*flaw),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(flaws, [Flaw::Elsewhere("newsletter-hub.example"), Flaw::Direct]);
 }
 
 #[test]

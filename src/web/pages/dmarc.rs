@@ -6,6 +6,8 @@ pub mod period;
 pub mod publish;
 pub mod words;
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use askama::Template;
 
 use crate::{
@@ -74,6 +76,8 @@ pub struct Input<'a> {
     pub recent: &'a DomainFigures,
     /// Sources of the last [`WINDOW_DAYS`].
     pub recent_sources: &'a [Source],
+    /// The domain for which each of [`advice::silent`] signs.
+    pub signers: &'a BTreeMap<IpAddr, String>,
     /// The period.
     pub period: Period,
     /// Domains to choose from.
@@ -97,6 +101,7 @@ pub struct DmarcPage<'a> {
     changes: Vec<Changed>,
     policy: Policy,
     advice: Vec<Advice>,
+    counted: String,
     rule: String,
     facts: Vec<(&'static str, String)>,
     reports: String,
@@ -123,13 +128,13 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
     let domain = &input.figures.domain;
     let span = input.period.span(frame.formats.now, Some(domain));
     let judge = Judge::of(&frame.brand.host, span.from, input.figures);
-    let window = Period { days: WINDOW_DAYS }.span(frame.formats.now, None);
-    let recent = Judge::of(&frame.brand.host, window.from, input.recent);
+    let recent = recent_judge(frame, input.recent);
     let situation = Situation {
         now: frame.formats.now,
         recent: input.recent,
         sources: input.recent_sources,
         judge: recent,
+        signers: input.signers,
     };
     let steps = situation.steps();
     let policy = &input.figures.policy;
@@ -152,6 +157,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
         changes: changes(frame, input, judge),
         policy: policy_card(frame, input.figures),
         advice: steps.iter().map(|step| words::advice(frame, step, &recent, domain, policy)).collect(),
+        counted: frame.lang().tn("dmarc.next.counted", count(WINDOW_DAYS), &[]),
         rule: rule(frame),
         facts: facts(frame, input.figures),
         reports: super::reports::Query::of_domain(domain).link(frame),
@@ -160,6 +166,12 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
             (text, super::reports::Query::set_aside(domain).link(frame))
         }),
     }
+}
+
+/// The measure of the sources of the last [`WINDOW_DAYS`].
+pub fn recent_judge<'a>(frame: &'a Frame, recent: &DomainFigures) -> Judge<'a> {
+    let window = Period { days: WINDOW_DAYS }.span(frame.formats.now, None);
+    Judge::of(&frame.brand.host, window.from, recent)
 }
 
 /// The rule after which a stricter policy is safe, in words.

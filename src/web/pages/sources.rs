@@ -37,14 +37,18 @@ pub struct Query {
     pub standing: Option<Standing>,
     /// Order.
     pub sort: SourceSort,
+    /// The fields of the filter whose value cannot be understood.
+    pub faults: Vec<&'static str>,
 }
 
+/// What may be shown only, in addresses.
+const SHOWS: [&str; 2] = ["failing", "new"];
 /// The words of orders in addresses.
 const SORTS: [(&str, SourceSort); 3] =
     [("mails", SourceSort::Messages), ("name", SourceSort::Name), ("last", SourceSort::LastSeen)];
 
 impl Query {
-    /// Reads the part of an address behind `?`; what cannot be understood is left out.
+    /// Reads the part of an address behind `?`; what cannot be understood is left out, and noted.
     pub fn parse(text: &str) -> Self {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()).take(50) {
@@ -52,12 +56,19 @@ impl Query {
                 "domain" => {
                     query.domain = crate::model::scope::normalise_domain(&value).unwrap_or_default();
                 }
-                "range" => query.period = Period::parse(&value),
+                "range" => {
+                    query.note("range", value.is_empty() || Period::offered(&value).is_some());
+                    query.period = Period::parse(&value);
+                }
                 "show" => {
+                    query.note("show", value.is_empty() || SHOWS.contains(&&*value));
                     query.failing = value == "failing";
                     query.new = value == "new";
                 }
-                "standing" => query.standing = Standing::from_code(&value),
+                "standing" => {
+                    query.standing = Standing::from_code(&value);
+                    query.note("standing", value.is_empty() || query.standing.is_some());
+                }
                 "sort" => {
                     let sort = SORTS.into_iter().find(|(word, _)| *word == value);
                     query.sort = sort.map(|(_, sort)| sort).unwrap_or_default();
@@ -66,6 +77,11 @@ impl Query {
             }
         }
         query
+    }
+
+    fn note(&mut self, field: &'static str, is_understood: bool) {
+        self.faults.retain(|fault| *fault != field);
+        self.faults.extend((!is_understood).then_some(field));
     }
 
     /// The page's address.
@@ -200,6 +216,14 @@ struct Form {
     shows: Vec<Choice>,
     standings: Vec<Choice>,
     sort: Option<&'static str>,
+    faults: Vec<&'static str>,
+}
+
+impl Form {
+    /// Whether the value of a field was not understood.
+    fn is_wrong(&self, field: &str) -> bool {
+        self.faults.contains(&field)
+    }
 }
 
 /// The heads that sort.
@@ -279,6 +303,7 @@ fn form(frame: &Frame, query: &Query, domains: &[String]) -> Form {
             .map(|(value, word)| choice(value, word, value == own))
             .collect(),
         sort: (query.sort != SourceSort::default()).then(|| sort_word(query.sort)),
+        faults: query.faults.clone(),
     }
 }
 
@@ -304,13 +329,26 @@ mod tests {
     };
 
     #[test]
+    fn each_judgement_has_a_word_of_its_own() {
+        for lang in [Lang::En, Lang::De] {
+            let mut words = Standing::ALL.map(|one| lang.t_in("standing", one.code())).to_vec();
+            words.sort_unstable();
+            words.dedup();
+            assert_eq!(words.len(), Standing::ALL.len(), "{words:?}");
+        }
+    }
+
+    #[test]
     fn an_address_says_the_same_both_ways() {
         let frame = samples::frame(Role::Admin, Lang::En);
         let text = "domain=Alpha.Test&range=7&show=failing&standing=forged&sort=last&x=y&range=7";
         let link = Query::parse(text).link(&frame);
         assert_eq!(link, "/dmarc/sources?domain=alpha.test&range=7&show=failing&standing=forged&sort=last");
         assert_eq!(Query::parse(link.split_once('?').unwrap().1), Query::parse(text));
-        assert_eq!(Query::parse("show=x&standing=x&sort=x&range=x&domain=%25"), Query::default());
+        let odd = Query::parse("show=x&standing=x&sort=x&range=x&domain=%25");
+        assert_eq!(odd.faults, ["show", "standing", "range"], "they are named beside their fields");
+        assert_eq!(Query { faults: Vec::new(), ..odd }, Query::default());
+        assert_eq!(Query::parse("show=&standing=&range="), Query::default());
         assert_eq!(Query::default().link(&frame), "/dmarc/sources");
     }
 }

@@ -94,7 +94,7 @@ fn collect(folder: &Path, used: &mut Used) {
                 used.keys.extend([format!("{key}.one"), format!("{key}.other")]);
             }
         }
-        for call in [".t_in(", ".tf_in("] {
+        for call in [".t_in(", ".tf_in(", ".tn_in("] {
             used.families
                 .extend(literal_behind(&source, call).into_iter().map(|family| format!("{family}.")));
         }

@@ -226,7 +226,9 @@ async fn each_domain_gets_its_verdicts() {
         assert_eq!(state(&run, key, ""), State::Number(0.0), "{key}");
     }
     assert_eq!(state(&run, "mailcow.security.dane.exists", ""), State::Number(1.0));
-    assert_eq!(state(&run, "mailcow.security.audit.score", ""), State::Number(1.0));
+    assert_eq!(state(&run, "mailcow.security.audit.score", ""), State::Number(0.0), "the worst domain's");
+    let State::Text(missing) = state(&run, "mailcow.security.audit.detail", "") else { panic!("no text") };
+    assert!(missing.contains("beta.test:SPF DKIM DMARC DANE MTA-STS TLS-RPT BIMI, "), "{missing}");
     assert_eq!(state(&run, "mailcow.dns.ptr.valid", ""), State::Number(1.0));
     assert_eq!(state(&run, "portal.dns.ptr[{#ADDRESS}]", "address=203.0.113.5"), State::Number(1.0));
     let missing = "beta.test:SPF DKIM DMARC, gamma.test:SPF? DKIM? DMARC?, delta.test:SPF DKIM DMARC";

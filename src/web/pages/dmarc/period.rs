@@ -48,8 +48,12 @@ pub struct Chooser {
 impl Period {
     /// The period of an address; what is not offered is the usual one.
     pub fn parse(value: &str) -> Self {
-        let days = value.parse().ok().filter(|days| CHOICES.contains(days));
-        days.map_or_else(Self::default, |days| Self { days })
+        Self::offered(value).unwrap_or_default()
+    }
+
+    /// The period of an address, if it is offered.
+    pub fn offered(value: &str) -> Option<Self> {
+        value.parse().ok().filter(|days| CHOICES.contains(days)).map(|days| Self { days })
     }
 
     /// What counts for a domain, or for all in scope.

@@ -231,6 +231,10 @@ fn mend(frame: &Frame, source: &Source, flaw: Flaw, judge: &Judge, domain: &str)
         Flaw::Direct => {
             (lang.tf("advice.direct", &[("name", shown)]), lang.tf("advice.direct.text", &[("ip", &ip)]))
         }
+        Flaw::Elsewhere(signer) => (
+            lang.tf("advice.partly", &[("name", shown), ("domain", domain)]),
+            lang.tf("advice.elsewhere.text", &[("ip", &ip), ("signer", signer), ("domain", domain)]),
+        ),
         Flaw::Partly => (
             lang.tf("advice.partly", &[("name", shown), ("domain", domain)]),
             lang.tf("advice.partly.text", &values),
@@ -257,9 +261,10 @@ fn safe(frame: &Frame, goal: Goal) -> String {
 }
 
 fn harm(frame: &Frame, goal: Goal, mails: u64) -> String {
+    let days = number(frame, WINDOW_DAYS);
     match goal.p() {
-        "reject" => frame.lang().tn("advice.harm_reject", count(mails), &[]),
-        _ => frame.lang().tn("advice.harm", count(mails), &[]),
+        "reject" => frame.lang().tn("advice.harm_reject", count(mails), &[("days", &days)]),
+        _ => frame.lang().tn("advice.harm", count(mails), &[("days", &days)]),
     }
 }
 

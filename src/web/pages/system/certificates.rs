@@ -12,10 +12,9 @@ use super::{
 };
 use crate::{
     metrics::{
-        facts::Shown,
+        facts::{self, Shown},
         health::{Health, Standing},
         modules::tls,
-        registry::Severity,
     },
     model::{sample::State, time::Millis},
     web::pages::{frame::Frame, look::Look},
@@ -24,8 +23,6 @@ use crate::{
 const DAY: i64 = 86_400;
 /// The bar ends here: certificates of Mailcow last so many days.
 const WHOLE: i64 = 90;
-/// Mailcow renews when so many days are left (or a third of the certificate's life, where that is shorter).
-const RENEWED_AT: i64 = 30;
 
 /// What is known of one port.
 pub struct Port<'a> {
@@ -94,18 +91,20 @@ impl Found<'_> {
     }
 
     fn standing(&self, now: Millis) -> Standing {
-        let by_days = match tls::EACH_CERT_DAYS.severity(&State::Number(self.days(now) as f64)) {
-            None | Some(Severity::Info) => Standing::Fine,
-            Some(Severity::Warning) => Standing::Warning,
-            Some(Severity::High | Severity::Disaster) => Standing::Critical,
-        };
-        if self.shown.faults.is_empty() { by_days } else { Standing::Critical }
+        match self.shown.faults.is_empty() {
+            true => Standing::by(tls::EACH_CERT_DAYS.severity(&State::Number(self.days(now) as f64))),
+            false => Standing::Critical,
+        }
     }
 
     /// When Mailcow renews it.
     fn due(&self) -> i64 {
-        let life = (self.shown.until - self.shown.from).max(0);
-        self.shown.until - (life / 3).min(RENEWED_AT * DAY)
+        facts::renewal(self.shown.from, self.shown.until)
+    }
+
+    /// Since how many days that has been due.
+    fn overdue(&self, now: Millis) -> i64 {
+        facts::overdue(self.due(), now.secs())
     }
 
     /// Whether another one for the same name lasts longer: this one is an old copy.
@@ -199,7 +198,7 @@ fn row(frame: &Frame, found: &Found<'_>, all: &[Found<'_>]) -> Row {
         ports: found.ports.join(", "),
         until: formats.table_date(Millis::from_secs(shown.until)),
         from: formats.table_date(Millis::from_secs(shown.from)),
-        due: due(frame, found),
+        due: due(frame, found, all),
         chain: shown.chain.join(" ← "),
         version: shown.version.clone(),
         serial: shown.serial.clone(),
@@ -219,14 +218,13 @@ fn left(frame: &Frame, days: i64) -> String {
     }
 }
 
-/// When the next renewal is due, or by how much it is late.
-fn due(frame: &Frame, found: &Found<'_>) -> String {
-    let (lang, due) = (frame.lang(), found.due());
-    let late = (frame.formats.now.secs() - due).div_euclid(DAY);
-    if late >= 1 {
-        lang.tn("certs.overdue", late, &[])
-    } else {
-        fill(lang.t("certs.due"), "{day}", &frame.formats.short_date(Millis::from_secs(due)))
+/// When the next renewal is due, or by how much it is late. An old copy was renewed: it is only still shown.
+fn due(frame: &Frame, found: &Found<'_>, all: &[Found<'_>]) -> String {
+    let lang = frame.lang();
+    match found.overdue(frame.formats.now) {
+        0 => fill(lang.t("certs.due"), "{day}", &frame.formats.short_date(Millis::from_secs(found.due()))),
+        _ if found.has_successor(all) => lang.t("certs.replaced").to_owned(),
+        late => lang.tn("certs.overdue", late, &[]),
     }
 }
 
@@ -236,13 +234,13 @@ fn next_step(frame: &Frame, found: &Found<'_>, all: &[Found<'_>]) -> Option<Stri
     let now = frame.formats.now;
     let has = |fault: &str| found.shown.faults.iter().any(|own| own.starts_with(fault));
     let key = match found.standing(now) {
-        Standing::Fine if now.secs() - found.due() < DAY => return None,
+        Standing::Fine if found.overdue(now) == 0 => return None,
         _ if found.has_successor(all) => "old_copy",
         _ if has("for another name") => "name",
         _ if has("self-signed") => "self_signed",
         _ if has("from an unknown authority") => "chain",
         _ if has("not yet valid") => "clock",
-        _ if now.secs() - found.due() >= DAY => "renew",
+        _ if found.overdue(now) > 0 => "renew",
         _ => return None,
     };
     let (ports, services) = (found.ports.join(", "), containers(&found.ports));

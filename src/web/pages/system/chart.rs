@@ -218,7 +218,7 @@ fn top(metric: &Metric, lines: &[Line]) -> f64 {
     let highest = limits.filter(|limit| *limit <= highest * 2.0).fold(highest, f64::max);
     match metric.unit {
         Unit::Percent if highest > 40.0 && highest <= 100.0 => 100.0,
-        Unit::Hours | Unit::Seconds | Unit::Days => highest.max(1.0) * 1.1,
+        Unit::Hours | Unit::Seconds | Unit::Days => round_time(highest * 1.05, metric.unit),
         _ => round_up(highest * 1.05),
     }
 }
@@ -234,6 +234,22 @@ fn round_up(value: f64) -> f64 {
         .map(|step| step * power)
         .find(|step| *step >= value)
         .unwrap_or(value)
+}
+
+/// The next length of time whose half is round, too; of seconds, hours or days.
+fn round_time(value: f64, unit: Unit) -> f64 {
+    let in_unit = match unit {
+        Unit::Hours => 3_600.0,
+        Unit::Days => 86_400.0,
+        _ => 1.0,
+    };
+    const ROUND: [f64; 14] = [
+        1.0, 2.0, 4.0, 10.0, 20.0, 60.0, 120.0, 600.0, 1_200.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0,
+        86_400.0,
+    ];
+    let least = value.max(1.0) * in_unit;
+    let days = || round_up((least / 172_800.0).max(1.0)) * 172_800.0;
+    ROUND.into_iter().find(|round| *round >= least).unwrap_or_else(days) / in_unit
 }
 
 struct Place {
@@ -445,5 +461,9 @@ mod tests {
     #[test]
     fn heights_are_round() {
         assert_eq!([0.0, 3.1, 18.0, 41.0, 950.0].map(round_up), [1.0, 4.0, 20.0, 50.0, 1000.0]);
+        let hours = |value| round_time(value, Unit::Hours);
+        assert_eq!([0.2, 3.0, 13.0, 27.0, 80.0].map(hours), [1.0, 4.0, 24.0, 48.0, 96.0]);
+        assert_eq!([0.5, 1.5, 67.0].map(|value| round_time(value, Unit::Days)), [1.0, 2.0, 80.0]);
+        assert_eq!([0.3, 1.4, 45.0].map(|value| round_time(value, Unit::Seconds)), [1.0, 2.0, 60.0]);
     }
 }

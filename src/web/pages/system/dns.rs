@@ -12,9 +12,11 @@ use crate::{
         facts::{Finding, Outcome, Publish, Records},
         health::{Health, Standing},
         modules::security,
-        registry::Severity,
     },
-    model::{sample::State, time::Millis},
+    model::{
+        sample::{Labels, State},
+        time::Millis,
+    },
     web::pages::{frame::Frame, look::Look},
 };
 
@@ -161,19 +163,25 @@ pub fn points(records: &Records) -> (usize, usize) {
     (of(Outcome::Good), of(Outcome::Unknown))
 }
 
-/// How a domain is: by its points; unknown where they are, and where they might be enough.
+/// How a domain is.
 pub fn standing(records: &Records) -> Standing {
-    let (good, unknown) = points(records);
-    let by_points = |points: usize| match security::EACH_SCORE.severity(&State::Number(points as f64)) {
-        None | Some(Severity::Info) => Standing::Fine,
-        Some(Severity::Warning) => Standing::Warning,
-        Some(Severity::High | Severity::Disaster) => Standing::Critical,
-    };
-    match (by_points(good), by_points(good + unknown)) {
+    let missed = records.findings.iter().filter(|finding| finding.outcome == Outcome::Bad);
+    judge(points(records), missed.map(|finding| finding.check.as_str()))
+}
+
+/// How a domain is by its points, those that are not known, and the checks that it does not pass: as bad as the worst of
+/// them; unknown where the points are, and where they might be enough.
+pub fn judge<'a>((good, unknown): (usize, usize), missed: impl Iterator<Item = &'a str>) -> Standing {
+    let by_points =
+        |points: usize| Standing::by(security::EACH_SCORE.severity(&State::Number(points as f64)));
+    let by_points = match (by_points(good), by_points(good + unknown)) {
         (Standing::Fine, _) => Standing::Fine,
         (_, best) if best.is_trouble() => best,
         _ => Standing::Unknown,
-    }
+    };
+    let check = &security::EACH_CHECK;
+    let by_check = |name| Standing::by(check.severity_of(&Labels::one("check", name), &State::Number(0.0)));
+    missed.map(by_check).fold(by_points, Standing::max)
 }
 
 /// "6 of 7", "at least 4 of 7" while some are not known.
@@ -198,6 +206,17 @@ pub fn lacking(frame: &Frame, records: &Records) -> String {
         Outcome::Unknown => Some(format!("{}: {}", finding.check, frame.t("standing.unknown"))),
     };
     records.findings.iter().filter_map(mark).collect::<Vec<_>>().join("; ")
+}
+
+/// The names of the checks that a domain does not pass; with a question mark where that is not known.
+pub fn names_lacking(records: &Records) -> String {
+    let mark = |finding: &Finding| match finding.outcome {
+        Outcome::Good => None,
+        Outcome::Bad => Some(finding.check.clone()),
+        Outcome::Unknown => Some(format!("{}?", finding.check)),
+    };
+    let names: Vec<String> = records.findings.iter().filter_map(mark).collect();
+    if names.is_empty() { "–".to_owned() } else { names.join(", ") }
 }
 
 /// A domain in full.

@@ -141,12 +141,16 @@ pub struct Interruption {
     pub closed: Duration,
 }
 
-/// The interruptions of a port, newest first. What is unknown ends none, and counts as none.
+/// The interruptions of a port, newest first. What is unknown ends one, as nobody can say that it went on, and counts as none.
 pub fn interruptions(points: &[Point], width: i64) -> Vec<Interruption> {
     let mut found: Vec<Interruption> = Vec::new();
     let mut open = true;
     let mut last = None;
-    for point in points.iter().filter(|point| point.seconds > 0.0) {
+    for point in points {
+        if point.seconds <= 0.0 {
+            open = true;
+            continue;
+        }
         let closed = closed_seconds(point);
         let end = Millis(point.at.0 + width);
         if closed > 0.5 {
@@ -217,7 +221,11 @@ mod tests {
             until: Some(Millis(until * MINUTE)),
             closed: Duration::from_secs(minutes * 60),
         };
-        assert_eq!(found, [one(2, 5, 2), one(0, 1, 1)], "newest first; the unknown minute does not count");
+        assert_eq!(
+            found,
+            [one(4, 5, 1), one(2, 3, 1), one(0, 1, 1)],
+            "newest first; what is unknown parts them"
+        );
         let lasting = interruptions(&points(&[OPEN, SHUT, SHUT]), MINUTE);
         assert_eq!(lasting, [Interruption { until: None, ..one(1, 3, 2) }]);
         assert_eq!(interruptions(&points(&[OPEN, None]), MINUTE), []);

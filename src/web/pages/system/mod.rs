@@ -14,7 +14,7 @@ use super::{frame::Frame, look::Look};
 use crate::{
     metrics::{
         health::{Forecast, Health, Standing, Value},
-        registry::{Limits, Metric, Module},
+        registry::{Metric, Module},
     },
     model::{history::Point, time::Millis},
     store::samples::{Range, Run},
@@ -168,13 +168,13 @@ pub struct MenuLink {
 
 struct ValueRow {
     name: String,
-    key: &'static str,
+    key: String,
     now: String,
     low: String,
     mean: String,
     high: String,
     limits: String,
-    look: Look,
+    look: Option<Look>,
     since: Option<String>,
     chart: Option<String>,
 }
@@ -190,7 +190,7 @@ struct RunRow {
 }
 
 struct FillingRow {
-    name: String,
+    names: Vec<String>,
     now: String,
     share: u64,
     tone: &'static str,
@@ -226,7 +226,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> ModulePage<'a> {
         values,
         whys: health.map(|health| whys(frame, health)).unwrap_or_default(),
         runs: input.runs.iter().map(|run| run_row(frame, run)).collect(),
-        filling: input.filling.iter().map(|filling| filling_row(frame, filling)).collect(),
+        filling: filling_rows(frame, input.filling),
         charts: input.charts,
         table: input.table,
     }
@@ -295,30 +295,7 @@ fn answer(frame: &Frame, input: &Input<'_>, health: Option<&Health<'_>>) -> (Str
     }
     let title = here_word(frame, input.which).to_owned();
     match input.which {
-        Which::Capacity => {
-            let soon = input.filling.iter().filter_map(|filling| {
-                let days = filling.forecast?.days?.0;
-                Some((days, words::series_name(lang, &filling.value)))
-            });
-            let first = soon.min_by(|a, b| a.0.total_cmp(&b.0));
-            match first {
-                Some((days, name)) => {
-                    let standing = if days < 30.0 { Standing::Warning } else { Standing::Fine };
-                    let days = span_of_days(frame, days);
-                    let values = [("name", name.as_str()), ("days", days.as_str())];
-                    (
-                        lang.tf("system.capacity.first", &values),
-                        lang.t("system.capacity.how").to_owned(),
-                        standing,
-                    )
-                }
-                None => (
-                    lang.t("system.capacity.none").to_owned(),
-                    lang.t("system.capacity.how").to_owned(),
-                    Standing::Fine,
-                ),
-            }
-        }
+        Which::Capacity => capacity_answer(frame, input.filling),
         _ => {
             let sentence = input.table.as_ref().map(|table| table.sentence.clone());
             let look = if input.table.is_some() { Standing::Fine } else { Standing::Waiting };
@@ -329,15 +306,26 @@ fn answer(frame: &Frame, input: &Input<'_>, health: Option<&Health<'_>>) -> (Str
     }
 }
 
+fn capacity_answer(frame: &Frame, filling: &[Filling<'_>]) -> (String, String, Standing) {
+    let lang = frame.lang();
+    let known = filling.iter().filter_map(|filling| filling.forecast).map(|forecast| forecast.known);
+    let how = lang.tn("system.capacity.how", known.fold(0.0, f64::max).round() as i64, &[]);
+    let soon = filling.iter().filter_map(|filling| Some((filling.forecast?.days?.0, &filling.value)));
+    let Some((days, value)) = soon.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+        return (lang.t("system.capacity.none").to_owned(), how, Standing::Fine);
+    };
+    let (name, span) = (words::series_name(lang, value), span_of_days(frame, days, days));
+    let title = lang.tf("system.capacity.first", &[("name", &name), ("days", &span)]);
+    (title, how, if days < 30.0 { Standing::Warning } else { Standing::Fine })
+}
+
 /// "Queue: Messages in the deferred queue: 18. More than 10 is too much. Since 17:20."
 fn module_answer(frame: &Frame, health: &Health<'_>, since: Option<Millis>) -> (String, String, Standing) {
     let lang = frame.lang();
     let name = words::module_name(lang, health.module);
-    let worst = worst(health);
+    let worst = health.worst();
     let title = match (health.standing, worst) {
-        (standing, Some(value)) if standing.is_trouble() => {
-            format!("{}: {}", words::series_name(lang, value), words::value(frame, value))
-        }
+        (standing, Some(value)) if standing.is_trouble() => words::trouble(frame, value),
         (standing, _) => fill(lang.t_in("module_title", standing.code()), "{name}", name),
     };
     let mut grounds: Vec<String> = Vec::new();
@@ -352,15 +340,6 @@ fn module_answer(frame: &Frame, health: &Health<'_>, since: Option<Millis>) -> (
     (title, grounds.join(" "), health.standing)
 }
 
-/// The worst value of a module; of equals the first.
-pub fn worst<'a, 'b>(health: &'b Health<'a>) -> Option<&'b Value<'a>> {
-    let judged = health
-        .values
-        .iter()
-        .filter(|value| value.metric.limits != Limits::None || health.standing < Standing::Warning);
-    judged.rev().max_by_key(|value| value.standing)
-}
-
 fn value_row(frame: &Frame, input: &Input<'_>, value: &Value<'_>) -> ValueRow {
     let labels = value.latest.map(|latest| latest.labels.text()).unwrap_or_default();
     let range = input.ranges.iter().find(|(metric, own, _)| metric.key == value.metric.key && *own == labels);
@@ -371,13 +350,13 @@ fn value_row(frame: &Frame, input: &Input<'_>, value: &Value<'_>) -> ValueRow {
     let is_off = matches!(value.standing, Standing::Unknown | Standing::NotInUse);
     ValueRow {
         name: words::series_name(frame.lang(), value),
-        key: value.metric.key,
+        key: words::key(value),
         now: words::value(frame, value),
         low: word(|(low, _, _)| low),
         mean: word(|(_, mean, _)| mean),
         high: word(|(_, _, high)| high),
-        limits: words::limits(frame, value.metric),
-        look: words::look(frame.lang(), value.standing),
+        limits: words::limits(frame, value),
+        look: words::look_of(frame.lang(), value),
         since: value.latest.filter(|_| is_off).map(|latest| frame.formats.moment(latest.since)),
         chart: value.metric.kind.is_numeric().then(|| {
             let key: String = url::form_urlencoded::byte_serialize(value.metric.key.as_bytes()).collect();
@@ -424,24 +403,38 @@ fn run_row(frame: &Frame, run: &Run) -> RunRow {
     }
 }
 
+/// One row for what has the same figures throughout: it is one file system under several names.
+fn filling_rows(frame: &Frame, filling: &[Filling<'_>]) -> Vec<FillingRow> {
+    let others = || filling.iter().map(|filling| &filling.value);
+    let mut rows: Vec<FillingRow> = Vec::new();
+    for own in filling.iter().filter(|own| !plan::is_told_better(&own.value, others())) {
+        let row = filling_row(frame, own);
+        let same = |known: &&mut FillingRow| {
+            (&known.now, &known.week, &known.full) == (&row.now, &row.week, &row.full)
+        };
+        match rows.iter_mut().find(same) {
+            Some(known) => known.names.extend(row.names),
+            None => rows.push(row),
+        }
+    }
+    rows
+}
+
 fn filling_row(frame: &Frame, filling: &Filling<'_>) -> FillingRow {
     let lang = frame.lang();
-    let number = filling.value.latest.and_then(|latest| latest.state.number());
+    let number = filling.value.number();
     let week = filling.forecast.map(|forecast| {
-        let sign = if forecast.per_day >= 0.0 { "+" } else { "" };
-        format!("{sign}{}", frame.formats.hundredths(forecast.per_day * 7.0))
+        let points = (forecast.per_day * 70.0).round() / 10.0;
+        let sign = if points > 0.0 { "+" } else { "" };
+        lang.tf("system.points", &[("points", &format!("{sign}{}", frame.formats.decimal(points)))])
     });
     let full = match filling.forecast {
         None => lang.t("system.capacity.unknown").to_owned(),
         Some(Forecast { days: None, .. }) => lang.t("system.capacity.never").to_owned(),
-        Some(Forecast { days: Some((soon, late)), .. }) if late - soon < 1.0 => span_of_days(frame, soon),
-        Some(Forecast { days: Some((soon, late)), .. }) => {
-            let (soon, late) = (span_of_days(frame, soon), span_of_days(frame, late));
-            lang.tf("system.capacity.range", &[("soon", &soon), ("late", &late)])
-        }
+        Some(Forecast { days: Some((soon, late)), .. }) => span_of_days(frame, soon, late),
     };
     FillingRow {
-        name: words::series_name(lang, &filling.value),
+        names: vec![words::series_name(lang, &filling.value)],
         now: words::value(frame, &filling.value),
         share: number.map_or(0, |number| number.clamp(0.0, 100.0) as u64),
         tone: match filling.value.standing {
@@ -454,13 +447,18 @@ fn filling_row(frame: &Frame, filling: &Filling<'_>) -> FillingRow {
     }
 }
 
-/// Days, months or years, as exact as a guess may be.
-fn span_of_days(frame: &Frame, days: f64) -> String {
+/// Days, months or years, as exact as a guess may be: "15 to 16 days", "3 months".
+fn span_of_days(frame: &Frame, soon: f64, late: f64) -> String {
     let lang = frame.lang();
-    match days {
-        ..60.0 => lang.tn("system.days", days.max(1.0).round() as i64, &[]),
-        ..730.0 => lang.tn("system.months", (days / 30.4).round() as i64, &[]),
-        _ => lang.tn("system.years", (days / 365.25).round() as i64, &[]),
+    let (unit, length) = match soon {
+        ..60.0 => ("days", 1.0),
+        ..730.0 => ("months", 30.4),
+        _ => ("years", 365.25),
+    };
+    let [soon, late] = [soon, late].map(|days| (days / length).max(1.0).round() as i64);
+    match soon == late {
+        true => lang.tn_in("span", unit, late, &[]),
+        false => lang.tn_in("span_range", unit, late, &[("soon", &frame.formats.number(soon))]),
     }
 }
 

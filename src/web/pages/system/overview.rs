@@ -6,13 +6,13 @@ use super::{
     fill,
     plan::{self, Group},
     ports::service,
-    words, worst,
+    words,
 };
 use crate::{
     metrics::{
         health::{Health, Standing, Value},
         modules::{disk, docker, host, tls},
-        registry::{Kind, Metric, Unit},
+        registry::{Kind, Metric},
     },
     model::time::Millis,
     store::samples::Run,
@@ -105,16 +105,8 @@ impl Meter {
 /// are equally bad are one trouble, and what is told twice counts once.
 pub fn troubles<'a, 'b>(healths: &'b [Health<'a>]) -> Vec<Vec<&'b Value<'a>>> {
     let bad = || healths.iter().flat_map(|health| &health.values).filter(|value| value.standing.is_trouble());
-    let number = |value: &Value<'_>| value.latest.and_then(|latest| latest.state.number());
     let told_better = |value: &&Value<'a>| {
-        plan::TWINS.iter().filter(|(twin, _)| twin.key == value.metric.key).any(|(_, each)| {
-            let labels = |value: &Value<'_>| value.latest.map(|latest| latest.labels.clone());
-            let same = |other: &Value<'_>| match value.metric.labels.is_empty() {
-                true => number(other) == number(value) || each.unit == Unit::Count,
-                false => labels(other) == labels(value),
-            };
-            bad().any(|other| other.metric.key == each.key && other.standing >= value.standing && same(other))
-        })
+        plan::is_told_better(value, bad().filter(|other| other.standing >= value.standing))
     };
     let mut troubles: Vec<Vec<&Value<'a>>> = Vec::new();
     for value in bad().filter(|value| !told_better(value)) {
@@ -128,7 +120,8 @@ pub fn troubles<'a, 'b>(healths: &'b [Health<'a>]) -> Vec<Vec<&'b Value<'a>>> {
             None => troubles.push(vec![value]),
         }
     }
-    troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.first().map(|value| value.standing)));
+    troubles.iter_mut().for_each(|trouble| trouble.sort_by(|a, b| a.worst_first(b)));
+    troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.first().map(|value| value.gravity())));
     troubles
 }
 
@@ -204,15 +197,13 @@ fn grounds(frame: &Frame, input: Input<'_>) -> String {
 fn trouble(frame: &Frame, values: &[&Value<'_>], since: Option<Millis>) -> Option<Trouble> {
     let lang = frame.lang();
     let value = *values.first()?;
-    let number = value.latest.and_then(|latest| latest.state.number());
-    let limit = number.and_then(|number| words::passed(frame, value.metric, number));
+    let limit = value.number().and_then(|number| words::passed(frame, value.metric, number));
     let since = since.map(|at| lang.tf("system.since", &[("time", &frame.formats.sentence(at))]));
     let page = plan::page_of(value.metric);
     Some(Trouble {
         look: words::look(lang, value.standing),
         what: match values {
             ports if value.metric.key == tls::EACH_PORT_OPEN.key => closed(frame, ports),
-            [_] => format!("{}: {}", words::series_name(lang, value), words::value(frame, value)),
             many => several(frame, many),
         },
         text: limit.into_iter().chain(since).collect::<Vec<_>>().join(" "),
@@ -235,7 +226,11 @@ fn closed(frame: &Frame, values: &[&Value<'_>]) -> String {
 /// "Days until the certificate at a port expires: 143: 8 days, 993: 8 days, and 2 more."
 fn several(frame: &Frame, values: &[&Value<'_>]) -> String {
     let lang = frame.lang();
+    let first = values.first().filter(|value| values.len() == 1 || value.metric.kind == Kind::Flag);
     let one = |value: &&Value<'_>| {
+        if first.is_some() {
+            return words::trouble(frame, value);
+        }
         let labels = value.latest.iter().flat_map(|latest| latest.labels.iter().map(|(_, label)| label));
         let labels: Vec<&str> = labels.collect();
         format!("{} ({})", labels.join(", "), words::value(frame, value))
@@ -243,8 +238,11 @@ fn several(frame: &Frame, values: &[&Value<'_>]) -> String {
     let named: Vec<String> = values.iter().take(NAMED).map(one).collect();
     let more = values.len().saturating_sub(NAMED);
     let more = (more > 0).then(|| lang.tn("system.and_more", i64::try_from(more).unwrap_or(i64::MAX), &[]));
-    let name = values.first().map(|value| words::name(lang, value.metric)).unwrap_or_default();
-    format!("{name}: {}", named.into_iter().chain(more).collect::<Vec<_>>().join(", "))
+    let told = named.into_iter().chain(more).collect::<Vec<_>>();
+    match (first, values.first()) {
+        (None, Some(value)) => format!("{}: {}", words::name(lang, value.metric), told.join(", ")),
+        _ => told.join("; "),
+    }
 }
 
 fn tiles(frame: &Frame, group: Group, healths: &[Health<'_>]) -> TileGroup {
@@ -260,16 +258,14 @@ fn tile(frame: &Frame, place: &plan::Place, health: &Health<'_>) -> Tile {
     let lang = frame.lang();
     let look = words::look(lang, health.standing);
     let main = match health.standing.is_trouble() {
-        true => worst(health),
+        true => health.worst(),
         false => health.value(place.main),
     };
     let known =
         main.filter(|value| value.latest.is_some_and(|latest| latest.state.is_known() && latest.fresh));
     let value = match (health.standing, known) {
         (Standing::NotInUse | Standing::Unknown | Standing::Waiting, _) | (_, None) => look.word.to_owned(),
-        (standing, Some(value)) if standing.is_trouble() => {
-            format!("{}: {}", words::series_name(lang, value), words::value(frame, value))
-        }
+        (standing, Some(value)) if standing.is_trouble() => words::trouble(frame, value),
         (_, Some(value)) => {
             let text = containers_of(frame, health).unwrap_or_else(|| words::value(frame, value));
             fill(lang.t_in("tile", place.module.code()), "{value}", &text)

@@ -2,11 +2,16 @@
 
 use askama::Template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{chart::Chart, table::Table};
+use super::{
+    chart::Chart,
+    dns,
+    table::{Listed, Table},
+    words,
+};
 use crate::{
-    metrics::modules::security,
+    metrics::{health::Standing, modules::security},
     model::{
         sample::DOMAIN,
         time::Millis,
@@ -35,6 +40,7 @@ pub struct OwnPage<'a> {
 /// A domain with its records and its mail flow.
 pub struct Card {
     name: String,
+    standing: Standing,
     look: Look,
     score: String,
     lacks: Vec<&'static str>,
@@ -74,30 +80,44 @@ pub fn card(frame: &Frame, domain: &str, checks: &Checks<'_>, to: &Traffic, from
         SCORED.iter().filter(|name| checks.get(**name).copied().flatten() == wanted).count()
     };
     let (good, unknown) = (count(Some(true)), count(None));
-    let (tone, icon, word) = match (good, unknown) {
-        (_, 1..) => ("idle", "question-circle", "unknown"),
-        (..3, _) => ("bad", "x-octagon", "critical"),
-        (..5, _) => ("wait", "exclamation-triangle", "warning"),
-        _ => ("ok", "check-circle", "fine"),
-    };
+    let missed = || SCORED.into_iter().filter(|name| checks.get(*name) == Some(&Some(false)));
+    let standing = dns::judge((good, unknown), missed());
     let score = match unknown {
         0 => lang.tf("own.score", &[("count", &good.to_string())]),
         7.. => lang.t("own.score.unknown").to_owned(),
         _ => lang.tf("own.score.partly", &[("count", &good.to_string()), ("unknown", &unknown.to_string())]),
     };
-    let lacks = SCORED.iter().filter(|name| checks.get(**name) == Some(&Some(false)));
+    let lacks = missed().map(|name| lang.t_in("dns_lack", &name.to_ascii_lowercase()));
+    Card {
+        name: domain.to_owned(),
+        standing,
+        look: words::look(lang, standing),
+        score,
+        lacks: lacks.collect(),
+        flows: flows(frame, domain, to, from),
+    }
+}
+
+/// The card of a domain that is another name of `target`: it has no records and no mailboxes of its own to look at.
+pub fn alias(frame: &Frame, domain: &str, target: &str, to: &Traffic, from: &Traffic) -> Card {
+    let lang = frame.lang();
+    Card {
+        name: domain.to_owned(),
+        standing: Standing::Fine,
+        look: Look { icon: "arrow-left-right", tone: "idle", word: lang.t("own.alias") },
+        score: lang.tf("own.alias.of", &[("domain", target)]),
+        lacks: Vec::new(),
+        flows: flows(frame, domain, to, from),
+    }
+}
+
+fn flows(frame: &Frame, domain: &str, to: &Traffic, from: &Traffic) -> [Flow; 2] {
     let flow = |(side, traffic): (Side, &Traffic)| Flow {
-        word: lang.t_in("flow_side", side.code()),
+        word: frame.lang().t_in("flow_side", side.code()),
         text: flow_text(frame, traffic),
         href: frame.url(&format!("/flow?domain={}&side={}", encoded(domain), side.code())),
     };
-    Card {
-        name: domain.to_owned(),
-        look: Look { tone, icon, word: lang.t_in("standing", word) },
-        score,
-        lacks: lacks.map(|name| lang.t_in("dns_lack", &name.to_ascii_lowercase())).collect(),
-        flows: [(Side::In, to), (Side::Out, from)].map(flow),
-    }
+    [(Side::In, to), (Side::Out, from)].map(flow)
 }
 
 /// The checks that make points.
@@ -134,10 +154,30 @@ pub fn logins(frame: &Frame, mailbox: Option<&Mailbox>) -> Vec<(&'static str, St
     ]
 }
 
-/// The domains of a domain admin: their records and mail flow, how full they and their mailboxes are.
-pub fn domains(frame: &Frame, cards: Vec<Card>, tables: Vec<Table>) -> OwnPage<'_> {
-    let title = tables.first().map(|table| table.sentence.clone()).unwrap_or_default();
-    OwnPage { cards, ..page(frame, title, "domains", Vec::new(), tables) }
+/// The domains of a domain admin, `all` of them: their records and mail flow, how full they and their mailboxes are.
+pub fn domains(frame: &Frame, cards: Vec<Card>, all: usize, tables: Vec<Table>) -> OwnPage<'_> {
+    let (own, others): (Vec<&Table>, Vec<&Table>) =
+        tables.iter().partition(|table| table.id == Listed::Domains.code());
+    let told = own.iter().flat_map(|table| &table.wrong).map(String::as_str);
+    let wrong = cards.iter().filter(|card| card.standing > Standing::Waiting).map(|card| card.name.as_str());
+    let wrong: BTreeSet<&str> = wrong.chain(told).collect();
+    let others = others.into_iter().filter(|table| table.has_trouble()).map(|table| table.sentence.clone());
+    let title: Vec<String> = [domains_title(frame, all, wrong.len())].into_iter().chain(others).collect();
+    let is_bad = !wrong.is_empty();
+    let page = OwnPage { cards, ..page(frame, title.join(" "), "domains", Vec::new(), tables) };
+    if is_bad { page.with_warning() } else { page }
+}
+
+/// "One of your 3 domains needs a look."
+fn domains_title(frame: &Frame, all: usize, wrong: usize) -> String {
+    let lang = frame.lang();
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    match (all, wrong) {
+        (0, _) => lang.t_in("listed_none", Listed::Domains.code()).to_owned(),
+        (_, 0) => lang.tn("own.domains.fine", count(all), &[]),
+        (1, _) => lang.t("own.domains.only").to_owned(),
+        _ => lang.tn("own.domains.bad", count(wrong), &[("all", &frame.formats.number(count(all)))]),
+    }
 }
 
 /// The visitor's own mailbox. `used`: what it takes, and of how much, in words.
@@ -164,16 +204,23 @@ fn page<'a>(
     charts: Vec<Chart>,
     tables: Vec<Table>,
 ) -> OwnPage<'a> {
-    let bad = tables.iter().any(Table::has_trouble);
-    OwnPage {
+    let is_bad = tables.iter().any(Table::has_trouble);
+    let page = OwnPage {
         frame,
         title,
-        tone: if bad { "wait" } else { "ok" },
-        icon: if bad { "exclamation-triangle" } else { "check-circle" },
+        tone: "ok",
+        icon: "check-circle",
         grounds: frame.lang().t_in("own_about", grounds),
         cards: Vec::new(),
         logins: Vec::new(),
         charts,
         tables,
+    };
+    if is_bad { page.with_warning() } else { page }
+}
+
+impl OwnPage<'_> {
+    fn with_warning(self) -> Self {
+        Self { tone: "wait", icon: "exclamation-triangle", ..self }
     }
 }

@@ -2,6 +2,7 @@
 //! each page.
 
 use crate::metrics::{
+    health::Value,
     modules::{
         backup, clamav, collector, disk, docker, dovecot, host, mailboxes, mailflow, memcached, postfix,
         quarantine, rspamd, security, sync_jobs, tls, updates, watchdog,
@@ -194,30 +195,67 @@ pub static TRENDS: &[Plan<'static>] = charts! [
     "certificates" [tls::CERT_DAYS_443, tls::CERT_DAYS_587, tls::CERT_DAYS_993]
 ];
 
+/// When one series says what another says better.
+#[derive(Debug, Clone, Copy)]
+enum Twin {
+    /// When both have the same number, but for what it changed between two looks.
+    Number,
+    /// When it is of the same thing.
+    Thing,
+    /// Whenever the other one is in trouble: that is its cause.
+    Cause,
+}
+
 /// Metrics that say again what the second one says better, of each by its name: such trouble is told once.
-pub static TWINS: &[(&Metric, &Metric)] = &[
-    (&tls::HTTPS_CHECK, &tls::EACH_PORT_OPEN),
-    (&tls::IMAPS_CHECK, &tls::EACH_PORT_OPEN),
-    (&tls::SUBMISSION_CHECK, &tls::EACH_PORT_OPEN),
-    (&tls::CERT_DAYS_443, &tls::EACH_CERT_DAYS),
-    (&tls::CERT_DAYS_587, &tls::EACH_CERT_DAYS),
-    (&tls::CERT_DAYS_993, &tls::EACH_CERT_DAYS),
-    (&tls::CERT_DAYS_LEFT, &tls::EACH_CERT_DAYS),
-    (&tls::EACH_CERT_TRUSTED, &tls::EACH_CERT_DAYS),
-    (&security::AUDIT_SCORE, &security::EACH_SCORE),
-    (&security::DNS_SPF_EXISTS, &security::EACH_SCORE),
-    (&security::DNS_DKIM_EXISTS, &security::EACH_SCORE),
-    (&security::DNS_DMARC_EXISTS, &security::EACH_SCORE),
-    (&disk::ROOT_USED, &host::EACH_DISK_USED),
-    (&disk::DOCKER_USED, &host::EACH_DISK_USED),
+static TWINS: &[(&Metric, &Metric, Twin)] = &[
+    (&tls::HTTPS_CHECK, &tls::EACH_PORT_OPEN, Twin::Number),
+    (&tls::IMAPS_CHECK, &tls::EACH_PORT_OPEN, Twin::Number),
+    (&tls::SUBMISSION_CHECK, &tls::EACH_PORT_OPEN, Twin::Number),
+    (&tls::CERT_DAYS_443, &tls::EACH_CERT_DAYS, Twin::Number),
+    (&tls::CERT_DAYS_587, &tls::EACH_CERT_DAYS, Twin::Number),
+    (&tls::CERT_DAYS_993, &tls::EACH_CERT_DAYS, Twin::Number),
+    (&tls::CERT_DAYS_LEFT, &tls::EACH_CERT_DAYS, Twin::Number),
+    (&tls::EACH_CERT_TRUSTED, &tls::EACH_CERT_DAYS, Twin::Thing),
+    (&security::AUDIT_SCORE, &security::EACH_SCORE, Twin::Cause),
+    (&security::EACH_SCORE, &security::EACH_CHECK, Twin::Thing),
+    (&security::DNS_SPF_EXISTS, &security::EACH_CHECK, Twin::Cause),
+    (&security::DNS_DKIM_EXISTS, &security::EACH_CHECK, Twin::Cause),
+    (&security::DNS_DMARC_EXISTS, &security::EACH_CHECK, Twin::Cause),
+    (&security::RBL_LISTED, &security::EACH_LISTED, Twin::Cause),
+    (&sync_jobs::FAILED, &sync_jobs::EACH_SYNCJOB_SUCCESS, Twin::Cause),
+    (&mailboxes::MAILBOX_OVER_QUOTA, &mailboxes::EACH_MAILBOX_USAGE_PCT, Twin::Cause),
+    (&disk::ROOT_USED, &host::EACH_DISK_USED, Twin::Number),
+    (&disk::DOCKER_USED, &host::EACH_DISK_USED, Twin::Number),
 ];
+
+/// Whether one of the others says better what this value says.
+pub fn is_told_better<'a, 'b: 'a>(
+    value: &Value<'_>,
+    mut others: impl Iterator<Item = &'a Value<'b>>,
+) -> bool {
+    let says = |other: &Value<'_>| {
+        TWINS.iter().any(|(twin, each, how)| {
+            let same = match how {
+                Twin::Number => {
+                    other.number().zip(value.number()).is_some_and(|(other, own)| (other - own).abs() < 1.0)
+                }
+                Twin::Thing => value.latest.zip(other.latest).is_some_and(|(value, other)| {
+                    value.labels.iter().all(|(name, thing)| other.labels.value(name) == Some(thing))
+                }),
+                Twin::Cause => true,
+            };
+            twin.key == value.metric.key && each.key == other.metric.key && same
+        })
+    };
+    others.any(says)
+}
 
 /// The page on which a metric is explained best, by its address below `/system/`.
 pub fn page_of(metric: &Metric) -> &'static str {
     match metric.origin {
         Origin::Ports if metric.key != tls::UI_CHECK.key => "ports",
         Origin::Certificates => "certificates",
-        Origin::Dns if metric.labels == security::EACH_SCORE.labels => "dns",
+        Origin::Dns if metric.labels.starts_with(security::EACH_SCORE.labels) => "dns",
         _ => metric.module.code(),
     }
 }

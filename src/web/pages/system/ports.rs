@@ -33,6 +33,8 @@ pub struct Port<'a> {
     pub number: &'a str,
     /// Whether it is open at present.
     pub latest: &'a Latest,
+    /// Since when it has been closed, where it is.
+    pub closed_since: Option<Millis>,
     /// Its past: whether it was open.
     pub open: Range,
     /// Its past: time until a connection.
@@ -216,8 +218,7 @@ fn row(frame: &Frame, port: &Port<'_>, input: &Input<'_>, times: &[String]) -> R
         now: Look { word, ..words::look(lang, standing) },
         since: match standing {
             Standing::Fine => None,
-            Standing::Critical => Some(closed_since(frame, port)),
-            _ => Some(frame.formats.moment(port.latest.since)),
+            _ => Some(since(frame, port)),
         },
         share: share_word,
         closed: if closed < 0.5 {
@@ -267,18 +268,17 @@ fn marks(frame: &Frame, reach: Reach, bounds: &[Millis]) -> Vec<String> {
 }
 
 fn outages(frame: &Frame, ports: &[Port<'_>]) -> Vec<Outage> {
-    let of = |port: &Port<'_>| -> Vec<(String, String, Interruption)> {
-        let (name, since) = (service(frame, port.number), closed_since(frame, port));
-        let found = grid::interruptions(&port.open.points, port.open.width).into_iter();
-        found.map(|one| (name.clone(), since.clone(), one)).collect()
+    let of = |port: &Port<'_>| -> Vec<(String, Interruption)> {
+        let name = service(frame, port.number);
+        interruptions(port, frame.formats.now).into_iter().map(|one| (name.clone(), one)).collect()
     };
-    let mut all: Vec<(String, String, Interruption)> = ports.iter().flat_map(of).collect();
-    all.sort_by_key(|(.., one)| std::cmp::Reverse((one.until.is_none(), one.from)));
-    let outage = |(name, since, one): (String, String, Interruption)| Outage {
+    let mut all: Vec<(String, Interruption)> = ports.iter().flat_map(of).collect();
+    all.sort_by_key(|(_, one)| std::cmp::Reverse((one.until.is_none(), one.from)));
+    let outage = |(name, one): (String, Interruption)| Outage {
         name,
         when: match one.until {
             Some(until) => frame.formats.range(one.from, until),
-            None => frame.lang().tf("ports.since", &[("time", &since)]),
+            None => frame.lang().tf("ports.since", &[("time", &frame.formats.sentence(one.from))]),
         },
         length: frame.formats.duration(one.closed),
         lasts: one.until.is_none(),
@@ -286,19 +286,23 @@ fn outages(frame: &Frame, ports: &[Port<'_>]) -> Vec<Outage> {
     all.into_iter().take(LISTED).map(outage).collect()
 }
 
-/// Since when a port that is closed has been so: what is unknown in between ends nothing, and what began before all that is
-/// shown may have begun any time before.
-fn closed_since(frame: &Frame, port: &Port<'_>) -> String {
-    let found = grid::interruptions(&port.open.points, port.open.width);
-    let lasting = found.first().filter(|one| one.until.is_none()).map(|one| one.from);
-    let (since, first) = (port.latest.since, port.open.points.iter().find(|point| point.seconds > 0.0));
-    match lasting.filter(|from| *from < since) {
-        Some(from) if first.is_some_and(|point| point.at == from) => {
-            frame.lang().tf("ports.or_longer", &[("time", &frame.formats.sentence(from))])
-        }
-        Some(from) => frame.formats.sentence(from),
-        None => frame.formats.sentence(since),
-    }
+/// The interruptions of a port, newest first. One that lasts begins when all pages say that it began, however coarse the points
+/// shown are, and what came before it ended then.
+fn interruptions(port: &Port<'_>, now: Millis) -> Vec<Interruption> {
+    let past = grid::interruptions(&port.open.points, port.open.width).into_iter();
+    let Some(begin) = port.closed_since else { return past.collect() };
+    let lasts = Interruption { from: begin, until: None, closed: now.since(begin) };
+    // What begins in the same point is the one that lasts.
+    let before = past.filter(|one| one.from.0 + port.open.width <= begin.0).map(|one| {
+        let until = one.until.map_or(begin, |until| until.min(begin));
+        Interruption { until: Some(until), closed: one.closed.min(until.since(one.from)), ..one }
+    });
+    [lasts].into_iter().chain(before).collect()
+}
+
+/// Since when a port has been as it is.
+fn since(frame: &Frame, port: &Port<'_>) -> String {
+    frame.formats.sentence(port.closed_since.unwrap_or(port.latest.since))
 }
 
 /// "Nothing is known of 2 h 10 min of this time."
@@ -338,7 +342,7 @@ fn answer(frame: &Frame, input: &Input<'_>) -> (String, String, Standing) {
             )
         }
         ([one], ..) => {
-            let (name, since) = (service(frame, one.number), closed_since(frame, one));
+            let (name, since) = (service(frame, one.number), since(frame, one));
             let title = lang.tf("ports.title_closed", &[("name", &name), ("time", &since)]);
             (title, lang.t("ports.closed_next").to_owned(), Standing::Critical)
         }

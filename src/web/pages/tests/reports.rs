@@ -36,6 +36,7 @@ fn overview(frame: &Frame, figures: &DomainFigures, days: u64, calm: bool) -> St
         earlier: &found,
         recent: figures,
         recent_sources: &found,
+        signers: &BTreeMap::new(),
         period: Period { days },
         domains: &names(),
     };

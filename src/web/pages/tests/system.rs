@@ -7,8 +7,8 @@ use askama::Template;
 use crate::{
     metrics::{
         facts,
-        health::judge,
-        modules::{backup, clamav, disk, docker, host, mailboxes, postfix, sync_jobs, tls},
+        health::{self, judge},
+        modules::{backup, clamav, disk, docker, host, mailboxes, postfix, security, sync_jobs, tls},
         registry::{Metric, Module},
     },
     model::{
@@ -182,6 +182,7 @@ fn ports_page(frame: &Frame, all: &[(&str, State)]) -> String {
     let port = |one: &'static str, latest| ports::Port {
         number: one,
         latest,
+        closed_since: (latest.state == State::Number(0.0)).then(|| samples::ago(4_000)),
         open: past(open),
         seconds: Some(past(|index| Some(if index > 1300 { 2.5 } else { 0.1 }))),
     };
@@ -340,8 +341,11 @@ pub fn own_pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     let traffic = super::traffic::some("carla@alpha.test");
     let card = |name, checks| own::card(frame, name, checks, &traffic, &traffic);
     let cards = vec![card("alpha.test", &checks), card("beta.test", &all)];
-    pages.insert("domains".to_owned(), own::domains(frame, cards, tables(&some)).render().unwrap());
-    pages.insert("domains-empty".to_owned(), own::domains(frame, Vec::new(), tables(&[])).render().unwrap());
+    pages.insert("domains".to_owned(), own::domains(frame, cards, 2, tables(&some)).render().unwrap());
+    pages.insert(
+        "domains-empty".to_owned(),
+        own::domains(frame, Vec::new(), 0, tables(&[])).render().unwrap(),
+    );
 }
 
 /// Pages with a hostile text wherever a stranger may write.
@@ -416,6 +420,107 @@ fn trouble_is_told_once_and_by_its_name() {
 }
 
 #[test]
+fn one_cause_under_several_keys_is_one_trouble() {
+    let one = |metric: &'static Metric, state| latest(metric, Labels::NONE, State::Number(state));
+    let domain = |metric: &'static Metric, number| {
+        latest(metric, Labels::one("domain", "beta.test"), State::Number(number))
+    };
+    let check = |name: &str| {
+        let labels = Labels::one("domain", "beta.test").with("check", name);
+        latest(&security::EACH_CHECK, labels, State::Number(0.0))
+    };
+    let job = Labels::one("job", "3").with("mailbox", "bob@alpha.test");
+    let mut list = vec![
+        one(&security::DNS_DKIM_EXISTS, 0.0),
+        one(&security::AUDIT_SCORE, 3.0),
+        domain(&security::EACH_SCORE, 3.0),
+        check("DKIM"),
+        check("BIMI"),
+        one(&sync_jobs::FAILED, 1.0),
+        latest(&sync_jobs::EACH_SYNCJOB_SUCCESS, job, State::Number(0.0)),
+    ];
+    list.sort_by(|a, b| (&a.metric, &a.labels).cmp(&(&b.metric, &b.labels)));
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page = overview(&frame, &list, &[]);
+    for words in
+        ["2 things need you.", "beta.test fails the DKIM check", "sync job 3 for bob@alpha.test failed"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}
+
+#[test]
+fn one_file_system_under_several_names_fills_up_once() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let disk = |name: &str, number| {
+        let labels = Labels::one(host::EACH_DISK_USED.labels[0], name);
+        latest(&host::EACH_DISK_USED, labels, State::Number(number))
+    };
+    let one = |metric: &'static Metric, state| latest(metric, Labels::NONE, State::Number(state));
+    let mut list = vec![
+        one(&disk::DOCKER_USED, 83.6),
+        disk("/var/lib/docker", 83.7),
+        disk("/", 41.0),
+        one(&postfix::QUEUE_DISK, 41.0),
+        disk("/backup", 54.0),
+    ];
+    list.sort_by(|a, b| (&a.metric, &a.labels).cmp(&(&b.metric, &b.labels)));
+    let healths = judge(&list);
+    let values = healths.iter().flat_map(|health| &health.values).filter(|value| value.latest.is_some());
+    let forecast = health::Forecast { per_day: 0.2, days: Some((90.0, 93.0)), known: 7.1 };
+    let filling: Vec<Filling<'_>> =
+        values.map(|value| Filling { value: *value, forecast: Some(forecast) }).collect();
+    let input = system::Input {
+        which: Which::Capacity,
+        healths: &healths,
+        charts: Vec::new(),
+        window: window::Window::back(Reach::Day, samples::NOW),
+        apart: None,
+        ranges: &[],
+        table: None,
+        runs: &[],
+        filling: &filling,
+        since: None,
+    };
+    let page = system::view(&frame, input).render().unwrap();
+    let rows = page.split("id=\"filling\"").nth(1).unwrap().matches("scope=\"row\"").count();
+    assert_eq!(rows, 3, "{page}");
+    assert!(
+        page.contains("+1.4 points") && page.contains(">3 months<") && page.contains("last 7 days"),
+        "{page}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_domains_stands_in_the_heading() {
+    let frame = samples::frame(crate::model::scope::Role::DomainAdmin, crate::web::text::Lang::En);
+    let traffic = super::traffic::some("carla@alpha.test");
+    let names = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI"];
+    let but = |bad: &'static str| own::Checks::from(names.map(|name| (name, Some(name != bad))));
+    let heading = |bad: &'static str| {
+        let cards = vec![
+            own::card(&frame, "alpha.test", &but(bad), &traffic, &traffic),
+            own::alias(&frame, "alpha-alias.test", "alpha.test", &traffic, &traffic),
+        ];
+        let page = own::domains(&frame, cards, 2, Vec::new()).render().unwrap();
+        assert!(page.contains("Another name of alpha.test") && !page.contains("Unknown"), "{page}");
+        let title = page.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap();
+        title.to_owned()
+    };
+    assert_eq!(heading("BIMI"), "Your 2 domains are fine.");
+    assert_eq!(heading("DKIM"), "One of your 2 domains needs a look.");
+}
+
+#[test]
+fn a_port_is_closed_since_the_same_moment_whatever_is_shown() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page = ports_page(&frame, &[("25", State::Number(1.0)), ("443", State::Number(0.0))]);
+    let since = frame.formats.sentence(samples::ago(4_000));
+    assert!(page.contains(&format!("has been closed since {since}")), "{page}");
+    assert!(page.contains(&format!("<b class=\"bad\">since {since}</b>")), "{page}");
+}
+
+#[test]
 fn tables_are_sorted_searched_and_cut_into_pages() {
     let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
     let many: Vec<Latest> = (0..120)
@@ -475,7 +580,7 @@ fn certificates_say_what_is_wrong_and_what_to_do() {
         "at port 993, 143 ends in 9 days",
         "The ports of mail.alpha.test show different certificates.",
         "docker compose restart dovecot-mailcow",
-        "renewal was due",
+        "other ports show a newer one",
     ] {
         assert!(old.contains(words), "{words:?} is missing");
     }

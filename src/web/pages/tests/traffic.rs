@@ -85,3 +85,19 @@ fn each_hour_stands_in_its_bar_and_nothing_is_lost() {
         );
     }
 }
+
+#[test]
+fn the_heading_tells_what_was_refused_and_times_in_plain_words() {
+    let frame = samples::frame(crate::model::scope::Role::Admin, crate::web::text::Lang::En);
+    let page_of = |traffic: Traffic| page(&frame, &[(samples::ago(100), traffic)], Reach::Day, None);
+    let refused = some("x").rejected();
+    assert!(refused > 0);
+    let words = if refused == 1 { "One was refused.".to_owned() } else { format!("{refused} were refused.") };
+    assert!(page_of(some("x")).contains(&format!(" were reached. {words}</h1>")), "{}", page_of(some("x")));
+    let none = Traffic { refused: 0, rows: Default::default(), mails: 3, ..Traffic::default() };
+    let quick = page_of(Traffic { delays: [(1, 40)].into(), ..none });
+    assert!(
+        quick.contains("95 of 100 deliveries took under 1 s.") && !quick.contains("refused.</h1>"),
+        "{quick}"
+    );
+}
