@@ -11,7 +11,7 @@ use std::{
 use super::{sessions::Sessions, shapes};
 use crate::{
     model::{
-        event::{Event, Fact, LogLine, Parsed, Refusal},
+        event::{Action, Event, Fact, LogLine, Parsed, Refusal},
         fold::{mail_id, split},
         mail::{Mail, MailId, ServerId},
         scan::Scan,
@@ -73,8 +73,8 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
     let mut outcome = Outcome::default();
     let parsed: Vec<Parsed> =
         batch.lines.iter().map(|line| postfix::parse(line.program, line.text)).collect();
-    let protocols = protocols(batch.lines, &parsed, sessions);
-    let mut facts = sort_facts(batch.lines, parsed, &protocols, &mut outcome);
+    let told = told_before(batch.lines, &parsed, sessions);
+    let mut facts = sort_facts(batch.lines, parsed, &told, &mut outcome);
     for (queue_id, at) in batch.quarantined {
         let event = Event { at: *at, fact: Fact::Quarantined, program: "quarantine" };
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
@@ -219,20 +219,31 @@ struct Facts<'a> {
     refusals: Vec<(usize, Event<'a>)>,
 }
 
-/// The TLS protocol that belongs to a line, by the line's index. Owned first, so that facts can borrow.
-fn protocols(
-    lines: &[LogLine<'_>],
-    parsed: &[Parsed<'_>],
-    sessions: &mut Sessions,
-) -> HashMap<usize, String> {
-    let mut protocols = HashMap::new();
+/// What earlier lines of its session tell of a line, by its index. Owned first, so that facts can borrow.
+#[derive(Default)]
+struct Told {
+    /// TLS protocols.
+    protocols: HashMap<usize, String>,
+    /// Texts of the lines by which mails are held or thrown away before they have a queue id.
+    rules: HashMap<usize, String>,
+}
+
+fn told_before(lines: &[LogLine<'_>], parsed: &[Parsed<'_>], sessions: &mut Sessions) -> Told {
+    let mut told = Told::default();
     for (index, (line, parsed)) in lines.iter().zip(parsed).enumerate() {
         let protocol = match parsed {
             Parsed::Session(session) => {
                 sessions.begin(line, session);
                 None
             }
-            Parsed::Mail { fact: Fact::Client(client), .. } => sessions.of_client(line, client),
+            Parsed::Refused(refusal) if !refusal.refuses() => {
+                sessions.stop(line, refusal);
+                None
+            }
+            Parsed::Mail { fact: Fact::Client(client), .. } => {
+                told.rules.extend(sessions.rule_of(line, client).map(|rule| (index, rule)));
+                sessions.of_client(line, client)
+            }
             Parsed::Mail { fact: Fact::Attempt(attempt), .. } if attempt.tls.is_none() => {
                 sessions.of_attempt(line, attempt)
             }
@@ -245,16 +256,16 @@ fn protocols(
             _ => None,
         };
         if let Some(protocol) = protocol {
-            protocols.insert(index, protocol.to_owned());
+            told.protocols.insert(index, protocol.to_owned());
         }
     }
-    protocols
+    told
 }
 
 fn sort_facts<'a>(
     lines: &'a [LogLine<'a>],
     parsed: Vec<Parsed<'a>>,
-    protocols: &'a HashMap<usize, String>,
+    told: &'a Told,
     outcome: &mut Outcome,
 ) -> Facts<'a> {
     let mut facts = Facts { by_queue_id: BTreeMap::new(), refusals: Vec::new() };
@@ -262,15 +273,22 @@ fn sort_facts<'a>(
         let event = |fact| Event { at: line.at, fact, program: line.program };
         match parsed {
             Parsed::Mail { queue_id, fact } => {
-                let fact = with_protocol(fact, protocols.get(&index).map(String::as_str));
+                let fact = with_protocol(fact, told.protocols.get(&index).map(String::as_str));
+                let rule = told.rules.get(&index).map(|text| postfix::parse(line.program, text));
+                if let Some(Parsed::Refused(rule)) = rule {
+                    facts.by_queue_id.entry(queue_id).or_default().push((index, event(Fact::Refused(rule))));
+                }
                 if let Some((child, parent)) = parent_fact(queue_id, &fact, line.text) {
                     facts.by_queue_id.entry(child).or_default().push((index, event(parent)));
                 }
                 note_reply(line, &fact, outcome);
                 facts.by_queue_id.entry(queue_id).or_default().push((index, event(fact)));
             }
-            Parsed::Refused(refusal) => facts.refusals.push((index, event(Fact::Refused(refusal)))),
-            Parsed::Session(_) | Parsed::Noise => {}
+            Parsed::Refused(refusal) if refusal.refuses() => {
+                facts.refusals.push((index, event(Fact::Refused(refusal))));
+            }
+            // What is held or thrown away is told of the mail that comes next; one that is refused after all comes not.
+            Parsed::Refused(_) | Parsed::Session(_) | Parsed::Noise => {}
             Parsed::Unknown => {
                 let key = (line.program.chars().take(64).collect(), shapes::shape(line.text));
                 let entry = outcome.unknown.entry(key).or_insert((0, String::new(), line.at));
@@ -378,8 +396,10 @@ fn merge<'a>(
             old.iter().flat_map(|(_, story)| story.events.iter().copied()).collect();
         let before = events.len();
         let mut seen: HashSet<_> = events.iter().map(identity).collect();
+        let former: HashSet<(i64, Action)> = events.iter().filter_map(former_action).collect();
         for (index, event) in fresh {
-            if seen.insert(identity(&event)) {
+            let known = matches!(event.fact, Fact::Refused(rule) if former.contains(&(event.at.secs(), rule.action())));
+            if !known && seen.insert(identity(&event)) {
                 events.push(event);
                 outcome.telling.push(index);
             }
@@ -391,6 +411,16 @@ fn merge<'a>(
         }
     }
     Ok(works)
+}
+
+/// What older versions made of a line that today is a [`Fact::Refused`] with this action, and when.
+fn former_action(event: &Event<'_>) -> Option<(i64, Action)> {
+    let action = match event.fact {
+        Fact::Held { .. } => Action::Hold,
+        Fact::Discarded { .. } => Action::Discard,
+        _ => return None,
+    };
+    Some((event.at.secs(), action))
 }
 
 /// What makes two facts the same: imported lines may know fractions of a second that polled ones do not, and

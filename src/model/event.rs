@@ -271,7 +271,7 @@ impl Refusal<'_> {
 const OTHER_LOGIN: &str = ">: Sender address rejected: not owned by user ";
 
 /// What access tables, header checks and milters do against a mail (access(5), header_checks(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The client is told to keep it.
     Refuse,

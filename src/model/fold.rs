@@ -1,6 +1,9 @@
 //! Folding facts into mails: pure, and independent of the order in which the facts arrived.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use super::{
     event::{Action, Attempt, Checked, Event, Fact, Kept, Refusal, names_virus},
@@ -39,7 +42,7 @@ pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
         match event.fact {
             Fact::Held { .. } => on_hold = true,
             Fact::Refused(refusal) if refusal.action() == Action::Hold => on_hold = true,
-            Fact::Released | Fact::Queued { .. } | Fact::Removed => on_hold = false,
+            Fact::Released | Fact::Queued { .. } | Fact::Removed | Fact::Requeued => on_hold = false,
             _ => {}
         }
         if let Some(mail) = mails.last_mut() {
@@ -375,6 +378,12 @@ impl Fold {
         let (removed, expired) = (self.mail.removed.is_some(), self.expired);
         for row in self.recipients.values_mut() {
             row.status = match row.status {
+                _ if self.requeued && row.attempts == 0 => {
+                    go_on(row);
+                    row.last_attempt = self.mail.last_seen;
+                    Status::Sent
+                }
+                Status::Delayed | Status::Queued | Status::Unknown if self.held => Status::Held,
                 // Unknown: no line tells of a try.
                 Status::Delayed | Status::Unknown if expired => Status::Expired,
                 Status::Delayed if self.deleted => Status::Discarded,
@@ -416,7 +425,7 @@ impl Fold {
     /// first attempt is still to come. A milter's line names just the last recipient.
     fn add_named_recipients(&mut self) {
         let tried = !self.recipients.is_empty();
-        let mut covered: Vec<String> = self
+        let mut covered: HashSet<String> = self
             .recipients
             .values()
             .flat_map(|row| [Some(&row.address), row.orig_to.as_ref()])
@@ -435,7 +444,7 @@ impl Fold {
             if refused.is_none() && tried {
                 continue;
             }
-            covered.push(plain);
+            covered.insert(plain);
             let mut row = Recipient { address: rcpt.clone(), ..Recipient::default() };
             if let Some((status, dsn, reply, at)) = &refused {
                 row.status = *status;

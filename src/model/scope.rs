@@ -146,9 +146,7 @@ fn claims_sender(mail: &Mail) -> bool {
 fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
     let at = mail.first_seen;
     let own = |recipient: &Recipient| holdings.sees_recipient(recipient, at);
-    let all = mail.recipients.len();
     mail.recipients.retain(own);
-    let alone = mail.recipients.len() == all;
     mail.steps.retain(|step| match &step.kind {
         StepKind::Attempt(recipient) | StepKind::RecipientRefused(recipient) => own(recipient),
         // Notices go to the sender; the end of the queue id depends on the other recipients.
@@ -159,10 +157,8 @@ fn own_rows(mut mail: Mail, holdings: &Holdings) -> Mail {
         _ => true,
     });
     for step in &mut mail.steps {
-        // The words of a rule may name the recipient that it is about.
-        if let StepKind::Held(reason) | StepKind::Discarded(reason) = &mut step.kind
-            && !alone
-        {
+        // The words of a rule may name the recipient that it is about, who need not have a row yet.
+        if let StepKind::Held(reason) | StepKind::Discarded(reason) = &mut step.kind {
             reason.clear();
         }
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::{
     event::{Fact, LogLine, Parsed},
-    mail::{ServerId, Step, StepKind, VisibleMail},
+    mail::{ServerId, VisibleMail},
     scope::{Scope, Sight, normalise_address},
     time::Millis,
 };
@@ -178,7 +178,7 @@ async fn refused_attempt(
     for text in chunks_at(db, mail, &[mail.first_seen]).await? {
         for line in text.lines().filter_map(unpack_line).filter(|line| line.at == mail.first_seen) {
             let Parsed::Refused(refusal) = parse(&line.program, &line.text) else { continue };
-            let same = says(mail, refusal.reply)
+            let same = mail.refusal.as_ref().is_some_and(|own| own.reply == refusal.reply)
                 && mail.sender.as_deref() == refusal.from
                 && mail.client_ip.as_deref().unwrap_or_default() == refusal.ip
                 && match refusal.to {
@@ -191,16 +191,6 @@ async fn refused_attempt(
         }
     }
     Ok(Lines { gone: lines.is_empty(), lines })
-}
-
-/// Whether these are the words with which the mail was refused, held or thrown away.
-fn says(mail: &VisibleMail, reply: &str) -> bool {
-    let step = |step: &Step| match &step.kind {
-        StepKind::Refused => mail.refusal.as_ref().is_some_and(|own| own.reply == reply),
-        StepKind::Held(reason) | StepKind::Discarded(reason) => reason == reply,
-        _ => false,
-    };
-    mail.steps.iter().any(step)
 }
 
 /// The chunks that hold these moments, unpacked, each once.

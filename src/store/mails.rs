@@ -461,11 +461,25 @@ pub async fn hours(db: &Db, scope: &Scope, from: Millis, to: Millis) -> Result<V
         let keys = keys_of(mail);
         counted.iter().any(|range| matches!(range, Range::Key(key, _) if keys.contains_key(key)))
     };
-    let ids = ids_within(db, &address_ranges(holdings), low, high).await?;
-    for mail in read(db, &ids).await?.into_iter().filter(|mail| !is_counted(mail)) {
-        if let Some(mail) = scope.view(mail) {
-            add(&mut counts, mail.id, state(mail.status, mail.direction).into(), 1);
+    // Those of an administered domain are counted by its key.
+    let further = holdings.addresses.iter().filter(|(address, _)| !holdings.administers(address));
+    let ranges: Vec<Range> =
+        further.filter_map(|(address, holding)| address_range(address, holding)).collect();
+    if ranges.is_empty() {
+        return Ok(counts.into_values().collect());
+    }
+    let driver = Driver { ranges, within: Vec::new(), states: Vec::new(), shared: Vec::new() };
+    let span = Filter { from: Some(from), to: Some(to), ..Filter::default() };
+    let mut at = Place::Newest;
+    loop {
+        let ids = next_ids(db, &driver, &span, at, STRIDE).await?;
+        let Some(last) = ids.last().copied() else { break };
+        for mail in read(db, &ids).await?.into_iter().filter(|mail| !is_counted(mail)) {
+            if let Some(mail) = scope.view(mail) {
+                add(&mut counts, mail.id, state(mail.status, mail.direction).into(), 1);
+            }
         }
+        at = Place::Before(last);
     }
     Ok(counts.into_values().collect())
 }
@@ -518,20 +532,6 @@ fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Valu
         from.push_str(" GROUP BY mail) AS own");
     }
     (format!("SELECT mail - mail % ? AS h, state, COUNT(*) FROM {from} GROUP BY h, state"), values)
-}
-
-/// The newest mails in each of some ranges of keys.
-async fn ids_within(db: &Db, ranges: &[Range], low: MailId, high: MailId) -> Result<Vec<MailId>> {
-    let mut ids = BTreeSet::new();
-    for range in ranges {
-        let Range::Key(key, floor) = range else { continue };
-        let text = format!(
-            "SELECT mail FROM mail_key WHERE k = ? AND mail >= ? AND mail < ? ORDER BY mail DESC LIMIT {WORK}"
-        );
-        let rows: Vec<(MailId,)> = db.fetch(sql(text).bind(*key).bind(low.max(*floor)).bind(high)).await?;
-        ids.extend(rows.into_iter().map(|(id,)| id));
-    }
-    Ok(ids.into_iter().collect())
 }
 
 fn add(counts: &mut BTreeMap<i64, HourCount>, id: MailId, state: i64, count: i64) {

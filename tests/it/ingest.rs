@@ -10,9 +10,9 @@ use mailcow_status::{
         sessions::Sessions,
     },
     model::{
-        event::LogLine,
+        event::{Event, Fact, LogLine},
         filter::{Filter, Place},
-        mail::{MailId, Status, VisibleMail},
+        mail::{MailId, Status, StepKind, VisibleMail},
         scan::{Check, Hit, Scan, Symbol},
         scope::Scope,
         time::Millis,
@@ -204,29 +204,71 @@ async fn repetitions_that_rsyslog_folded_count_one_by_one() {
     }
 }
 
+/// What older versions kept of a `hold:` line is that line, when it is read again.
 #[tokio::test]
-async fn attempts_that_are_held_or_discarded_before_they_have_a_queue_id_are_found_by_address() {
+async fn a_hold_that_was_kept_otherwise_before_is_not_told_twice() {
     let fresh = sqlite();
     let db = open(&fresh).await;
+    let hold = "A000000001: hold: header Subject: x from x.test[192.0.2.5]; from=<s@x.test> to=<r@y.test> proto=ESMTP helo=<h>: why";
+    let texts = [
+        ("postfix/smtpd", "A000000001: client=x.test[192.0.2.5]".to_owned()),
+        ("postfix/cleanup", hold.to_owned()),
+    ];
+    let lines = lines_at(Millis::from_secs(1_795_000_000), &texts);
+    take_batch(&db, &lines[..1], &[], Novelty::Perhaps, &mut Sessions::default()).await;
+    let mut tx = db.begin().await.unwrap();
+    let stored: Vec<StoredMail> = tx.fetch(sql("SELECT id, server, story FROM mail_story")).await.unwrap();
+    let mut story = stored[0].story().unwrap();
+    let fact = Fact::Held { reason: "header Subject: x" };
+    story.events.push(Event { at: lines[1].at, fact, program: lines[1].program });
+    let mail = story.fold(SERVER);
+    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, Some(&mail))]).await.unwrap();
+    tx.commit().await.unwrap();
+    take_batch(&db, &lines, &[], Novelty::Perhaps, &mut Sessions::default()).await;
+    let found = all(&db).await;
+    let holds = found[0].steps.iter().filter(|step| matches!(step.kind, StepKind::Held(_)));
+    assert_eq!((found.len(), holds.count()), (1, 1));
+}
+
+/// smtpd tells of a rule before the mail has a queue id; the mail that the peer hands over next is the one.
+#[tokio::test]
+async fn what_a_rule_holds_or_throws_away_is_told_of_the_mail_that_comes() {
     let at = Millis::from_secs(1_795_000_000);
-    let texts = ["hold", "discard"].map(|verb| {
-        let text = format!(
-            "NOQUEUE: {verb}: RCPT from unknown[192.0.2.6]: <{verb}@y.test>: Recipient address triggers it; \
-             from=<s@x.test> to=<{verb}@y.test> proto=ESMTP helo=<h>"
-        );
-        ("postfix/smtpd", text)
-    });
-    let lines = lines_at(at, &texts);
-    for novelty in [Novelty::New, Novelty::Perhaps] {
-        take_batch(&db, &lines, &[], novelty, &mut Sessions::default()).await;
-        for (recipient, status) in [("hold@y.test", Status::Held), ("discard@y.test", Status::Discarded)] {
-            let filter = Filter { rcpt: Some(recipient.to_owned()), ..Filter::default() };
-            let found = mails::search(&db, &Scope::All, &filter, Place::Newest, 5).await.unwrap().mails;
-            assert_eq!(found.iter().map(|mail| mail.status).collect::<Vec<_>>(), [status]);
-            assert_eq!(found[0].sender.as_deref(), Some("s@x.test"));
-            let raw = lines::of_mail(&db, &Scope::All, &found[0], mailcow_status::parse::postfix::parse);
-            assert!(raw.await.unwrap().lines[0].text.contains(recipient));
+    for (verb, status) in [("hold", Status::Held), ("discard", Status::Discarded)] {
+        let texts = [
+            format!(
+                "NOQUEUE: {verb}: RCPT from x.test[192.0.2.6]: <r@y.test>: Recipient address triggers it; \
+                 from=<s@x.test> to=<r@y.test> proto=ESMTP helo=<h>"
+            ),
+            "A000000001: client=other.test[192.0.2.7]".to_owned(),
+            "A000000002: client=x.test[192.0.2.6]".to_owned(),
+            "A000000003: client=x.test[192.0.2.6]".to_owned(),
+        ]
+        .map(|text| ("postfix/smtpd", text));
+        let lines = lines_at(at, &texts);
+        let mut pictures = Vec::new();
+        // In one batch and line by line; polled, and imported twice.
+        for (novelty, size) in
+            [(Novelty::New, 9), (Novelty::New, 1), (Novelty::Perhaps, 9), (Novelty::Perhaps, 1)]
+        {
+            let fresh = sqlite();
+            let db = open(&fresh).await;
+            let mut sessions = Sessions::default();
+            let rounds = if novelty == Novelty::New { 1 } else { 2 };
+            for _ in 0..rounds {
+                for lines in lines.chunks(size) {
+                    take_batch(&db, lines, &[], novelty, &mut sessions).await;
+                    sessions = Sessions::from_json(&sessions.to_json());
+                }
+            }
+            let found = mails::search(&db, &Scope::All, &Filter::default(), Place::Newest, 5).await.unwrap();
+            let held: Vec<_> = found.mails.iter().filter(|mail| mail.status == status).collect();
+            assert_eq!((found.mails.len(), held.len()), (3, 1), "{verb}");
+            assert_eq!(held[0].queue_id.as_deref(), Some("A000000002"), "{verb}");
+            assert_eq!(held[0].recipients[0].address, "r@y.test");
+            pictures.push(Picture::of(&db).await.parts["mails"].clone());
         }
+        assert!(pictures.windows(2).all(|pair| pair[0] == pair[1]), "{verb}");
     }
 }
 

@@ -157,24 +157,6 @@ fn what_is_no_mime_is_refused_for_good() {
 }
 
 #[test]
-fn an_attempt_that_is_held_or_discarded_is_a_mail_of_its_own() {
-    for (verb, expected) in [
-        ("hold", Status::Held),
-        ("milter-hold", Status::Held),
-        ("discard", Status::Discarded),
-        ("milter-discard", Status::Discarded),
-    ] {
-        let mail = without_id(rule(verb, "RCPT", "<r@y.test>: Recipient address triggers it"));
-        assert_eq!((mail.status, rows(&mail)), (expected, vec![("r@y.test", expected)]), "{verb}");
-        assert_eq!(
-            (mail.sender.as_deref(), mail.client_ip.as_deref()),
-            (Some("s@x.test"), Some("192.0.2.5"))
-        );
-        assert_eq!((mail.refusal, mail.steps.len()), (None, 1));
-    }
-}
-
-#[test]
 fn a_hold_names_a_recipient_until_deliveries_do() {
     let held = (CLEANUP, Fact::Refused(rule("hold", "header", "look")));
     let mail = fold(&[client(), (CLEANUP, Fact::MessageId("m@x")), held]);
@@ -243,4 +225,26 @@ fn a_mail_on_hold_is_silent_for_as_long_as_it_takes() {
         assert_eq!(lives(&[(0, client), (1, held), (2, Fact::Released), (8 * day, sent)]), 2);
     }
     assert_eq!(lives(&[(0, client), (8 * day, sent)]), 2);
+}
+
+#[test]
+fn what_was_tried_and_is_on_hold_waits_for_an_admin() {
+    let held = (POSTSUPER, Fact::Held { reason: "placed on hold" });
+    let whole = [client(), queued(), attempt("r@y.test", "deferred"), attempt("q@y.test", "sent"), held];
+    let mail = fold(&whole);
+    assert_eq!(mail.status, Status::Held);
+    assert_eq!(rows(&mail), [("q@y.test", Status::Sent), ("r@y.test", Status::Held)]);
+    let scope = Scope::mailbox("r@y.test", Millis(0));
+    assert_eq!(scope.view(mail).map(|mail| mail.status), Some(Status::Held));
+    let mail = fold(&[whole[0], whole[1], whole[2], whole[3], whole[4], (POSTSUPER, Fact::Released)]);
+    assert_eq!(rows(&mail), [("q@y.test", Status::Sent), ("r@y.test", Status::Delayed)]);
+}
+
+#[test]
+fn who_has_not_been_tried_sees_that_the_mail_was_put_into_the_queue_anew() {
+    let held = (CLEANUP, Fact::Refused(rule("hold", "header", "look")));
+    let mail = fold(&[client(), (CLEANUP, Fact::MessageId("m@x")), held, (POSTSUPER, Fact::Requeued)]);
+    let seen = Scope::mailbox("r@y.test", Millis(0)).view(mail).unwrap();
+    assert!(seen.has(&StepKind::Requeued) && seen.recipients[0].goes_on());
+    assert_eq!(seen.recipients[0].last_attempt, Millis::from_secs(1_795_000_003));
 }
