@@ -17,8 +17,8 @@ use crate::{
     config::Config,
     ingest::import::{Importer, Report},
     model::{
-        event::{Event, Fact, LogLine, Parsed},
-        fold::{refuses_whole, split},
+        event::{Action, Event, Fact, LogLine, Parsed, Refusal},
+        fold::{ends, refuses_whole, split},
         mail::{Mail, Recipient, ServerId, Status},
         time::Millis,
     },
@@ -40,7 +40,7 @@ pub struct ImportLogArgs {
     /// Read only, write nothing; needs no database
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON object a mail, and one a refused attempt
+    /// Print one JSON object a mail, and one an attempt without a queue id
     #[arg(long, requires = "dry_run")]
     pub json: bool,
     /// Time zone of time stamps without one (RFC 3164), such as Europe/Berlin
@@ -68,7 +68,7 @@ pub fn dry_run(args: &ImportLogArgs, out: &mut impl Write) -> anyhow::Result<()>
     };
     for path in &args.files {
         let Some(mut file) = faults.open(path) else { continue };
-        let mut reader = Reader::new(file.clock(&zone, args.year));
+        let mut reader = Reader::new(&file, &zone, args.year);
         while let Some(line) = file.next_line() {
             reading.lines += 1;
             match reader.read(&docker::unpacked(text(line.bytes)), line.ended) {
@@ -120,7 +120,7 @@ async fn import(args: &ImportLogArgs, mut importer: Importer) -> anyhow::Result<
     let mut faults = Faults::default();
     for path in &args.files {
         let Some(mut file) = faults.open(path) else { continue };
-        let mut reader = Reader::new(file.clock(&zone, args.year));
+        let mut reader = Reader::new(&file, &zone, args.year);
         while let Some(line) = file.next_line() {
             let text = docker::unpacked(text(line.bytes));
             match reader.read(&text, line.ended) {
@@ -145,6 +145,8 @@ struct Reading {
     unknown: BTreeMap<String, u64>,
     mails: u64,
     refused: u64,
+    /// Attempts without a queue id that were held or thrown away: nobody was refused.
+    kept_back: u64,
 }
 
 #[derive(Default)]
@@ -162,19 +164,20 @@ impl Reading {
             Parsed::Mail { queue_id, fact } => {
                 let owned = (line.at, line.program.to_owned(), line.text.to_owned());
                 self.open.entry(queue_id.to_owned()).or_default().lines.push(owned);
-                if matches!(fact, Fact::Removed)
-                    || matches!(&fact, Fact::Refused(refusal) if refuses_whole(refusal))
-                {
+                if ends(&fact) {
                     self.ended.push_back((self.lines + LATE, queue_id.to_owned()));
                 }
             }
             Parsed::Refused(refusal) => {
-                self.refused += 1;
+                match refusal.refuses() {
+                    true => self.refused += 1,
+                    false => self.kept_back += 1,
+                }
                 let event = Event { at: line.at, fact: Fact::Refused(refusal), program: line.program };
                 let name = format!("refused {}", self.lines);
                 let mail = Mail::from_events(ServerId::default(), None, &name, &[event]);
                 let mut value = mail_json(&mail);
-                value["rejected"] = refusal_json(&refusal);
+                value[action_word(&refusal)] = refusal_json(&refusal);
                 emit(value)?;
             }
             Parsed::Session(_) | Parsed::Noise => {}
@@ -214,7 +217,7 @@ impl Reading {
             let mail = Mail::from_events(ServerId::default(), Some(queue_id), queue_id, &events);
             let mut value = mail_json(&mail);
             let whole = events.iter().rev().find_map(|event| match &event.fact {
-                Fact::Refused(refusal) => Some(refusal),
+                Fact::Refused(refusal) => Some(refusal).filter(|refusal| refuses_whole(refusal)),
                 _ => None,
             });
             if let Some(refusal) = whole.filter(|_| mail.refusal.is_some()) {
@@ -228,8 +231,12 @@ impl Reading {
 
     fn summary(&self) -> String {
         let unknown: u64 = self.unknown.values().sum();
+        let kept_back = match self.kept_back {
+            0 => String::new(),
+            count => format!("{count} attempts held or discarded, "),
+        };
         format!(
-            "{} lines: {} mails, {} refused attempts, {unknown} lines that no rule knows, {} unreadable",
+            "{} lines: {} mails, {} refused attempts, {kept_back}{unknown} lines that no rule knows, {} unreadable",
             self.lines, self.mails, self.refused, self.unreadable
         )
     }
@@ -277,7 +284,16 @@ fn log_word(row: &Recipient) -> &str {
     }
 }
 
-fn refusal_json(refusal: &crate::model::event::Refusal<'_>) -> Value {
+/// What became of an attempt without a queue id.
+fn action_word(refusal: &Refusal<'_>) -> &'static str {
+    match refusal.action() {
+        Action::Refuse => "rejected",
+        Action::Hold => "held",
+        Action::Discard => "discarded",
+    }
+}
+
+fn refusal_json(refusal: &Refusal<'_>) -> Value {
     json!({
         "event": refusal.verb,
         "stage": refusal.stage,

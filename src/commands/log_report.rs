@@ -105,7 +105,11 @@ Nov 21 11:00:02 mail postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[198.51
         let files = LOG.lines().map(|line| format!("{}\n", json(line)));
         let service = LOG.lines().map(|line| format!("postfix-mailcow-1  | {line}\n"));
         let plain = json::object(&flow(&[LOG]).0, 1);
-        for log in [files.collect::<String>(), service.collect()] {
+        let mixed = LOG.lines().enumerate().map(|(number, line)| match number % 2 {
+            0 => format!("{line}\n"),
+            _ => format!("{}\n", json(line)),
+        });
+        for log in [files.collect::<String>(), service.collect(), mixed.collect()] {
             assert_eq!(json::object(&flow(&[&log]).0, 1), plain);
         }
     }

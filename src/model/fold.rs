@@ -52,7 +52,8 @@ pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
     mails
 }
 
-fn ends(fact: &Fact) -> bool {
+/// Whether a fact ends the life of a queue id.
+pub fn ends(fact: &Fact) -> bool {
     match fact {
         Fact::Removed | Fact::Requeued => true,
         Fact::Refused(refusal) => refuses_whole(refusal),

@@ -3,6 +3,10 @@
 use std::{
     io::{self, BufRead, BufReader, Cursor, Read},
     ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use flate2::bufread::GzDecoder;
@@ -29,39 +33,60 @@ pub fn unpacked<'a, R: Read + Send + 'a>(stream: R) -> io::Result<Box<dyn Read +
     Ok(unpacked_and_dated(stream)?.0)
 }
 
-/// The same, with the time of the packed file's last change, where gzip wrote it down (RFC 1952, MTIME).
+/// The same, and when what is packed there was changed last.
 ///
 /// # Errors
 /// When the first bytes cannot be read.
 pub fn unpacked_and_dated<'a, R: Read + Send + 'a>(
     mut stream: R,
-) -> io::Result<(Box<dyn Read + Send + 'a>, Option<Millis>)> {
+) -> io::Result<(Box<dyn Read + Send + 'a>, Changed)> {
+    let changed = Changed::default();
     let mut first = Vec::with_capacity(GZIP.len());
     stream.by_ref().take(GZIP.len() as u64).read_to_end(&mut first)?;
     let packed = first == GZIP;
     let stream = Cursor::new(first).chain(stream);
     if packed {
         let member = GzDecoder::new(BufReader::with_capacity(CHUNK, stream));
-        let seconds = member.header().map_or(0, |header| header.mtime());
-        let changed = (seconds > 0).then(|| Millis::from_secs(i64::from(seconds)));
-        return Ok((Box::new(Members(Some(member))), changed));
+        changed.begin(&member);
+        return Ok((Box::new(Members { member: Some(member), changed: changed.clone() }), changed));
     }
-    Ok((Box::new(stream), None))
+    Ok((Box::new(stream), changed))
+}
+
+/// When the file inside a gzip stream was changed last, where gzip wrote that down (RFC 1952, MTIME); of several members the
+/// one that was read last. 0 where it is not known.
+#[derive(Debug, Clone, Default)]
+pub struct Changed(Arc<AtomicU32>);
+
+impl Changed {
+    /// What is known by now. No line that was given out is of a later member.
+    pub fn known(&self) -> Option<Millis> {
+        let seconds = self.0.load(Ordering::Relaxed);
+        (seconds > 0).then(|| Millis::from_secs(i64::from(seconds)))
+    }
+
+    fn begin<R>(&self, member: &GzDecoder<R>) {
+        self.0.store(member.header().map_or(0, |header| header.mtime()), Ordering::Relaxed);
+    }
 }
 
 /// The members of a gzip stream, one behind the other. Zeros behind a member are padding to the end of a block, of a tape
 /// for instance, and are left out as gzip(1) does.
-struct Members<R>(Option<GzDecoder<R>>);
+struct Members<R> {
+    member: Option<GzDecoder<R>>,
+    changed: Changed,
+}
 
 impl<R: BufRead> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.0 {
+        while let Some(member) = &mut self.member {
             let read = member.read(buffer)?;
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
             }
-            let rest = self.0.take().map(GzDecoder::into_inner);
-            self.0 = rest.map(next_member).transpose()?.flatten();
+            let rest = self.member.take().map(GzDecoder::into_inner);
+            self.member = rest.map(next_member).transpose()?.flatten();
+            self.member.iter().for_each(|member| self.changed.begin(member));
         }
         Ok(0)
     }
@@ -354,10 +379,17 @@ mod tests {
             encoder.write_all(b"one\n").expect("in memory");
             encoder.finish().expect("in memory")
         };
-        let changed = |stream: &[u8]| unpacked_and_dated(stream).unwrap().1;
+        let changed = |stream: &[u8]| unpacked_and_dated(stream).unwrap().1.known();
         assert_eq!(changed(&packed(1_700_000_000)), Some(Millis::from_secs(1_700_000_000)));
         assert_eq!(changed(&packed(0)), None);
         assert_eq!(changed(b"one\n"), None);
+        let several = [packed(1_700_000_000), packed(1_710_000_000), packed(0)].concat();
+        let (stream, changed) = unpacked_and_dated(&several[..]).unwrap();
+        let mut lines = Lines::new(stream);
+        for expected in [1_700_000_000, 1_710_000_000, 0] {
+            assert!(lines.next_line().unwrap().is_some());
+            assert_eq!(changed.known().map_or(0, Millis::secs), expected);
+        }
     }
 
     #[test]

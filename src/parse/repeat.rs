@@ -6,9 +6,13 @@ use crate::model::event::LogLine;
 /// No more lines than this come of one: what a damaged number can cost.
 const MOST: usize = 10_000;
 
+/// Nor more bytes than this: who keeps the lines, copies them.
+const MOST_BYTES: usize = 4 << 20;
+
 /// The line, as often as it was written.
 pub fn unfolded(line: LogLine<'_>) -> impl Iterator<Item = LogLine<'_>> {
-    let (times, text) = times(line.text).unwrap_or((1, line.text));
+    let fits = |(times, text): &(usize, &str)| times * (line.program.len() + text.len()) <= MOST_BYTES;
+    let (times, text) = times(line.text).filter(fits).unwrap_or((1, line.text));
     std::iter::repeat_n(LogLine { text, ..line }, times)
 }
 
@@ -45,5 +49,15 @@ mod tests {
             let all: Vec<_> = unfolded(line).collect();
             assert_eq!(all, vec![LogLine { text: expected, ..line }; times], "{text}");
         }
+    }
+
+    #[test]
+    fn a_damaged_number_costs_no_more_memory_than_a_few_batches() {
+        let count = |program: &str, length: usize| {
+            let text = format!("message repeated 10000 times: [ {}]", "x".repeat(length));
+            unfolded(LogLine { at: Millis(5), program, text: &text }).count()
+        };
+        assert_eq!((count("postfix/smtpd", 400), count("postfix/smtpd", 60_000)), (10_000, 1));
+        assert_eq!(count(&"p".repeat(60_000), 1), 1);
     }
 }

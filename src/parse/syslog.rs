@@ -14,6 +14,9 @@ use crate::model::{event::LogLine, time::Millis};
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 
+/// A time without lines that makes a guessed year doubtful: another year is nearer.
+const LONG: i64 = 183 * DAY;
+
 /// How far lines of one log run back at most: daemons log side by side.
 const DISORDER: i64 = MINUTE;
 
@@ -107,8 +110,14 @@ pub struct YearGuess {
     limit: i64,
     /// The year of the first line, where it is known.
     first_year: Option<i16>,
+    /// Docker told when it got a line, and so the year.
+    received: bool,
     /// The last minute of a stamp without offset.
     last: Option<i64>,
+    /// The last minute whose year was guessed.
+    guessed: Option<i64>,
+    /// The first minute that is long before the line in front of it.
+    turned: Option<i64>,
     old: [u8; OLD_MINUTE],
     iso: [u8; ISO_MINUTE],
     /// Start of the minute in `iso`, as if it were UTC.
@@ -123,7 +132,10 @@ impl YearGuess {
             zone,
             limit: reference.0.saturating_add(DAY),
             first_year: None,
+            received: false,
             last: None,
+            guessed: None,
+            turned: None,
             old: [0; OLD_MINUTE],
             iso: [0; ISO_MINUTE],
             iso_minute: 0,
@@ -137,11 +149,27 @@ impl YearGuess {
         Self { first_year: Some(year), ..Self::new(zone, Millis(reference)) }
     }
 
+    /// From here on lines may be as late as this moment, which is the time of a later file's last change.
+    pub fn raise(&mut self, reference: Millis) {
+        if self.first_year.is_none() {
+            self.limit = self.limit.max(reference.0.saturating_add(DAY));
+        }
+    }
+
+    /// A moment that may be of another year: a line that was put long before the one in front of it, since it would be
+    /// later than the reference moment; or the last line, where it is long before that moment.
+    pub fn doubtful(&self) -> Option<Millis> {
+        let surely = self.received || self.first_year.is_some();
+        let early = self.guessed.filter(|at| *at < self.limit - LONG);
+        self.turned.or(early).filter(|_| !surely).map(Millis)
+    }
+
     /// Takes off the time at which Docker got a line (`docker logs -t`). The line's own stamp comes from the same moment.
     fn received<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let (at, rest) = self.read_iso(line)?;
         let rest = rest.strip_prefix(' ')?;
         self.limit = at.0.saturating_add(DAY);
+        self.received = true;
         Some(rest)
     }
 
@@ -164,7 +192,9 @@ impl YearGuess {
             Some(minute) if stamp.as_bytes() == self.old => minute,
             _ => {
                 let minute = self.guess(stamp)?;
-                self.last = Some(minute);
+                let turns = self.last.is_some_and(|last| minute < last - LONG);
+                self.turned = self.turned.or(turns.then_some(minute));
+                (self.last, self.guessed) = (Some(minute), Some(minute));
                 self.old = stamp.as_bytes().try_into().ok()?;
                 minute
             }
@@ -391,6 +421,42 @@ mod tests {
         };
         assert_eq!(year("Dec  1 10:00:00"), Some(2025));
         assert_eq!(year("Nov 20 10:00:00"), Some(2026), "eleven months of silence");
+    }
+
+    #[test]
+    fn goes_on_with_a_later_reference_and_tells_what_is_doubtful() {
+        let mut clock = YearGuess::new(TimeZone::UTC, Millis(1_793_577_600_000)); // 2026-11-02
+        let year = |stamp: &str, clock: &mut YearGuess| {
+            let line = format!("{stamp} mail postfix/qmgr[7]: x");
+            Some(parse_line(&line, clock)?.at.in_zone(&TimeZone::UTC).year())
+        };
+        assert_eq!(year("Nov  1 10:00:00", &mut clock), Some(2026));
+        assert_eq!(clock.doubtful(), None);
+        clock.raise(Millis(1_794_787_200_000)); // 2026-11-16
+        assert_eq!(year("Nov 15 10:00:00", &mut clock), Some(2026));
+        clock.raise(Millis(0));
+        assert_eq!(year("Nov 16 10:00:00", &mut clock), Some(2026));
+        assert_eq!(clock.doubtful(), None);
+        assert_eq!(year("Nov 20 10:00:00", &mut clock), Some(2025));
+        let doubtful = clock.doubtful();
+        assert_eq!(doubtful.map(|at| at.in_zone(&TimeZone::UTC).year()), Some(2025));
+        assert_eq!(year("Nov 16 10:00:00", &mut clock), Some(2026));
+        assert_eq!(clock.doubtful(), doubtful, "the first one counts");
+
+        for (stamp, doubtful) in
+            [("Nov 23 09:00:00", true), ("Mar  1 09:00:00", true), ("Jul  1 09:00:00", false)]
+        {
+            let mut clock = guess();
+            assert!(year(stamp, &mut clock).is_some());
+            assert_eq!(clock.doubtful().is_some(), doubtful, "{stamp}");
+        }
+        let mut given = YearGuess::beginning(TimeZone::UTC, 2015);
+        assert_eq!(year("Nov 10 10:00:00", &mut given), Some(2015));
+        assert_eq!(given.doubtful(), None);
+        let mut docker = guess();
+        assert_eq!(year("2023-11-20T10:00:00Z Nov 20 10:00:00", &mut docker), Some(2023));
+        assert_eq!(year("2021-11-21T10:00:00Z Nov 21 10:00:00", &mut docker), Some(2021));
+        assert_eq!(docker.doubtful(), None);
     }
 
     #[test]

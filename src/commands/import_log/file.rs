@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use crate::{
     model::{event::LogLine, time::Millis},
     parse::{
-        lines::{Line, Lines, unpacked_and_dated},
+        lines::{Changed, Line, Lines, unpacked_and_dated},
         postfix,
         syslog::{YearGuess, parse_line},
     },
@@ -35,6 +35,12 @@ impl Faults {
         let name = &file.progress.name;
         if reader.cut {
             eprintln!("{name}: the last line is not complete and was left out; import the file again later");
+        }
+        if let Some(year) = reader.doubtful_year() {
+            eprintln!(
+                "{name}: lines were taken for ones of {year}, long before the file's last change, since their time stamps name \
+                 no year; if that is wrong, import the file with --year and the year of its first line"
+            );
         }
         if let Some(fault) = file.fault {
             let broken = format!("cannot read {name} to its end; what stands before was taken");
@@ -77,19 +83,31 @@ pub(super) enum Piece<'a> {
 /// Tells what the lines of one file are.
 pub(super) struct Reader {
     clock: YearGuess,
+    dates: Dates,
     readable: u64,
     unreadable: u64,
     cut: bool,
 }
 
 impl Reader {
-    /// For a file whose time stamps `clock` reads.
-    pub(super) fn new(clock: YearGuess) -> Self {
-        Self { clock, readable: 0, unreadable: 0, cut: false }
+    /// For a file whose first line is of the given year, or no line later than its last change.
+    pub(super) fn new(file: &LogFile, zone: &TimeZone, year: Option<i16>) -> Self {
+        let (zone, dates) = (zone.clone(), file.dates.clone());
+        let clock = match year {
+            Some(year) => YearGuess::beginning(zone, year),
+            None => YearGuess::new(zone, dates.last_change()),
+        };
+        Self { clock, dates, readable: 0, unreadable: 0, cut: false }
+    }
+
+    /// The year that lines were taken for without much reason.
+    pub(super) fn doubtful_year(&self) -> Option<i16> {
+        Some(self.clock.doubtful()?.in_zone(&TimeZone::UTC).year())
     }
 
     /// `ended`: a line break stood behind the line. A line without one counts only where its text shows that it is whole.
     pub(super) fn read<'a>(&mut self, line: &'a str, ended: bool) -> Piece<'a> {
+        self.clock.raise(self.dates.last_change());
         match parse_line(line, &mut self.clock) {
             Some(line) if ended || postfix::is_whole(line.text, &postfix::parse(line.program, line.text)) => {
                 self.readable += 1;
@@ -108,11 +126,27 @@ impl Reader {
     }
 }
 
+/// When a file was changed last.
+#[derive(Clone)]
+struct Dates {
+    /// What gzip wrote down: a copy of a packed file may be younger.
+    packed: Changed,
+    /// What the file system says; now for what is no file.
+    file: Millis,
+}
+
+impl Dates {
+    /// Of the part that is being read, where several packed files stand one behind the other.
+    fn last_change(&self) -> Millis {
+        self.packed.known().unwrap_or(self.file)
+    }
+}
+
 /// A file that is being read.
 pub(super) struct LogFile {
     progress: Progress,
     lines: Lines<Box<dyn Read + Send>>,
-    changed: Option<Millis>,
+    dates: Dates,
     /// Why it was not read to its end.
     fault: Option<io::Error>,
 }
@@ -123,16 +157,9 @@ impl LogFile {
         let file = file.filter(std::fs::Metadata::is_file);
         let progress = Progress::new(path, file.as_ref().map(std::fs::Metadata::len));
         let (stream, packed) = stream(path)?;
-        let changed = packed.or_else(|| Some(Millis::of_file(file?.modified().ok()?)));
-        Ok(Self { progress, lines: Lines::new(stream), changed, fault: None })
-    }
-
-    /// What reads its time stamps: no line is later than the file's last change.
-    pub(super) fn clock(&self, zone: &TimeZone, year: Option<i16>) -> YearGuess {
-        match year {
-            Some(year) => YearGuess::beginning(zone.clone(), year),
-            None => YearGuess::new(zone.clone(), self.changed.unwrap_or_else(Millis::now)),
-        }
+        let changed = file.and_then(|file| file.modified().ok()).map(Millis::of_file);
+        let dates = Dates { packed, file: changed.unwrap_or_else(Millis::now) };
+        Ok(Self { progress, lines: Lines::new(stream), dates, fault: None })
     }
 
     /// The next line; `None` at the end, or where the file cannot be read any further.
@@ -202,7 +229,7 @@ impl Progress {
 }
 
 /// What a file or standard input holds, unpacked, and when it was changed last where gzip wrote that down.
-fn stream(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<Millis>)> {
+fn stream(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Changed)> {
     let name = path.display();
     let opened = match path.to_str() {
         Some("-") => unpacked_and_dated(io::stdin()),

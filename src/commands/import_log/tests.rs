@@ -55,6 +55,19 @@ fn gzip(text: &str) -> Vec<u8> {
     encoder.finish().expect("in memory")
 }
 
+/// The same, of a file that was changed last at a moment.
+fn gzip_of(text: &str, changed: u32) -> Vec<u8> {
+    let mut encoder = flate2::GzBuilder::new().mtime(changed).write(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).expect("in memory");
+    encoder.finish().expect("in memory")
+}
+
+fn date(path: &std::path::Path, changed: u64) {
+    let handle = std::fs::File::options().append(true).open(path).expect("opened");
+    let changed = std::time::UNIX_EPOCH + std::time::Duration::from_secs(changed);
+    handle.set_modified(changed).expect("dated");
+}
+
 /// A packed log that ends in the middle, and how many mails can be read from it.
 fn broken() -> (Vec<u8>, usize) {
     let packed = gzip(&(0..9000).map(mail).collect::<String>());
@@ -123,16 +136,102 @@ fn the_year_is_that_of_the_files_last_change_or_the_one_given() {
     let files = Files::new();
     let first_seen = |args: &ImportLogArgs| told(args).0[0]["first_seen"].as_str().map(str::to_owned);
     let old = files.write("old.log", mail(1));
-    let changed = std::time::Duration::from_secs(1_699_956_000); // 2023-11-14
-    let handle = std::fs::File::options().append(true).open(&old).expect("opened");
-    handle.set_modified(std::time::UNIX_EPOCH + changed).expect("dated");
+    date(&old, 1_699_956_000); // 2023-11-14
     assert_eq!(first_seen(&args(&[&old])).as_deref(), Some("2023-11-10T10:00:00Z"));
-    let mut encoder = flate2::GzBuilder::new().mtime(1_668_420_000).write(Vec::new(), Compression::fast());
-    encoder.write_all(mail(1).as_bytes()).expect("in memory");
-    let packed = files.write("old.log.gz", encoder.finish().expect("in memory"));
+    let packed = files.write("old.log.gz", gzip_of(&mail(1), 1_668_420_000));
     assert_eq!(first_seen(&args(&[&packed])).as_deref(), Some("2022-11-10T10:00:00Z"));
     let given = ImportLogArgs { year: Some(2019), ..args(&[&packed]) };
     assert_eq!(first_seen(&given).as_deref(), Some("2019-11-10T10:00:00Z"));
+}
+
+#[test]
+fn packed_files_one_behind_the_other_keep_their_own_years() {
+    let files = Files::new();
+    let begin = gzip_of(&mail(1).replace("Nov 10", "Nov  1"), 1_793_577_600); // 2026-11-02
+    let end = |changed| gzip_of(&mail(2).replace("Nov 10", "Nov 15"), changed);
+    for second in [end(1_794_787_200), end(0)] {
+        let path = files.write("both.log.gz", [begin.clone(), second].concat());
+        date(&path, 1_794_787_200); // 2026-11-16
+        let mut seen: Vec<_> =
+            told(&args(&[&path])).0.iter().map(|mail| mail["first_seen"].clone()).collect();
+        seen.sort_by_key(Value::to_string);
+        assert_eq!(seen, ["2026-11-01T10:00:00Z", "2026-11-15T10:00:00Z"]);
+    }
+}
+
+#[test]
+fn a_file_whose_lines_are_later_than_its_last_change_is_doubtful() {
+    let files = Files::new();
+    let path = files.write("late.log", mail(1));
+    let doubtful = |changed, year| {
+        date(&path, changed);
+        let mut file = Faults::default().open(&path).expect("opened");
+        let mut reader = Reader::new(&file, &TimeZone::UTC, year);
+        while let Some(line) = file.next_line() {
+            reader.read(&text(line.bytes), line.ended);
+        }
+        reader.doubtful_year()
+    };
+    assert_eq!(doubtful(1_794_787_200, None), None);
+    assert_eq!(doubtful(1_793_577_600, None), Some(2025));
+    assert_eq!(doubtful(1_793_577_600, Some(2026)), None);
+}
+
+/// A queue id that postsuper(1) gave up does not stay in memory to the end.
+#[test]
+fn a_requeued_mail_ends_its_queue_id() {
+    let (mut reading, mut mails) = (Reading::default(), Vec::new());
+    let mut take = |text: &str| {
+        let line = LogLine { at: Millis(5000), program: "postfix/postsuper", text };
+        reading.lines += 1;
+        reading
+            .take(&line, &mut |value| {
+                mails.push(value);
+                Ok(())
+            })
+            .expect("taken");
+    };
+    take("4AAAAA0001: client=x.test[192.0.2.5]");
+    take("4AAAAA0001: requeued");
+    (0..=LATE).for_each(|_| take("Placed on hold: 1 message"));
+    assert!(reading.open.is_empty());
+    assert_eq!(mails.len(), 1);
+}
+
+#[test]
+fn an_attempt_that_is_held_or_thrown_away_is_not_called_refused() {
+    let (mut reading, mut told) = (Reading::default(), Vec::new());
+    for verb in ["reject", "hold", "discard"] {
+        let text = format!(
+            "NOQUEUE: {verb}: RCPT from x.test[192.0.2.5]: <x.test>: Client host triggers; from=<s@x.test> to=<r@y.test> \
+             proto=ESMTP helo=<x.test>"
+        );
+        let line = LogLine { at: Millis(5000), program: "postfix/smtpd", text: &text };
+        reading
+            .take(&line, &mut |value| {
+                told.push(value);
+                Ok(())
+            })
+            .expect("taken");
+    }
+    assert_eq!((reading.refused, reading.kept_back), (1, 2));
+    assert!(reading.summary().contains("1 refused attempts, 2 attempts held or discarded"));
+    for (value, key) in told.iter().zip(["rejected", "held", "discarded"]) {
+        let keys = ["rejected", "held", "discarded"].iter().filter(|key| value.get(key).is_some());
+        assert_eq!(keys.collect::<Vec<_>>(), [&key]);
+    }
+}
+
+/// Its login may still be missing: the whole line would be another refusal than its begin.
+#[test]
+fn a_last_refusal_without_a_line_break_is_left_for_the_next_time() {
+    let files = Files::new();
+    let cut = "Nov 10 10:00:00 mail postfix/smtpd[1]: NOQUEUE: reject: RCPT from x.test[192.0.2.5]: 553 5.7.1 <s@x.test>: \
+               no; from=<s@x.test> to=<r@y.test> proto=ESMTP helo=<x.test>";
+    let count = |text: String| told(&args(&[&files.write("live.log", text)])).0.len();
+    assert_eq!(count(cut.to_owned()), 0);
+    assert_eq!(count(format!("{cut} sasl_username=<u@x.test>")), 1);
+    assert_eq!(count(format!("{cut}\n")), 1);
 }
 
 #[test]

@@ -231,7 +231,7 @@ where
         if from_utf8(&block).is_err() {
             block = text(&block).into_owned().into_bytes();
         }
-        if block.starts_with(b"{") {
+        if holds_json(&block) {
             block = unpacked(&block);
         }
         let block = Block::new(block, |all| alone(all, &mut clock, &mut flow, &mut seen));
@@ -240,7 +240,12 @@ where
     (flow, seen)
 }
 
-/// The lines inside the lines of Docker's json-file.
+/// Whether a line of the block begins like those of Docker's json-file.
+fn holds_json(block: &[u8]) -> bool {
+    block.starts_with(b"{") || memchr::memmem::find(block, b"\n{").is_some()
+}
+
+/// The lines inside the lines of Docker's json-file; others as they are.
 fn unpacked(block: &[u8]) -> Vec<u8> {
     let inner = |line| docker::unpacked(text(block.get(line).unwrap_or_default()));
     lines_of(block).flat_map(|line| [inner(line), "\n".into()]).collect::<String>().into_bytes()

@@ -11,10 +11,10 @@ pub fn is_whole(text: &str, parsed: &Parsed<'_>) -> bool {
             Fact::Removed | Fact::Released | Fact::Queued { .. } => true,
             Fact::MessageId(_) | Fact::Pickup { .. } => text.ends_with('>'),
             Fact::Attempt(_) => is_closed(text),
-            Fact::Refused(refusal) => ends_with_helo(text, refusal),
+            Fact::Refused(refusal) => ends_with_login(text, refusal),
             _ => false,
         },
-        Parsed::Refused(refusal) => ends_with_helo(text, refusal),
+        Parsed::Refused(refusal) => ends_with_login(text, refusal),
         Parsed::Session(_) | Parsed::Noise => true,
         Parsed::Unknown => false,
     }
@@ -26,9 +26,9 @@ fn is_closed(text: &str) -> bool {
     text.ends_with(')') && count(b'(') == count(b')')
 }
 
-/// `helo=<NAME>` is the last field that each refusal has.
-fn ends_with_helo(text: &str, refusal: &Refusal<'_>) -> bool {
-    !refusal.helo.is_empty() && text.ends_with('>')
+/// `sasl_username=<LOGIN>`: nothing follows it. Behind `helo=<NAME>` it may still be missing, or the text of a header check.
+fn ends_with_login(text: &str, refusal: &Refusal<'_>) -> bool {
+    refusal.login.is_some() && text.ends_with('>')
 }
 
 #[cfg(test)]
@@ -42,8 +42,8 @@ mod tests {
         "4AAAA70001: to=<r@y.test>, relay=y.test[192.0.2.9]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 4B)",
         "4AAAA70001: to=<r@y.test>, relay=y.test[192.0.2.9]:25, delay=1, delays=0/0/1/0, dsn=4.2.0, status=deferred (host y.test[192.0.2.9] said: 450 4.2.0 no (in reply to RCPT TO command))",
         "4AAAA70001: removed",
-        "4AAAA70001: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x>",
-        "NOQUEUE: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x>",
+        "4AAAA70001: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x> sasl_username=<u@b.test>",
+        "NOQUEUE: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x> sasl_username=<u@b.test>",
         "4AAAA70001: uid=1000 from=<bob>",
         "disconnect from x[192.0.2.3]",
     ];
@@ -69,6 +69,9 @@ mod tests {
             "4AAAA70001: client=x[192.0.2.3], sasl_method=PLAIN, sasl_username=bob@a.test",
             "4AAAA70001: sender non-delivery notification: 4B",
             "something odd",
+            // ` sasl_username=<...>` may follow, or the text of a header check.
+            "4AAAA70001: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x>",
+            "NOQUEUE: reject: RCPT from x[192.0.2.3]: 550 5.1.1 <n@a.test>: no; from=<a@b.test> to=<n@a.test> proto=ESMTP helo=<x>",
         ] {
             assert!(!is_whole(line, &parse("postfix/x", line)), "{line}");
         }
