@@ -222,18 +222,6 @@ fn an_attempt_that_is_held_or_thrown_away_is_not_called_refused() {
     }
 }
 
-/// Its login may still be missing: the whole line would be another refusal than its begin.
-#[test]
-fn a_last_refusal_without_a_line_break_is_left_for_the_next_time() {
-    let files = Files::new();
-    let cut = "Nov 10 10:00:00 mail postfix/smtpd[1]: NOQUEUE: reject: RCPT from x.test[192.0.2.5]: 553 5.7.1 <s@x.test>: \
-               no; from=<s@x.test> to=<r@y.test> proto=ESMTP helo=<x.test>";
-    let count = |text: String| told(&args(&[&files.write("live.log", text)])).0.len();
-    assert_eq!(count(cut.to_owned()), 0);
-    assert_eq!(count(format!("{cut} sasl_username=<u@x.test>")), 1);
-    assert_eq!(count(format!("{cut}\n")), 1);
-}
-
 #[test]
 fn a_mail_whose_clocks_go_back_stays_one() {
     let files = Files::new();
