@@ -27,14 +27,14 @@ use mailcow_status::{
     ingest::poll::Poller,
     model::{
         explain::Dictionary,
-        mail::ServerId,
+        mail::{MailId, ServerId},
         time::{Clock, Millis},
     },
     remote::{http, mailcow},
     store::{
         Db,
         db::{Place, Value, sql},
-        search,
+        gathered, search,
     },
 };
 
@@ -59,12 +59,39 @@ struct Log {
     hidden: AtomicUsize,
 }
 
+impl Logs {
+    /// The logs of a folder; as if the first line of Postfix were of this moment, in seconds, where one is given.
+    fn read(dir: &std::path::Path, begin: Option<i64>) -> Self {
+        let postfix = rows(&dir.join("postfix.jsonl"));
+        let later = begin.map_or(0, |begin| begin - postfix.first().map_or(0, seconds));
+        let rspamd = rows(&dir.join("rspamd.jsonl"));
+        Self { postfix: Log::new(postfix, later), rspamd: Log::new(rspamd, later) }
+    }
+}
+
+fn rows(path: &std::path::Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).expect("a log to serve");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// The moment of a row: Postfix's are texts, Rspamd's numbers.
+fn seconds(row: &serde_json::Value) -> i64 {
+    let text = row["time"].as_str().and_then(|text| text.parse().ok());
+    text.or(row["unix_time"].as_i64()).unwrap_or_default()
+}
+
 impl Log {
-    fn read(path: &std::path::Path) -> Self {
-        let text = std::fs::read_to_string(path).expect("a log to serve");
+    fn new(rows: Vec<serde_json::Value>, later: i64) -> Self {
         let mut log = Self { body: "[".to_owned(), ends: Vec::new(), hidden: AtomicUsize::new(0) };
-        for line in text.lines().rev() {
-            let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        for mut row in rows.into_iter().rev() {
+            if later != 0 {
+                let moved = seconds(&row) + later;
+                for (name, value) in [("time", moved.to_string().into()), ("unix_time", moved.into())] {
+                    if row[name].is_string() || row[name].is_number() {
+                        row[name] = value;
+                    }
+                }
+            }
             log.body.push_str(if log.ends.is_empty() { "\n" } else { ",\n" });
             log.body.push_str(&serde_json::to_string_pretty(&row).expect("JSON").replace('/', "\\/"));
             log.ends.push(log.body.len());
@@ -167,7 +194,7 @@ async fn bare_loop(from: &Db, to: &Db) -> f64 {
     let mails: Vec<(i64, i64, i64, Vec<u8>)> =
         from.fetch(sql("SELECT id, server, state, story FROM mail_story ORDER BY id")).await.expect("mails");
     let keys: Vec<(i64, i64, i64)> =
-        from.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY mail")).await.expect("keys");
+        from.fetch(sql("SELECT k, mail, state FROM mail_key_new ORDER BY mail")).await.expect("keys");
     let scans: Vec<(i64, Vec<u8>)> =
         from.fetch(sql("SELECT id, data FROM scan ORDER BY id")).await.expect("scans");
     let chunks: Vec<(i64, i64, i64, Vec<u8>)> = from
@@ -182,7 +209,7 @@ async fn bare_loop(from: &Db, to: &Db) -> f64 {
         .await
         .expect("rows");
     let rows = keys.iter().map(|(a, b, c)| [Value::Int(*a), Value::Int(*b), Value::Int(*c)]);
-    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect())
+    tx.upsert("mail_key_new", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect())
         .await
         .expect("rows");
     let rows = scans.iter().map(|(a, b)| [Value::Int(*a), Value::from(b)]);
@@ -219,12 +246,23 @@ fn processor() -> f64 {
     ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-async fn steady(url: &str, base: &reqwest::Url, logs: &Logs) {
+/// The database whose steady state is to be measured.
+async fn beside(url: &str) -> Db {
     let place = match url.strip_prefix("sqlite:") {
         Some(file) => Place::Sqlite(file.into()),
         None => Place::mysql_url(url).expect("an address"),
     };
-    let db = Db::open(&place).await.expect("a database");
+    Db::open(&place).await.expect("a database")
+}
+
+/// The moment of the newest mail, in seconds.
+async fn newest(db: &Db) -> i64 {
+    let id: Option<(Option<MailId>,)> =
+        db.fetch_one(sql("SELECT MAX(id) FROM mail_story")).await.expect("an id");
+    id.and_then(|(id,)| id).map_or(0, |id| id.second().secs())
+}
+
+async fn steady(db: Db, base: &reqwest::Url, logs: &Logs) {
     let poller = poller(&db, base, (ASKED, 300));
     let total = logs.postfix.ends.len();
     let (mut times, mut used) = (Vec::new(), 0.0);
@@ -240,6 +278,8 @@ async fn steady(url: &str, base: &reqwest::Url, logs: &Logs) {
             times.push(began.elapsed().as_secs_f64() * 1e3);
             used += processor() - before;
         }
+        // The jobs that run beside the polls.
+        gathered::settle(&db).await.expect("keys");
     }
     times.sort_by(f64::total_cmp);
     println!(
@@ -281,14 +321,20 @@ fn main() {
     runtime.block_on(async {
         let dir = std::env::var("MAILCOW_STATUS_BENCH_LOGS").expect("MAILCOW_STATUS_BENCH_LOGS");
         let dir = std::path::Path::new(&dir);
-        let logs = Arc::new(Logs {
-            postfix: Log::read(&dir.join("postfix.jsonl")),
-            rspamd: Log::read(&dir.join("rspamd.jsonl")),
-        });
+        let beside = match std::env::var("MAILCOW_STATUS_BENCH_BESIDE") {
+            Ok(url) => Some(beside(&url).await),
+            Err(_) => None,
+        };
+        // What comes is newer than what is there.
+        let after = match &beside {
+            Some(db) => Some(newest(db).await + 60),
+            None => None,
+        };
+        let logs = Arc::new(Logs::read(dir, after));
         let lines = logs.postfix.ends.len() as i64;
         let base = serve(logs.clone()).await;
-        if let Ok(url) = std::env::var("MAILCOW_STATUS_BENCH_BESIDE") {
-            return steady(&url, &base, &logs).await;
+        if let Some(db) = beside {
+            return steady(db, &base, &logs).await;
         }
         if std::env::var_os("MAILCOW_STATUS_BENCH_SIZES").is_some() {
             return room(&base).await;

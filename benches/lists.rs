@@ -28,7 +28,7 @@ use mailcow_status::{
     store::{
         Db,
         db::{Place, sql},
-        mails, search,
+        gathered, mails, search,
         traffic::{self, Whose},
     },
 };
@@ -174,6 +174,7 @@ async fn fill(db: &Db, count: usize) {
         };
         take(&mut tx, &batch, &mut sessions).await.expect("mails");
         tx.commit().await.expect("a commit");
+        gathered::settle(db).await.expect("keys");
     }
 }
 

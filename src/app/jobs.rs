@@ -26,8 +26,8 @@ use crate::{
     model::{time::Millis, user::SessionLimits},
     remote::dns::Dns,
     store::{
-        self, Db, audit, ingestion, job_runs, lease, lines, mails, opens, reports, samples, search, sessions,
-        tls_reports, traffic, unreadable,
+        self, Db, audit, gathered, ingestion, job_runs, lease, lines, mails, opens, reports, samples, search,
+        sessions, tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
     work::{Health, JobHealth, memory},
@@ -166,9 +166,12 @@ impl Worker {
         self.leased("inventory", looking, |()| None).await
     }
 
-    /// Brings the search index up to date; `None` when somebody else does at present.
+    /// Brings the search index up to date, and works gathered keys in; `None` when somebody else does at present.
     pub async fn index(&self) -> anyhow::Result<Option<()>> {
-        let feeding = async { self.feed_index().await.context("the search index") };
+        let feeding = async {
+            self.feed_index().await.context("the search index")?;
+            gathered::settle(&self.poller.db).await.context("the keys of mails")
+        };
         self.leased("search", feeding, |()| None).await
     }
 

@@ -8,11 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{sessions::Sessions, shapes};
+use super::{join, sessions::Sessions, shapes};
 use crate::{
     model::{
         event::{Action, Event, Fact, LogLine, Parsed, Refusal},
-        fold::{mail_id, split},
+        fold::{REUSE, begins, mail_id, split},
         mail::{Mail, MailId, ServerId},
         scan::Scan,
         time::Millis,
@@ -29,6 +29,9 @@ use crate::{
 /// Two mails with one queue id whose message ids do not tell are the same when they began within this time, in
 /// milliseconds. The PHP app moved some moments by two days.
 const SAME_LIFE: u64 = 3 * 86_400_000;
+
+/// Mails of all times.
+const EVER: Millis = Millis(0);
 
 /// How a batch relates to what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +83,8 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
     let verdicts = Making::begin(tx, &batch.scans).await?;
-    let stored = correlation::by_queue_ids(tx, &facts.by_queue_id.keys().copied().collect()).await?;
+    let begun = facts.by_queue_id.iter().map(|(queue_id, facts)| (*queue_id, begun_since(facts)));
+    let stored = correlation::by_queue_ids(tx, &begun.collect()).await?;
     let works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
     let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
     let refused = refused.iter().map(|(name, event)| {
@@ -107,7 +111,7 @@ pub struct KeptMail<'a> {
 /// that was taken over before is taken anew.
 pub async fn take_kept(tx: &mut Tx, server: ServerId, mails: &[KeptMail<'_>]) -> store::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let queue_ids = mails.iter().map(|mail| mail.queue_id).filter(|id| !id.is_empty()).collect();
+    let queue_ids = mails.iter().map(|mail| (mail.queue_id, EVER)).filter(|(id, _)| !id.is_empty()).collect();
     let stored = correlation::by_queue_ids(tx, &queue_ids).await?;
     let names = mails.iter().filter(|mail| mail.queue_id.is_empty());
     let named_id = |mail: &KeptMail<'_>| {
@@ -217,6 +221,12 @@ async fn settle<'a>(
 struct Facts<'a> {
     by_queue_id: BTreeMap<&'a str, Vec<(usize, Event<'a>)>>,
     refusals: Vec<(usize, Event<'a>)>,
+}
+
+/// When stored mails may have begun that have to do with these facts of their queue id.
+fn begun_since(facts: &[(usize, Event<'_>)]) -> Millis {
+    let first = facts.iter().map(|(_, event)| event).min();
+    first.filter(|first| begins(&first.fact)).map_or(EVER, |first| first.at.minus(REUSE))
 }
 
 /// What earlier lines of its session tell of a line, by its index. Owned first, so that facts can borrow.
@@ -520,18 +530,29 @@ async fn other_mails(
     scans: impl Iterator<Item = &Scan>,
     works: &[Work<'_>],
 ) -> store::Result<Vec<StoredMail>> {
-    let scanned = scans.filter_map(|scan| scan.message_id.as_deref());
-    let wanted: BTreeSet<&str> =
-        works.iter().filter_map(|work| work.story.message_id()).chain(scanned).collect();
+    let scanned = scans.filter_map(|scan| Some((scan.message_id.as_deref()?, scan.at)));
+    let begun =
+        works.iter().filter_map(|work| Some((work.story.message_id()?, work.story.events.first()?.at)));
+    let wanted = reaches(scanned.chain(begun));
     let at_hand: BTreeSet<MailId> = works.iter().filter_map(|work| work.stored).map(|mail| mail.id).collect();
     let mails = correlation::by_message_ids(tx, &wanted).await?;
     let mails = mails.into_iter().filter(|mail| mail.server == server && !at_hand.contains(&mail.id));
     mails
         .filter_map(|mail| match mail.story() {
-            Ok(story) => story.message_id().is_some_and(|id| wanted.contains(id)).then_some(Ok(mail)),
+            Ok(story) => story.message_id().is_some_and(|id| wanted.contains_key(id)).then_some(Ok(mail)),
             Err(error) => Some(Err(error)),
         })
         .collect()
+}
+
+/// How far back mails may have begun that have to do with what has these message ids at these moments.
+fn reaches<'a>(moments: impl Iterator<Item = (&'a str, Millis)>) -> BTreeMap<&'a str, Millis> {
+    let mut reaches: BTreeMap<&str, Millis> = BTreeMap::new();
+    for (message_id, at) in moments {
+        let since = at.minus(join::REACH);
+        reaches.entry(message_id).and_modify(|reach| *reach = since.min(*reach)).or_insert(since);
+    }
+    reaches
 }
 
 /// The scans that may belong to the mails at hand: new ones, those that wait, and those that these mails have claimed
@@ -587,8 +608,8 @@ async fn gather<'a>(
 /// Those of some rows of Rspamd's history that are stored, waiting or claimed, or that cannot be told from one that is.
 pub async fn known_scans(tx: &mut Tx, server: ServerId, scans: &[Scan]) -> store::Result<Vec<bool>> {
     let (wished, mut known) = scans::wished_ids(tx, scans).await?;
-    let ids = scans.iter().filter_map(|scan| scan.message_id.as_deref()).collect();
-    for mail in correlation::by_message_ids(tx, &ids).await? {
+    let reaches = reaches(scans.iter().filter_map(|scan| Some((scan.message_id.as_deref()?, scan.at))));
+    for mail in correlation::by_message_ids(tx, &reaches).await? {
         if mail.server == server {
             known.extend(mail.story()?.scans());
         }
@@ -666,14 +687,19 @@ async fn give_ids(tx: &mut Tx, pool: &[PoolScan<'_>], waiting: &mut [Waiting<'_>
 
 /// Which scan belongs to which mail: each mail gets one, the best fitting pairs first.
 fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan<'_>]) -> BTreeMap<i64, usize> {
-    let mut candidates = Vec::new();
-    for index in mails {
+    let folded = mails.iter().map(|index| {
         let mut story = works[*index].story.clone();
         story.events.retain(|event| !matches!(event.fact, Fact::Checked(_)));
-        let mail = story.fold(ServerId::default());
-        let alone = mails.len() == 1 && scans.len() == 1;
+        (*index, story.fold(ServerId::default()))
+    });
+    let folded: Vec<(usize, Mail)> = folded.collect();
+    let begun = Moments::new(folded.iter().map(|(_, mail)| mail.first_seen));
+    let scanned = Moments::new(scans.iter().map(|pooled| pooled.scan.at));
+    let mut candidates = Vec::new();
+    for (index, mail) in &folded {
+        let alone = [&begun, &scanned].iter().all(|moments| moments.near(mail.first_seen) == 1);
         for pooled in scans {
-            if let Some(fit) = super::join::fit(&mail, &pooled.scan, alone) {
+            if let Some(fit) = join::fit(mail, &pooled.scan, alone) {
                 candidates.push((fit, pooled.id, mail.first_seen, works[*index].story.queue_id, *index));
             }
         }
@@ -687,6 +713,23 @@ fn match_up(works: &[Work<'_>], mails: &[usize], scans: &[&PoolScan<'_>]) -> BTr
         }
     }
     pairs
+}
+
+/// Moments in order.
+struct Moments(Vec<Millis>);
+
+impl Moments {
+    fn new(moments: impl Iterator<Item = Millis>) -> Self {
+        let mut moments: Vec<Millis> = moments.collect();
+        moments.sort_unstable();
+        Self(moments)
+    }
+
+    /// How many are [`join::NEAR`] this one.
+    fn near(&self, at: Millis) -> usize {
+        let (first, last) = (at.minus(join::NEAR), at.plus(join::NEAR));
+        self.0.partition_point(|moment| *moment <= last) - self.0.partition_point(|moment| *moment < first)
+    }
 }
 
 /// Attempts that were refused before they got a queue id: each is a mail of its own. Gives the new ones with

@@ -11,7 +11,7 @@ use crate::{
     model::{event::LogLine, mail::ServerId, time::Millis},
     parse::repeat,
     store::{
-        self, Db,
+        self, Db, gathered,
         ingestion::{self, Tally},
         lines,
     },
@@ -124,6 +124,7 @@ impl Importer {
             Tally { lines, mails: outcome.new_mails, unknown: if known { 0 } else { unknown }, bad: 0 };
         ingestion::count(&mut tx, self.server, "import", self.now, tally).await?;
         tx.commit().await?;
+        gathered::settle(&self.db).await?;
         self.report.new_mails += outcome.new_mails;
         self.report.unknown += unknown;
         self.waiting.clear();

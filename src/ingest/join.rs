@@ -13,12 +13,16 @@ use crate::model::{
 /// A scan begins when the mail's last byte has come in, which may be before or after the message-id line.
 const BEFORE: Duration = Duration::from_secs(30);
 const AFTER: Duration = Duration::from_secs(600);
+/// Mails and scans further apart have nothing to do with each other, though they may have the same message id.
+pub const NEAR: Duration = Duration::from_secs(3600);
+/// How far back mails are looked for that may have to do with a scan or a mail: those near those near it, and so on.
+pub const REACH: Duration = Duration::from_secs(24 * 3600);
 
 /// How well a pair fits; less is better: recipients not shared, distance in time, difference in size.
 pub type Fit = (usize, u64, u64);
 
-/// `None` when the scan cannot belong to the mail. `alone` says that there is just this scan and this mail with
-/// the message id; then a mail without known recipients may have it, too.
+/// `None` when the scan cannot belong to the mail. `alone` says that there is just one scan and one mail with the message id
+/// [`NEAR`] the mail; then a mail without known recipients may have it, too.
 pub fn fit(mail: &Mail, scan: &Scan, alone: bool) -> Option<Fit> {
     if matches!(mail.entrance, Some(Entrance::System | Entrance::Release | Entrance::BccCopy)) {
         return None;

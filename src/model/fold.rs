@@ -19,10 +19,15 @@ use super::{
 /// Postfix keeps a mail for `maximal_queue_lifetime`, 5 days by default.
 const LIFE: Duration = Duration::from_secs(6 * 24 * 3600);
 
+/// A first fact this long after the begin of a mail is of another one, even if the end of that was not logged: Postfix logs
+/// each of them once, when it takes the mail. Less would part what the PHP app kept, which moved some moments by two
+/// days, from what the log tells.
+pub const REUSE: Duration = Duration::from_secs(3 * 24 * 3600);
+
 /// Sorts the facts of one queue id and cuts them into mails: short queue ids come back after a while.
 ///
-/// A new mail begins with a first fact (`client=`, `uid=`, or the message id where neither came before)
-/// behind an end (`removed`, a refusal of the whole mail), or behind a long silence. A mail on hold may be silent for ever: no
+/// A new mail begins with a first fact ([`begins`]) behind an end (`removed`, a refusal of the whole mail), behind a long silence,
+/// or long after the begin of the last one ([`REUSE`]). A mail on hold may be silent for ever: no
 /// life time ends it (postconf(5), `maximal_queue_lifetime`), so that it takes a first fact to tell another one.
 pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
     events.sort_unstable();
@@ -33,8 +38,11 @@ pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
             .last()
             .and_then(|mail| mail.last())
             .is_some_and(|last: &Event| event.at.since(last.at) > LIFE);
-        let begins = matches!(event.fact, Fact::Client(_) | Fact::Pickup { .. } | Fact::MessageId(_));
-        if mails.is_empty() || (silent && !on_hold) || ((silent || ended) && begins) {
+        let reused = mails
+            .last()
+            .and_then(|mail| mail.first())
+            .is_some_and(|first: &Event| event.at.since(first.at) > REUSE);
+        if mails.is_empty() || (silent && !on_hold) || ((silent || ended || reused) && begins(&event.fact)) {
             mails.push(Vec::new());
             (ended, on_hold) = (false, false);
         }
@@ -50,6 +58,11 @@ pub fn split<'a>(mut events: Vec<Event<'a>>) -> Vec<Vec<Event<'a>>> {
         }
     }
     mails
+}
+
+/// Whether a fact stands at the begin of a mail: `client=`, `uid=`, or the message id where neither came before.
+pub fn begins(fact: &Fact) -> bool {
+    matches!(fact, Fact::Client(_) | Fact::Pickup { .. } | Fact::MessageId(_))
 }
 
 /// Whether a fact ends the life of a queue id.

@@ -1,16 +1,20 @@
 //! What correlation needs of the database: mails by queue id or message id, and writing them back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     db::{LIST, Result, Tx, Value, places, sql},
+    gathered,
     keys::{Kind, key, keys_of, state},
     pack::{Unpacked, pack},
     search,
     story::Story,
     traffic,
 };
-use crate::model::mail::{Mail, MailId, ServerId};
+use crate::model::{
+    mail::{Mail, MailId, ServerId},
+    time::Millis,
+};
 
 /// A mail as it lies in the database.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -35,6 +39,8 @@ pub struct MailWrite {
     keys: Vec<(i32, u8)>,
     /// Keys of an earlier state of this mail that it has no more.
     gone: Vec<i32>,
+    /// Keys among those to be written that it had before, with other states.
+    changed: Vec<i32>,
 }
 
 impl MailWrite {
@@ -48,28 +54,45 @@ impl MailWrite {
             state: state(mail.status, mail.direction),
             story: pack(&story.encode()),
             gone: before.keys().filter(|key| !now.contains_key(key)).copied().collect(),
+            changed: before
+                .iter()
+                .filter(|(key, state)| now.get(key).is_some_and(|now| now != *state))
+                .map(|(key, _)| *key)
+                .collect(),
             keys: now.into_iter().filter(|(key, state)| before.get(key) != Some(state)).collect(),
         }
     }
 }
 
-/// Mails that may have one of these queue ids: a superset, compare the ids.
-pub async fn by_queue_ids(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<Vec<StoredMail>> {
-    by_keys(tx, ids.iter().map(|id| key(Kind::Queue, id)).collect()).await
+/// Mails that may have one of these queue ids and began at these moments or later: a superset, compare the ids.
+pub async fn by_queue_ids(tx: &mut Tx, ids: &BTreeMap<&str, Millis>) -> Result<Vec<StoredMail>> {
+    by_keys(tx, Kind::Queue, ids).await
 }
 
-/// Mails that may have one of these message ids: a superset, compare the ids.
-pub async fn by_message_ids(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<Vec<StoredMail>> {
-    by_keys(tx, ids.iter().map(|id| key(Kind::Message, id)).collect()).await
+/// Mails that may have one of these message ids and began at these moments or later: a superset, compare the ids.
+pub async fn by_message_ids(tx: &mut Tx, ids: &BTreeMap<&str, Millis>) -> Result<Vec<StoredMail>> {
+    by_keys(tx, Kind::Message, ids).await
 }
 
-async fn by_keys(tx: &mut Tx, keys: BTreeSet<i32>) -> Result<Vec<StoredMail>> {
-    let keys: Vec<i32> = keys.into_iter().collect();
-    let mut mails: Vec<StoredMail> = tx
-        .fetch_in(&keys, |list| {
-            format!("SELECT m.id, m.server, m.story FROM mail_key x JOIN mail_story m ON m.id = x.mail WHERE x.k IN ({list})")
-        })
-        .await?;
+async fn by_keys(tx: &mut Tx, kind: Kind, names: &BTreeMap<&str, Millis>) -> Result<Vec<StoredMail>> {
+    let mut keys: Vec<(i32, MailId)> =
+        names.iter().map(|(name, since)| (key(kind, name), MailId::floor(*since))).collect();
+    keys.sort_unstable();
+    keys.dedup_by_key(|(key, _)| *key);
+    let mut mails = Vec::new();
+    let settled = gathered::settled(tx).await?;
+    for table in gathered::TABLES {
+        if table == gathered::LARGE {
+            keys.retain(|(_, since)| *since <= settled);
+        }
+        let keys: Vec<i32> = keys.iter().map(|(key, _)| *key).collect();
+        let found: Vec<StoredMail> = tx
+            .fetch_in(&keys, |list| {
+                format!("SELECT m.id, m.server, m.story FROM {table} x JOIN mail_story m ON m.id = x.mail WHERE x.k IN ({list})")
+            })
+            .await?;
+        mails.extend(found);
+    }
     mails.sort_unstable_by_key(|mail| mail.id);
     mails.dedup_by_key(|mail| mail.id);
     Ok(mails)
@@ -87,33 +110,44 @@ pub async fn save(tx: &mut Tx, mut mails: Vec<MailWrite>) -> Result<()> {
     tx.touch_lists();
     // In order of the id, so that new mails are put at the end of the table and fill its pages.
     mails.sort_unstable_by_key(|mail| mail.id);
+    let settled = gathered::hold(tx, mails.iter().map(|mail| mail.keys.len()).sum()).await?;
     let (mut ids, mut keys, mut gone, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for mail in mails {
         ids.push(mail.id);
         keys.extend(mail.keys.into_iter().map(|(key, state)| (key, mail.id, state)));
-        gone.push((mail.id, mail.gone));
+        gone.push((mail.id, mail.gone, mail.changed));
         rows.push([mail.id.into(), Value::Int(mail.server.0.into()), mail.state.into(), mail.story.into()]);
     }
     let columns = ["id", "server", "state", "story"];
     tx.upsert("mail_story", columns, &["id"], &["state", "story"], rows).await?;
     search::note(tx, ids.iter().copied()).await?;
     traffic::note(tx, ids.into_iter()).await?;
+    for (mail, gone, changed) in gone {
+        remove_keys(tx, gathered::NEW, mail, &gone).await?;
+        if mail <= settled {
+            remove_keys(tx, gathered::LARGE, mail, &[gone, changed].concat()).await?;
+        }
+    }
     // In order of the key, so that neighbours land on one page of the index.
     keys.sort_unstable();
     let rows = keys.into_iter().map(|(key, mail, state)| [key.into(), mail.into(), state.into()]);
-    tx.upsert("mail_key", ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await?;
-    for (mail, keys) in gone {
-        remove_keys(tx, mail, &keys).await?;
-    }
-    Ok(())
+    tx.upsert(gathered::NEW, ["k", "mail", "state"], &["k", "mail"], &["state"], rows.collect()).await
 }
 
 /// Removes mails that turned out to be others: an earlier line came in, so their first moment moved.
 pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
+    if mails.is_empty() {
+        return Ok(());
+    }
     tx.touch_lists();
     traffic::note(tx, mails.iter().map(|mail| mail.id)).await?;
+    let settled = gathered::hold(tx, 0).await?;
     for mail in mails {
-        remove_keys(tx, mail.id, &keys_of(mail).into_keys().collect::<Vec<_>>()).await?;
+        let keys: Vec<i32> = keys_of(mail).into_keys().collect();
+        remove_keys(tx, gathered::NEW, mail.id, &keys).await?;
+        if mail.id <= settled {
+            remove_keys(tx, gathered::LARGE, mail.id, &keys).await?;
+        }
     }
     for mails in mails.chunks(LIST) {
         let text = format!("DELETE FROM mail_story WHERE id IN ({})", places(mails.len()));
@@ -122,9 +156,9 @@ pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
     Ok(())
 }
 
-async fn remove_keys(tx: &mut Tx, mail: MailId, keys: &[i32]) -> Result<()> {
+async fn remove_keys(tx: &mut Tx, table: &str, mail: MailId, keys: &[i32]) -> Result<()> {
     for keys in keys.chunks(LIST) {
-        let text = format!("DELETE FROM mail_key WHERE mail = ? AND k IN ({})", places(keys.len()));
+        let text = format!("DELETE FROM {table} WHERE mail = ? AND k IN ({})", places(keys.len()));
         tx.write(sql(text).bind(mail).bind_all(keys.iter().copied())).await?;
     }
     Ok(())

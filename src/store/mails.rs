@@ -11,6 +11,7 @@ use memchr::memmem::{self, Finder};
 use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, places, sql},
+    gathered,
     keys::{FOUND_ONLY, Kind, address_key, key, keys_of, state},
     opens,
     search::Candidates,
@@ -31,6 +32,8 @@ const STRIDE: usize = 500;
 const PROBE: usize = 32;
 /// What a step of a search costs at least, as mails looked at.
 const STEP: usize = 20;
+/// Ranges of one statement: SQLite joins 500 selections at most, and a range lies in two tables.
+const TOGETHER: usize = 200;
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, Default)]
@@ -263,8 +266,11 @@ fn wanted_states(filter: &Filter, all: bool) -> Vec<u8> {
 
 /// The next ids in list order.
 async fn next_ids(db: &Db, driver: &Driver, filter: &Filter, at: Place, count: usize) -> Result<Vec<MailId>> {
-    let rows: Vec<(MailId,)> = db.fetch(ids_statement(driver, filter, at, count)).await?;
-    let ids: BTreeSet<MailId> = rows.into_iter().map(|(id,)| id).collect();
+    let mut ids: BTreeSet<MailId> = BTreeSet::new();
+    for ranges in driver.ranges.chunks(TOGETHER) {
+        let rows: Vec<(MailId,)> = db.fetch(ids_statement(driver, ranges, filter, at, count)).await?;
+        ids.extend(rows.into_iter().map(|(id,)| id));
+    }
     Ok(if matches!(at, Place::After(_)) {
         ids.into_iter().take(count).collect()
     } else {
@@ -272,59 +278,69 @@ async fn next_ids(db: &Db, driver: &Driver, filter: &Filter, at: Place, count: u
     })
 }
 
-fn ids_statement(driver: &Driver, filter: &Filter, at: Place, count: usize) -> Sql<'static> {
+fn ids_statement(
+    driver: &Driver,
+    ranges: &[Range],
+    filter: &Filter,
+    at: Place,
+    count: usize,
+) -> Sql<'static> {
     let mut low = filter.from.map_or(MailId(i64::MIN), MailId::floor);
     let mut high = filter.to.map_or(MailId(i64::MAX), |to| MailId::floor(Millis(to.0.saturating_add(999))));
-    let ascending = match at {
-        Place::Newest => false,
+    let order = match at {
+        Place::Newest => "DESC",
         Place::Before(id) => {
             high = high.min(id);
-            false
+            "DESC"
         }
         Place::After(id) => {
             low = low.max(MailId(id.0.saturating_add(1)));
-            true
+            "ASC"
         }
     };
     let mut text = String::new();
     let mut values: Vec<Value<'static>> = Vec::new();
-    for (index, range) in driver.ranges.iter().enumerate() {
+    for (index, (range, source)) in ranges.iter().flat_map(sources).enumerate() {
         if index > 0 {
             text.push_str(" UNION ALL ");
         }
         text.push_str("SELECT id FROM (");
-        one_range(&mut text, &mut values, *range, driver, (low, high), ascending);
-        text.push_str(&format!(" LIMIT {count}) AS r{index}"));
+        let column = one_source(&mut text, &mut values, (*range, source), driver, (low, high));
+        text.push_str(&format!(" ORDER BY {column} {order} LIMIT {count}) AS r{index}"));
     }
     sql(text).bind_all(values)
 }
 
-fn one_range(
+/// A range in each of the tables in which it lies.
+fn sources(range: &Range) -> impl Iterator<Item = (&Range, &'static str)> {
+    let tables: &[&str] = match range {
+        Range::Key(..) => &gathered::TABLES,
+        Range::State(_) | Range::All => &["mail_story"],
+    };
+    tables.iter().map(move |table| (range, *table))
+}
+
+/// Selects the ids of a range in one table; the column of the id.
+fn one_source(
     text: &mut String,
     values: &mut Vec<Value<'static>>,
-    range: Range,
+    (range, table): (Range, &str),
     driver: &Driver,
     (low, high): (MailId, MailId),
-    ascending: bool,
-) {
-    let order = if ascending { "ASC" } else { "DESC" };
-    let (column, floor) = match range {
-        Range::Key(key, floor) => {
-            text.push_str("SELECT x.mail AS id FROM mail_key x WHERE x.k = ?");
-            values.push(key.into());
-            ("x.mail", floor)
-        }
-        Range::State(state) => {
-            text.push_str("SELECT x.id AS id FROM mail_story x WHERE x.state = ?");
-            values.push(state.into());
-            ("x.id", MailId(i64::MIN))
-        }
-        Range::All => {
-            text.push_str("SELECT x.id AS id FROM mail_story x WHERE 1 = 1");
-            ("x.id", MailId(i64::MIN))
-        }
+) -> &'static str {
+    let (column, narrow, floor) = match range {
+        Range::Key(_, floor) => ("x.mail", "x.k = ?", floor),
+        Range::State(_) => ("x.id", "x.state = ?", MailId(i64::MIN)),
+        Range::All => ("x.id", "1 = 1", MailId(i64::MIN)),
     };
-    text.push_str(&format!(" AND {column} >= ? AND {column} < ?"));
+    match range {
+        Range::Key(key, _) => values.push(key.into()),
+        Range::State(state) => values.push(state.into()),
+        Range::All => {}
+    }
+    text.push_str(&format!(
+        "SELECT {column} AS id FROM {table} x WHERE {narrow} AND {column} >= ? AND {column} < ?"
+    ));
     values.push(low.max(floor).into());
     values.push(high.into());
     if !driver.states.is_empty() && !driver.shared.contains(&range) {
@@ -343,12 +359,13 @@ fn one_range(
         });
         let keys: Vec<_> = keys.collect();
         let places = places(keys.len());
-        text.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM mail_key s WHERE s.k IN ({places}) AND s.mail = {column})"
-        ));
-        values.extend(keys);
+        let stands = gathered::TABLES.map(|table| {
+            values.extend(keys.iter().cloned());
+            format!("EXISTS (SELECT 1 FROM {table} s WHERE s.k IN ({places}) AND s.mail = {column})")
+        });
+        text.push_str(&format!(" AND ({})", stands.join(" OR ")));
     }
-    text.push_str(&format!(" ORDER BY {column} {order}"));
+    column
 }
 
 /// The mails with these ids, in their order.
@@ -414,11 +431,14 @@ pub async fn related(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<V
         return Ok(Vec::new());
     }
     let keys: Vec<i32> = ids.iter().map(|id| key(Kind::Queue, id)).collect();
-    let text =
-        format!("SELECT mail FROM mail_key WHERE k IN ({}) ORDER BY mail LIMIT 50", places(keys.len()));
-    let statement: Sql<'_> = sql(text).bind_all(keys);
-    let rows: Vec<(MailId,)> = db.fetch(statement).await?;
-    let rows: Vec<MailId> = rows.into_iter().map(|(id,)| id).collect();
+    let mut rows: BTreeSet<MailId> = BTreeSet::new();
+    for table in gathered::TABLES {
+        let text =
+            format!("SELECT mail FROM {table} WHERE k IN ({}) ORDER BY mail LIMIT 50", places(keys.len()));
+        let found: Vec<(MailId,)> = db.fetch(sql(text).bind_all(keys.iter().copied())).await?;
+        rows.extend(found.into_iter().map(|(id,)| id));
+    }
+    let rows: Vec<MailId> = rows.into_iter().take(50).collect();
     let near = |other: &VisibleMail| {
         // Short queue ids come back: the other mail lived when this one did.
         other.first_seen <= mail.last_seen && other.last_seen >= mail.first_seen
@@ -502,8 +522,7 @@ fn shared_ranges(scope: &Scope) -> Vec<Range> {
 
 /// Rows of hour, state and count. A mail that stands in several ranges counts once, in its worst state.
 fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Value<'static>>) {
-    let mut values: Vec<Value<'static>> = vec![(3600_i64 << MailId::HASH_BITS).into()];
-    let mut from = String::from("mail_key WHERE ");
+    let hour = || Value::from(3600_i64 << MailId::HASH_BITS);
     if ranges == [Range::All] {
         // With every state named, both engines stay inside the index on (state, id) and read no mail.
         let states: Vec<u8> = Status::ALL
@@ -515,23 +534,32 @@ fn hour_counts(ranges: &[Range], low: MailId, high: MailId) -> (String, Vec<Valu
              GROUP BY h, state",
             places(states.len())
         );
-        values.extend(states.into_iter().map(Value::from));
-        values.extend([low.into(), high.into()]);
-        return (text, values);
+        let values = [hour()].into_iter().chain(states.into_iter().map(Value::from));
+        return (text, values.chain([low.into(), high.into()]).collect());
     }
-    if ranges.len() > 1 {
-        from = String::from("(SELECT mail, MAX(state) AS state FROM mail_key WHERE ");
-    }
+    let mut narrow = String::new();
+    let mut bounds: Vec<Value<'static>> = Vec::new();
     for (index, range) in ranges.iter().enumerate() {
         let Range::Key(key, floor) = range else { continue };
-        from.push_str(if index > 0 { " OR " } else { "" });
-        from.push_str("(k = ? AND mail >= ? AND mail < ? AND state < ?)");
-        values.extend([(*key).into(), low.max(*floor).into(), high.into(), FOUND_ONLY.into()]);
+        narrow.push_str(if index > 0 { " OR " } else { "" });
+        narrow.push_str("(k = ? AND mail >= ? AND mail < ? AND state < ?)");
+        bounds.extend([(*key).into(), low.max(*floor).into(), high.into(), FOUND_ONLY.into()]);
     }
-    if ranges.len() > 1 {
-        from.push_str(" GROUP BY mail) AS own");
+    let counted =
+        |from: &str| format!("SELECT mail - mail % ? AS h, state, COUNT(*) FROM {from} GROUP BY h, state");
+    if ranges.len() == 1 {
+        // A mail stands once under a key, in one of the tables.
+        let text =
+            gathered::TABLES.map(|table| counted(&format!("{table} WHERE {narrow}"))).join(" UNION ALL ");
+        let once = [hour()].into_iter().chain(bounds).collect::<Vec<_>>();
+        return (text, [once.clone(), once].concat());
     }
-    (format!("SELECT mail - mail % ? AS h, state, COUNT(*) FROM {from} GROUP BY h, state"), values)
+    let found = gathered::TABLES.map(|table| format!("SELECT mail, state FROM {table} WHERE {narrow}"));
+    let own = format!(
+        "(SELECT mail, MAX(state) AS state FROM ({}) AS found GROUP BY mail) AS own",
+        found.join(" UNION ALL ")
+    );
+    (counted(&own), [hour()].into_iter().chain(bounds.clone()).chain(bounds).collect())
 }
 
 fn add(counts: &mut BTreeMap<i64, HourCount>, id: MailId, state: i64, count: i64) {

@@ -15,6 +15,7 @@ pub mod db;
 pub mod footprint;
 #[cfg(test)]
 pub(crate) mod fresh;
+pub mod gathered;
 pub mod ingestion;
 pub mod inventory;
 pub mod job_runs;

@@ -198,8 +198,8 @@ async fn a_backup_holds_one_moment_while_mails_come_in() {
         let other = open(&target).await;
         restore(&other, &file, None, false).await.unwrap();
         // Each key leads to a mail, and each mail has keys: what was committed together is there together.
-        let stray = "SELECT COUNT(*) FROM mail_key WHERE mail NOT IN (SELECT id FROM mail_story)";
-        let bare = "SELECT COUNT(*) FROM mail_story WHERE id NOT IN (SELECT mail FROM mail_key)";
+        let stray = "SELECT COUNT(*) FROM mail_key_new WHERE mail NOT IN (SELECT id FROM mail_story)";
+        let bare = "SELECT COUNT(*) FROM mail_story WHERE id NOT IN (SELECT mail FROM mail_key_new)";
         for text in [stray, bare] {
             let count: Option<(i64,)> = other.fetch_one(sql(text)).await.unwrap();
             assert_eq!(count, Some((0,)), "{text}");

@@ -22,7 +22,7 @@ use mailcow_status::{
         Db, audit,
         correlation::{self, MailWrite, StoredMail},
         db::sql,
-        ingestion, lines, mails, scans, sessions,
+        gathered, ingestion, lines, mails, scans, sessions,
     },
 };
 
@@ -54,6 +54,14 @@ async fn take_batch(
         }
     }
     tx.commit().await.unwrap();
+}
+
+/// Works the keys of some of the mails in, now and then.
+async fn settle_some(db: &Db, rng: &mut Rng) {
+    let ids = all_ids(db).await;
+    if rng.chance(20) && !ids.is_empty() {
+        gathered::settle_up_to(db, ids[rng.below(ids.len() as u64) as usize]).await.unwrap();
+    }
 }
 
 async fn at_once(log: &Log, novelty: Novelty) -> Picture {
@@ -92,6 +100,7 @@ async fn any_split_and_restart_of_a_log_gives_the_same_database() {
                     kept = open_sessions.to_json();
                 }
                 begin = end;
+                settle_some(&db, &mut rng).await;
                 if rng.chance(10) {
                     db.close().await;
                     db = open(&fresh).await;
@@ -135,6 +144,7 @@ async fn order_and_repetition_do_not_matter() {
                 let lines: Vec<_> = (begin..end).map(|index| log.line(index)).collect();
                 let some: Vec<Scan> = scans.drain(..share.min(scans.len())).collect();
                 take_batch(&db, &lines, &some, Novelty::Perhaps, &mut Sessions::default()).await;
+                settle_some(&db, &mut rng).await;
             }
             let picture = Picture::of(&db).await.without_tls().without_lines();
             picture.must_equal(&whole, &format!("seed {seed}, {}", db.engine()));
@@ -678,6 +688,57 @@ async fn a_verdict_finds_its_mail_again_after_facts_were_cut_otherwise() {
     }
 }
 
+/// Queue ids and message ids come back. What came long before is another mail, whether its keys are at hand or not; and the verdict
+/// of a mail whose recipients are not known yet is its own, though another had this message id once.
+#[tokio::test]
+async fn what_comes_long_after_is_another_mail_whatever_was_worked_in() {
+    let at = Millis::from_secs(1_795_000_000);
+    let later = at.plus(Duration::from_secs(3 * 86_400 + 1));
+    // The end of the first one was not logged, nor were the recipients of the second one.
+    let [client, message_id, sent] = delivered("A0B1C2D3E4", "m@x.example", "ann@alpha.test");
+    let first = [client.clone(), message_id.clone(), sent];
+    let second = [client, message_id];
+    let (first, second) = (lines_at(at, &first), lines_at(later, &second));
+    let scan = |at, subject: &str| Scan {
+        at,
+        message_id: Some("m@x.example".to_owned()),
+        subject: Some(subject.to_owned()),
+        sender: "list@x.example".to_owned(),
+        rcpts: vec!["ann@alpha.test".to_owned()],
+        ..Scan::default()
+    };
+    let scans = [scan(at, "of the first"), scan(later, "of the second")];
+    type Steps<'a> = Vec<(Vec<LogLine<'a>>, Vec<Scan>)>;
+    let orders: [Steps<'_>; 4] = [
+        vec![([&first[..], &second[..]].concat(), scans.to_vec())],
+        vec![(first.clone(), scans[..1].to_vec()), (second.clone(), scans[1..].to_vec())],
+        vec![(second.clone(), scans[1..].to_vec()), (first.clone(), scans[..1].to_vec())],
+        vec![(first.clone(), vec![]), (second.clone(), vec![]), (vec![], scans.to_vec())],
+    ];
+    for fresh in fresh_databases().await {
+        for settles in [false, true] {
+            for (index, steps) in orders.iter().enumerate() {
+                let db = open(&fresh).await;
+                for (lines, scans) in steps {
+                    take_batch(&db, lines, scans, Novelty::Perhaps, &mut Sessions::default()).await;
+                    let ids = all_ids(&db).await;
+                    if settles {
+                        gathered::settle_up_to(&db, ids[ids.len() - 1]).await.unwrap();
+                    }
+                }
+                let mails = all(&db).await;
+                let found: Vec<_> = mails.iter().map(|mail| (mail.first_seen, subject(mail))).collect();
+                let wanted = [(later, Some("of the second")), (at, Some("of the first"))];
+                assert_eq!(found, wanted, "order {index}, settled {settles}, {}", db.engine());
+                let mut tx = db.begin().await.unwrap();
+                assert!(!mails::prune(&mut tx, later.plus(Duration::from_secs(1))).await.unwrap());
+                tx.commit().await.unwrap();
+                assert_eq!(all(&db).await.len(), 0);
+            }
+        }
+    }
+}
+
 /// Two verdicts that differ by the sender alone: the one that leaves its mail does not take the other's id.
 #[tokio::test]
 async fn a_verdict_that_leaves_its_mail_keeps_apart_from_a_like_one() {
@@ -868,7 +929,9 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
         let before = now.minus(Duration::from_secs(5 * 86_400));
         let kept: Vec<MailId> =
             all_ids(&db).await.into_iter().filter(|id| *id >= MailId::floor(before)).collect();
-        assert!(kept.len() > 50 && all_ids(&db).await.len() > kept.len() + 50);
+        let ids = all_ids(&db).await;
+        assert!(kept.len() > 50 && ids.len() > kept.len() + 50);
+        gathered::settle_up_to(&db, ids[(ids.len() - kept.len()) / 2]).await.unwrap();
         let limits = SessionLimits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(86_400) };
         loop {
             let mut tx = db.begin().await.unwrap();
@@ -885,6 +948,7 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
         assert_eq!(all_ids(&db).await, kept, "{}", db.engine());
         let strays = [
             "mail_key WHERE mail NOT IN (SELECT id FROM mail_story)",
+            "mail_key_new WHERE mail NOT IN (SELECT id FROM mail_story)",
             "scan_pending WHERE scan NOT IN (SELECT id FROM scan)",
         ];
         for stray in strays {
@@ -917,6 +981,7 @@ async fn pruning_leaves_nothing_behind_and_takes_nothing_too_early() {
         for table in [
             "mail_story",
             "mail_key",
+            "mail_key_new",
             "scan",
             "scan_pending",
             "line_chunk",

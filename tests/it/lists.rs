@@ -164,7 +164,7 @@ async fn what_is_searched_for_and_what_lies_further_back_is_looked_up_each_time(
             assert_eq!(lists.page_with_opens(filter, place, 50, None).await.unwrap().0.mails.len(), 1);
             let mut tx = db.begin().await.unwrap();
             tx.execute(sql("UPDATE mail_story SET id = id + 100000000000000000")).await.unwrap();
-            tx.execute(sql("DELETE FROM mail_key")).await.unwrap();
+            tx.execute(sql("DELETE FROM mail_key_new")).await.unwrap();
             tx.commit().await.unwrap();
             let found = lists.page(filter, place, 50).await.unwrap();
             let same = found.mails.iter().filter(|mail| mail.id == newest).count();

@@ -10,12 +10,12 @@ use mailcow_status::{
         inventory,
         sessions::Sessions,
     },
-    model::{scan::Scan, time::Millis},
+    model::{mail::MailId, scan::Scan, time::Millis},
     store::{
         self, Db,
         backup::{self, Cells, Snapshot, Table},
         db::{Place, sql},
-        search, traffic,
+        gathered, search, traffic,
     },
 };
 use sqlx::migrate::Migrator;
@@ -76,6 +76,8 @@ async fn content() -> Vec<(Table, Vec<Cells>)> {
     let mut tx = db.begin().await.unwrap();
     take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
     tx.commit().await.unwrap();
+    let ids: Vec<(MailId,)> = db.fetch(sql("SELECT id FROM mail_story ORDER BY id")).await.unwrap();
+    gathered::settle_up_to(&db, ids[ids.len() / 2].0).await.unwrap();
     search::shape(&db).await.unwrap();
     while search::feed(&db).await.unwrap() {}
     let mut snapshot = Snapshot::begin(&db).await.unwrap();
@@ -99,7 +101,16 @@ async fn a_database_of_every_step_comes_forward_with_its_rows() {
     let released = steps("sqlite").len();
     assert_eq!(released, steps("mysql").len());
     // Tables of each step that the portal fills by itself.
-    for name in ["mail_story", "mail_key", "scan", "line_chunk", "mailbox", "search_gram", "hosted_domain"] {
+    for name in [
+        "mail_story",
+        "mail_key",
+        "mail_key_new",
+        "scan",
+        "line_chunk",
+        "mailbox",
+        "search_gram",
+        "hosted_domain",
+    ] {
         let rows = content.iter().find(|(table, _)| table.name == name).map(|(_, rows)| rows.len());
         assert!(rows.is_some_and(|rows| rows > 0), "{name} is empty");
     }

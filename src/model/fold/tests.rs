@@ -228,6 +228,29 @@ fn a_mail_on_hold_is_silent_for_as_long_as_it_takes() {
 }
 
 #[test]
+fn a_queue_id_that_begins_long_after_its_begin_is_of_another_mail() {
+    let day = 86_400;
+    let lives = |facts: &[(i64, Fact<'static>)]| -> Vec<usize> {
+        let event = |(second, fact): &(i64, Fact<'static>)| Event {
+            at: Millis::from_secs(1_795_000_000 + second),
+            fact: *fact,
+            program: CLEANUP,
+        };
+        split(facts.iter().map(event).collect()).iter().map(Vec::len).collect()
+    };
+    let (client, delayed, id) = (client().1, attempt("r@y.test", "deferred").1, Fact::MessageId("m@x"));
+    for begin in [client, Fact::Pickup { uid: 0, sender: "root" }, id] {
+        assert_eq!(
+            lives(&[(0, client), (3 * day, delayed), (3 * day + 1, begin), (3 * day + 2, delayed)]),
+            [2, 2]
+        );
+        assert_eq!(lives(&[(0, client), (1, delayed), (3 * day, begin), (3 * day + 2, delayed)]), [4]);
+    }
+    // What waits is the same mail for as long as it is tried.
+    assert_eq!(lives(&[(0, client), (3 * day, delayed), (5 * day, delayed)]), [3]);
+}
+
+#[test]
 fn what_was_tried_and_is_on_hold_waits_for_an_admin() {
     let held = (POSTSUPER, Fact::Held { reason: "placed on hold" });
     let whole = [client(), queued(), attempt("r@y.test", "deferred"), attempt("q@y.test", "sent"), held];

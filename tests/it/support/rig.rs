@@ -148,8 +148,17 @@ impl Picture {
         }
         parts.insert("mails", mails);
         let words = |rows: Vec<(i64, i64, i64)>| rows.iter().map(|row| format!("{row:?}")).collect();
-        let keys = db.fetch(sql("SELECT k, mail, state FROM mail_key ORDER BY k, mail")).await.unwrap();
+        let keys = "SELECT k, mail, state FROM mail_key UNION ALL SELECT k, mail, state FROM mail_key_new";
+        let keys: Vec<(i64, i64, i64)> = db.fetch(sql(format!("{keys} ORDER BY k, mail"))).await.unwrap();
+        let twice = keys.windows(2).filter(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1));
+        assert_eq!(twice.count(), 0, "each key stands in one table");
         parts.insert("keys", words(keys));
+        let above = "SELECT COUNT(*) FROM mail_key, mail_key_mark WHERE mail > settled";
+        assert_eq!(
+            db.fetch::<(i64,)>(sql(above)).await.unwrap(),
+            [(0,)],
+            "keys of younger mails are gathered"
+        );
         let states = db.fetch(sql("SELECT id, id, state FROM mail_story ORDER BY id")).await.unwrap();
         parts.insert("states", words(states));
         let scans = db.fetch(sql("SELECT id, id, 0 FROM scan ORDER BY id")).await.unwrap();
