@@ -174,7 +174,7 @@ async fn fill(db: &Db, count: usize) {
         };
         take(&mut tx, &batch, &mut sessions).await.expect("mails");
         tx.commit().await.expect("a commit");
-        gathered::settle(db).await.expect("keys");
+        gathered::settle(db, Millis::from_secs(BEGIN + SPAN)).await.expect("keys");
     }
 }
 

@@ -9,10 +9,12 @@ CREATE TABLE IF NOT EXISTS mail_key_new (
     PRIMARY KEY (k, mail)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- One row. settled: mails above this id have no key in mail_key. gathered: rows written into mail_key_new since some
--- were last worked in. Without the row, any mail may have keys in mail_key.
+-- One row. settled: mails above this id have no key in mail_key. gathered: about how many rows were written into mail_key_new
+-- since some were last worked in. Without the row, any mail may have keys in mail_key.
 CREATE TABLE IF NOT EXISTS mail_key_mark (
     id       INT PRIMARY KEY,
     settled  BIGINT NOT NULL,
     gathered BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT IGNORE INTO mail_key_mark (id, settled, gathered) SELECT 1, COALESCE(MAX(id), 0), 0 FROM mail_story;

@@ -9,10 +9,12 @@ CREATE TABLE mail_key_new (
     PRIMARY KEY (k, mail)
 ) WITHOUT ROWID;
 
--- One row. settled: mails above this id have no key in mail_key. gathered: rows written into mail_key_new since some
--- were last worked in. Without the row, any mail may have keys in mail_key.
+-- One row. settled: mails above this id have no key in mail_key. gathered: about how many rows were written into mail_key_new
+-- since some were last worked in. Without the row, any mail may have keys in mail_key.
 CREATE TABLE mail_key_mark (
     id       INTEGER PRIMARY KEY,
     settled  INTEGER NOT NULL,
     gathered INTEGER NOT NULL
 );
+
+INSERT INTO mail_key_mark (id, settled, gathered) SELECT 1, COALESCE(MAX(id), 0), 0 FROM mail_story;

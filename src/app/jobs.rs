@@ -166,11 +166,11 @@ impl Worker {
         self.leased("inventory", looking, |()| None).await
     }
 
-    /// Brings the search index up to date, and works gathered keys in; `None` when somebody else does at present.
+    /// Works gathered keys in, and brings the search index up to date; `None` when somebody else does at present.
     pub async fn index(&self) -> anyhow::Result<Option<()>> {
         let feeding = async {
-            self.feed_index().await.context("the search index")?;
-            gathered::settle(&self.poller.db).await.context("the keys of mails")
+            gathered::settle(&self.poller.db, Millis::now()).await.context("the keys of mails")?;
+            self.feed_index().await.context("the search index")
         };
         self.leased("search", feeding, |()| None).await
     }

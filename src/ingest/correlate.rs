@@ -83,7 +83,8 @@ pub async fn take(tx: &mut Tx, batch: &Batch<'_>, sessions: &mut Sessions) -> st
         facts.by_queue_id.entry(queue_id).or_default().push((usize::MAX, event));
     }
     let verdicts = Making::begin(tx, &batch.scans).await?;
-    let begun = facts.by_queue_id.iter().map(|(queue_id, facts)| (*queue_id, begun_since(facts)));
+    let newest = correlation::newest(tx).await?;
+    let begun = facts.by_queue_id.iter().map(|(queue_id, facts)| (*queue_id, begun_since(facts, newest)));
     let stored = correlation::by_queue_ids(tx, &begun.collect()).await?;
     let works = merge(batch.server, facts.by_queue_id, &stored, &mut outcome)?;
     let refused = refusals(tx, batch, &facts.refusals, &mut outcome).await?;
@@ -223,10 +224,12 @@ struct Facts<'a> {
     refusals: Vec<(usize, Event<'a>)>,
 }
 
-/// When stored mails may have begun that have to do with these facts of their queue id.
-fn begun_since(facts: &[(usize, Event<'_>)]) -> Millis {
+/// When stored mails may have begun that have to do with these facts of their queue id. One that began long before a first fact is
+/// another one, as long as nothing later was taken for its own; `newest`: when the newest mail began, and so much is stored.
+fn begun_since(facts: &[(usize, Event<'_>)], newest: Millis) -> Millis {
     let first = facts.iter().map(|(_, event)| event).min();
-    first.filter(|first| begins(&first.fact)).map_or(EVER, |first| first.at.minus(REUSE))
+    let first = first.filter(|first| begins(&first.fact) && first.at.secs() >= newest.secs());
+    first.map_or(EVER, |first| first.at.minus(REUSE))
 }
 
 /// What earlier lines of its session tell of a line, by its index. Owned first, so that facts can borrow.
@@ -414,9 +417,14 @@ fn merge<'a>(
                 outcome.telling.push(index);
             }
         }
-        // What lies in quarantine belongs to a mail that the log knows, or to none of ours.
-        let known = events.iter().any(|event| event.fact != Fact::Quarantined);
-        if events.len() > before && known {
+        // What lies in quarantine belongs to a mail that the log knows and that is not long past, or to none of ours.
+        let moments: Vec<Millis> =
+            events.iter().filter(|event| event.fact != Fact::Quarantined).map(|event| event.at).collect();
+        let is_near = |event: &Event<'_>| {
+            moments.iter().any(|at| at.0.abs_diff(event.at.0) <= REUSE.as_millis() as u64)
+        };
+        events.retain(|event| event.fact != Fact::Quarantined || is_near(event));
+        if events.len() > before {
             works.extend(recut(queue_id, events, old));
         }
     }

@@ -124,7 +124,7 @@ impl Importer {
             Tally { lines, mails: outcome.new_mails, unknown: if known { 0 } else { unknown }, bad: 0 };
         ingestion::count(&mut tx, self.server, "import", self.now, tally).await?;
         tx.commit().await?;
-        gathered::settle(&self.db).await?;
+        gathered::settle(&self.db, Millis::now()).await?;
         self.report.new_mails += outcome.new_mails;
         self.report.unknown += unknown;
         self.waiting.clear();

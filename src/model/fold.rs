@@ -20,9 +20,8 @@ use super::{
 const LIFE: Duration = Duration::from_secs(6 * 24 * 3600);
 
 /// A first fact this long after the begin of a mail is of another one, even if the end of that was not logged: Postfix logs
-/// each of them once, when it takes the mail. Less would part what the PHP app kept, which moved some moments by two
-/// days, from what the log tells.
-pub const REUSE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// each of them once, when it takes the mail.
+pub const REUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// Sorts the facts of one queue id and cuts them into mails: short queue ids come back after a while.
 ///

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, MySql, Row, pool::PoolConnection, sqlite::SqlitePoolOp
 
 use super::{
     db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql},
-    traffic,
+    gathered, traffic,
 };
 
 /// Tables that are not copied.
@@ -229,6 +229,7 @@ pub async fn clear(tx: &mut Tx, tables: &[Table]) -> Result<()> {
 /// To be called when all rows are in: what is made from them is made anew.
 pub async fn complete(tx: &mut Tx) -> Result<()> {
     tx.touch_lists();
+    gathered::mark_anew(tx).await?;
     traffic::count_anew(tx).await
 }
 

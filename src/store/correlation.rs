@@ -39,8 +39,8 @@ pub struct MailWrite {
     keys: Vec<(i32, u8)>,
     /// Keys of an earlier state of this mail that it has no more.
     gone: Vec<i32>,
-    /// Keys among those to be written that it had before, with other states.
-    changed: Vec<i32>,
+    /// Whether it lies in the database already.
+    known: bool,
 }
 
 impl MailWrite {
@@ -54,11 +54,7 @@ impl MailWrite {
             state: state(mail.status, mail.direction),
             story: pack(&story.encode()),
             gone: before.keys().filter(|key| !now.contains_key(key)).copied().collect(),
-            changed: before
-                .iter()
-                .filter(|(key, state)| now.get(key).is_some_and(|now| now != *state))
-                .map(|(key, _)| *key)
-                .collect(),
+            known: known.is_some(),
             keys: now.into_iter().filter(|(key, state)| before.get(key) != Some(state)).collect(),
         }
     }
@@ -80,9 +76,10 @@ async fn by_keys(tx: &mut Tx, kind: Kind, names: &BTreeMap<&str, Millis>) -> Res
     keys.sort_unstable();
     keys.dedup_by_key(|(key, _)| *key);
     let mut mails = Vec::new();
-    let settled = gathered::settled(tx).await?;
     for table in gathered::TABLES {
         if table == gathered::LARGE {
+            // Asked for after the small table was read: what was moved before is told of here, what is moved later was seen there.
+            let settled = gathered::settled(tx).await?;
             keys.retain(|(_, since)| *since <= settled);
         }
         let keys: Vec<i32> = keys.iter().map(|(key, _)| *key).collect();
@@ -98,6 +95,12 @@ async fn by_keys(tx: &mut Tx, kind: Kind, names: &BTreeMap<&str, Millis>) -> Res
     Ok(mails)
 }
 
+/// When the newest mail began.
+pub async fn newest(tx: &mut Tx) -> Result<Millis> {
+    let newest: Option<(Option<MailId>,)> = tx.fetch_one(sql("SELECT MAX(id) FROM mail_story")).await?;
+    Ok(newest.and_then(|(newest,)| newest).map_or(Millis(0), MailId::second))
+}
+
 /// Which of these ids are taken.
 pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
     let rows: Vec<(MailId,)> =
@@ -107,26 +110,31 @@ pub async fn taken(tx: &mut Tx, ids: &[MailId]) -> Result<BTreeSet<MailId>> {
 
 /// Writes mails: new ones, and new states of known ones.
 pub async fn save(tx: &mut Tx, mut mails: Vec<MailWrite>) -> Result<()> {
+    if mails.is_empty() {
+        return Ok(());
+    }
     tx.touch_lists();
     // In order of the id, so that new mails are put at the end of the table and fill its pages.
     mails.sort_unstable_by_key(|mail| mail.id);
     let settled = gathered::hold(tx, mails.iter().map(|mail| mail.keys.len()).sum()).await?;
-    let (mut ids, mut keys, mut gone, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut keys, mut former, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for mail in mails {
         ids.push(mail.id);
+        if mail.known && mail.id <= settled {
+            // Those that are written stand in the small table from now on.
+            let written = mail.keys.iter().map(|(key, _)| *key);
+            former.push((gathered::LARGE, mail.id, mail.gone.iter().copied().chain(written).collect()));
+        }
+        former.push((gathered::NEW, mail.id, mail.gone));
         keys.extend(mail.keys.into_iter().map(|(key, state)| (key, mail.id, state)));
-        gone.push((mail.id, mail.gone, mail.changed));
         rows.push([mail.id.into(), Value::Int(mail.server.0.into()), mail.state.into(), mail.story.into()]);
     }
     let columns = ["id", "server", "state", "story"];
     tx.upsert("mail_story", columns, &["id"], &["state", "story"], rows).await?;
     search::note(tx, ids.iter().copied()).await?;
     traffic::note(tx, ids.into_iter()).await?;
-    for (mail, gone, changed) in gone {
-        remove_keys(tx, gathered::NEW, mail, &gone).await?;
-        if mail <= settled {
-            remove_keys(tx, gathered::LARGE, mail, &[gone, changed].concat()).await?;
-        }
+    for (table, mail, keys) in former {
+        remove_keys(tx, table, mail, &keys).await?;
     }
     // In order of the key, so that neighbours land on one page of the index.
     keys.sort_unstable();
@@ -140,8 +148,8 @@ pub async fn remove(tx: &mut Tx, mails: &[Mail]) -> Result<()> {
         return Ok(());
     }
     tx.touch_lists();
-    traffic::note(tx, mails.iter().map(|mail| mail.id)).await?;
     let settled = gathered::hold(tx, 0).await?;
+    traffic::note(tx, mails.iter().map(|mail| mail.id)).await?;
     for mail in mails {
         let keys: Vec<i32> = keys_of(mail).into_keys().collect();
         remove_keys(tx, gathered::NEW, mail.id, &keys).await?;

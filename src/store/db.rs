@@ -122,11 +122,12 @@ impl From<sqlx::Error> for Error {
             {
                 Self::Conflict(error)
             }
-            // SQLite: busy, locked; MySQL: lock wait timeout, deadlock, too many connections, shutting down.
+            // SQLite: busy, locked; MySQL: lock wait timeout, deadlock, changed since the transaction's first look (MariaDB from 11.6.2
+            // on), too many connections, shutting down.
             sqlx::Error::Database(inner)
                 if matches!(
                     inner.code().as_deref(),
-                    Some("5" | "6" | "261" | "517" | "1205" | "1213" | "1040" | "1053" | "40001")
+                    Some("5" | "6" | "261" | "517" | "1205" | "1213" | "1020" | "1040" | "1053" | "40001")
                 ) =>
             {
                 Self::Busy(error)

@@ -8,8 +8,10 @@
 //! mails need not look into it. Whoever writes or moves keys first takes hold of the mark's row, so that none is moved
 //! while it is changed.
 
+use std::time::Duration;
+
 use super::db::{Db, Result, Tx, sql};
-use crate::model::mail::MailId;
+use crate::model::{mail::MailId, time::Millis};
 
 /// The table of new keys.
 pub(super) const NEW: &str = "mail_key_new";
@@ -18,74 +20,63 @@ pub(super) const LARGE: &str = "mail_key";
 /// Both: what lists ask of one they ask of the other.
 pub(super) const TABLES: [&str; 2] = [NEW, LARGE];
 
-/// Keys that are gathered before some are worked in: a few for each page of a large table of a million mails.
-const ENOUGH: i64 = 1 << 17;
+/// Keys that are gathered before some are worked in.
+const ENOUGH: i64 = 1 << 16;
+/// With more keys than this, those of young mails go, too: the small table would not stay at hand.
+const MANY: i64 = 3 * ENOUGH;
 /// Keys worked in by one transaction: bounds how long others wait for it.
 const SLICE: usize = 2048;
-/// Mails younger than this keep their keys in the small table, unless there are very many: what the log still tells is mostly of them,
-/// and a queue id that begins is looked for among them ([`crate::model::fold::REUSE`]).
-const YOUNG: std::time::Duration = std::time::Duration::from_secs(4 * 24 * 3600);
+/// Mails younger than this keep their keys in the small table: what the log still tells is mostly of them, and a queue id that
+/// begins is looked for among them ([`crate::model::fold::REUSE`]).
+const YOUNG: Duration = Duration::from_secs(36 * 3600);
 
-#[derive(Debug, Clone, Copy, sqlx::FromRow)]
-struct Mark {
-    settled: MailId,
-    gathered: i64,
-}
-
-const NOTHING_KNOWN: Mark = Mark { settled: MailId(i64::MAX), gathered: 0 };
-const MARK: &str = "SELECT settled, gathered FROM mail_key_mark WHERE id = 1";
-
-/// Mails above this id have no key in the large table.
+/// Mails above this id have no key in the large table. Without the row nobody knows.
 pub(super) async fn settled(tx: &mut Tx) -> Result<MailId> {
-    Ok(tx.fetch_one(sql(MARK)).await?.unwrap_or(NOTHING_KNOWN).settled)
+    let row: Option<(MailId,)> = tx.fetch_one(sql("SELECT settled FROM mail_key_mark WHERE id = 1")).await?;
+    Ok(row.map_or(MailId(i64::MAX), |(settled,)| settled))
 }
 
 /// Lets nobody move keys until the transaction ends, and counts those that it writes. Answers as [`settled`].
 pub(super) async fn hold(tx: &mut Tx, written: usize) -> Result<MailId> {
     let columns = ["id", "settled", "gathered"];
-    let written = i64::try_from(written).unwrap_or(i64::MAX);
-    let row = [1_i64.into(), NOTHING_KNOWN.settled.into(), written.into()];
+    // At least one: of a row that an upsert does not change, MariaDB reads an earlier state afterwards, that of the
+    // transaction's first look.
+    let written = i64::try_from(written.max(1)).unwrap_or(i64::MAX);
+    let row = [1_i64.into(), i64::MAX.into(), written.into()];
     tx.upsert_adding("mail_key_mark", columns, &columns[..1], &[], &columns[2..], vec![row]).await?;
     settled(tx).await
 }
 
-/// Works gathered keys in where there are enough of them. Cheap while there are not.
-pub async fn settle(db: &Db) -> Result<()> {
-    let mark: Option<Mark> = db.fetch_one(sql(MARK)).await?;
-    if mark.is_none_or(|mark| mark.gathered < ENOUGH) {
-        return Ok(());
-    }
-    let Some(newest) = newest(db.fetch(sql(NEWEST)).await?) else { return Ok(()) };
-    settle_up_to(db, MailId::floor(newest.second().minus(YOUNG))).await?;
-    // What is young may be too many, too: then the older half of the time goes.
-    let left: Vec<(i64, Option<MailId>)> =
-        db.fetch(sql("SELECT COUNT(*), MIN(mail) FROM mail_key_new")).await?;
-    match left.first() {
-        Some((count, Some(first))) if *count >= 2 * ENOUGH => {
-            settle_up_to(db, MailId(first.0 + (newest.0 - first.0) / 2)).await
-        }
-        _ => Ok(()),
-    }
+/// Writes the mark anew where all keys may lie in the large table: after a restore.
+pub(super) async fn mark_anew(tx: &mut Tx) -> Result<()> {
+    tx.execute(sql("DELETE FROM mail_key_mark")).await?;
+    let mark =
+        "INSERT INTO mail_key_mark (id, settled, gathered) SELECT 1, COALESCE(MAX(id), 0), 0 FROM mail_story";
+    tx.execute(sql(mark)).await.map(drop)
 }
 
-const NEWEST: &str = "SELECT MAX(id) FROM mail_story";
-
-fn newest(rows: Vec<(Option<MailId>,)>) -> Option<MailId> {
-    rows.first().and_then(|(newest,)| *newest)
+/// Works gathered keys in where there are enough of them. Cheap while there are not.
+pub async fn settle(db: &Db, now: Millis) -> Result<()> {
+    let gathered: Option<(i64,)> =
+        db.fetch_one(sql("SELECT gathered FROM mail_key_mark WHERE id = 1")).await?;
+    if gathered.is_none_or(|(gathered,)| gathered < ENOUGH) {
+        return Ok(());
+    }
+    // A clock that ran ahead must not make all others old.
+    let newest = "SELECT MAX(id) FROM mail_story WHERE id < ?";
+    let newest: Option<(Option<MailId>,)> = db.fetch_one(sql(newest).bind(MailId::floor(now))).await?;
+    let there: Option<(i64, Option<MailId>)> =
+        db.fetch_one(sql("SELECT COUNT(*), MIN(mail) FROM mail_key_new")).await?;
+    let (Some((Some(newest),)), Some((count, Some(first)))) = (newest, there) else { return Ok(()) };
+    let young = MailId::floor(newest.second().minus(YOUNG));
+    let half = MailId(first.0 + (newest.0 - first.0) / 2);
+    settle_up_to(db, if count >= MANY { young.max(half) } else { young }).await
 }
 
 /// Works the gathered keys of the mails up to this one in.
 pub async fn settle_up_to(db: &Db, last: MailId) -> Result<()> {
     let mut tx = db.begin().await?;
-    let settled = match hold(&mut tx, 0).await? {
-        // Nobody knows what the large table holds, but it holds nothing of mails that are not there.
-        settled if settled == NOTHING_KNOWN.settled => {
-            let newest: Option<(Option<MailId>,)> =
-                tx.fetch_one(sql("SELECT MAX(id) FROM mail_story")).await?;
-            newest.and_then(|(newest,)| newest).unwrap_or(last).max(last)
-        }
-        settled => settled.max(last),
-    };
+    let settled = hold(&mut tx, 0).await?.max(last);
     tx.write(sql("UPDATE mail_key_mark SET settled = ?, gathered = 0 WHERE id = 1").bind(settled)).await?;
     tx.commit().await?;
     let mut from = i64::MIN;

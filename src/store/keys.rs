@@ -1,4 +1,4 @@
-//! The keys under which mails are found: 32-bit hashes in one narrow table. A hash narrows; what it finds is
+//! The keys under which mails are found: 32-bit hashes in narrow tables (`gathered`). A hash narrows; what it finds is
 //! compared exactly (by `Scope` and `Filter`) before it is shown or counted, so a collision costs time, never privacy. Only the
 //! hours of a domain are counted by its key alone (`mails::hours`): nobody but an admin makes domains.
 

@@ -32,6 +32,8 @@ const STRIDE: usize = 500;
 const PROBE: usize = 32;
 /// What a step of a search costs at least, as mails looked at.
 const STEP: usize = 20;
+/// With more ranges than this nothing is narrowed by them: a statement of SQLite holds 32,766 values. The scope decides anyway.
+const NARROWING: usize = 4000;
 /// Ranges of one statement: SQLite joins 500 selections at most, and a range lies in two tables.
 const TOGETHER: usize = 200;
 
@@ -51,7 +53,7 @@ pub struct Page {
 /// An index range that lists mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Range {
-    /// `mail_key`, with the lowest id that counts.
+    /// The tables of keys, with the lowest id that counts.
     Key(i32, MailId),
     /// All mails with this state.
     State(u8),
@@ -352,7 +354,7 @@ fn one_source(
         text.push_str(&format!(" AND (x.state IN ({}){more})", places(driver.states.len())));
         values.extend(driver.states.iter().map(|state| Value::from(*state)));
     }
-    if !driver.within.is_empty() {
+    if !driver.within.is_empty() && driver.within.len() <= NARROWING {
         let keys = driver.within.iter().filter_map(|range| match range {
             Range::Key(key, _) => Some(Value::from(*key)),
             _ => None,
@@ -431,14 +433,11 @@ pub async fn related(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<V
         return Ok(Vec::new());
     }
     let keys: Vec<i32> = ids.iter().map(|id| key(Kind::Queue, id)).collect();
-    let mut rows: BTreeSet<MailId> = BTreeSet::new();
-    for table in gathered::TABLES {
-        let text =
-            format!("SELECT mail FROM {table} WHERE k IN ({}) ORDER BY mail LIMIT 50", places(keys.len()));
-        let found: Vec<(MailId,)> = db.fetch(sql(text).bind_all(keys.iter().copied())).await?;
-        rows.extend(found.into_iter().map(|(id,)| id));
-    }
-    let rows: Vec<MailId> = rows.into_iter().take(50).collect();
+    let one = |table| format!("SELECT mail FROM {table} WHERE k IN ({})", places(keys.len()));
+    let text = format!("{} ORDER BY mail LIMIT 50", gathered::TABLES.map(one).join(" UNION ALL "));
+    let statement = sql(text).bind_all(keys.iter().copied()).bind_all(keys.iter().copied());
+    let rows: Vec<(MailId,)> = db.fetch(statement).await?;
+    let rows: Vec<MailId> = rows.into_iter().map(|(id,)| id).collect();
     let near = |other: &VisibleMail| {
         // Short queue ids come back: the other mail lived when this one did.
         other.first_seen <= mail.last_seen && other.last_seen >= mail.first_seen
@@ -585,11 +584,12 @@ pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
         )
         .await?;
     let mails = rows.iter().map(StoredMail::mail).collect::<Result<Vec<_>>>()?;
-    super::correlation::remove(tx, &mails).await?;
     let more = rows.len() == 500;
     let end = rows.last().map(|row| row.id).filter(|_| more).unwrap_or(MailId::floor(before));
+    // In the order in which a poll writes, so that none waits for the other.
     tx.execute(sql("DELETE FROM scan WHERE id < ?").bind(end)).await?;
     tx.execute(sql("DELETE FROM scan_pending WHERE scan < ?").bind(end)).await?;
+    super::correlation::remove(tx, &mails).await?;
     super::search::prune(tx, MailId::second(end)).await?;
     Ok(more)
 }

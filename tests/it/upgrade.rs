@@ -134,6 +134,12 @@ async fn a_database_of_every_step_comes_forward_with_its_rows() {
                     kept.push((table.name.clone(), rows.len() as u64));
                 }
             }
+            // The mark of the keys is no content; the step that makes it finds its place, as the end of a restore does.
+            if old.fetch::<(i64,)>(sql("SELECT 1 FROM mail_key_mark")).await.is_ok() {
+                let mut tx = old.begin().await.unwrap();
+                backup::complete(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
             assert!(kept.iter().any(|(name, rows)| name == "mail_story" && *rows > 50), "{kept:?}");
             old.close().await;
             let db = open(&fresh).await;

@@ -240,11 +240,8 @@ fn a_queue_id_that_begins_long_after_its_begin_is_of_another_mail() {
     };
     let (client, delayed, id) = (client().1, attempt("r@y.test", "deferred").1, Fact::MessageId("m@x"));
     for begin in [client, Fact::Pickup { uid: 0, sender: "root" }, id] {
-        assert_eq!(
-            lives(&[(0, client), (3 * day, delayed), (3 * day + 1, begin), (3 * day + 2, delayed)]),
-            [2, 2]
-        );
-        assert_eq!(lives(&[(0, client), (1, delayed), (3 * day, begin), (3 * day + 2, delayed)]), [4]);
+        assert_eq!(lives(&[(0, client), (day, delayed), (day + 1, begin), (day + 2, delayed)]), [2, 2]);
+        assert_eq!(lives(&[(0, client), (1, delayed), (day, begin), (day + 2, delayed)]), [4]);
     }
     // What waits is the same mail for as long as it is tried.
     assert_eq!(lives(&[(0, client), (3 * day, delayed), (5 * day, delayed)]), [3]);
