@@ -746,6 +746,38 @@ async fn what_comes_long_after_is_another_mail_whatever_was_worked_in() {
     }
 }
 
+/// The copy in quarantine is of the mail that came in when it was made, not of one that had its queue id long before.
+#[tokio::test]
+async fn what_lies_in_quarantine_is_of_a_mail_of_its_time() {
+    let at = Millis::from_secs(1_795_000_000);
+    let later = at.plus(Duration::from_secs(86_400 + 60));
+    let texts = [
+        ("postfix/smtpd", "A0B1C2D3E4: client=mx.x.example[192.0.2.5]".to_owned()),
+        (
+            "postfix/cleanup",
+            "A0B1C2D3E4: milter-reject: END-OF-MESSAGE from mx.x.example[192.0.2.5]: 5.7.1 Spam message rejected; \
+             from=<s@x.example> to=<ann@alpha.test> proto=ESMTP helo=<x>"
+                .to_owned(),
+        ),
+    ];
+    let fresh = sqlite();
+    let db = open(&fresh).await;
+    let quarantined = [("A0B1C2D3E4".to_owned(), later)];
+    for (lines, wanted) in [
+        (lines_at(at, &texts), vec![Status::Rejected]),
+        (lines_at(later, &texts), vec![Status::Quarantined, Status::Rejected]),
+    ] {
+        take_batch(&db, &lines, &[], Novelty::New, &mut Sessions::default()).await;
+        let mut tx = db.begin().await.unwrap();
+        let (scans, novelty) = (Arc::default(), Novelty::Perhaps);
+        let batch = Batch { server: SERVER, lines: &[], scans, quarantined: &quarantined, novelty };
+        take(&mut tx, &batch, &mut Sessions::default()).await.unwrap();
+        tx.commit().await.unwrap();
+        let found: Vec<_> = all(&db).await.iter().map(|mail| mail.status).collect();
+        assert_eq!(found, wanted);
+    }
+}
+
 /// Two verdicts that differ by the sender alone: the one that leaves its mail does not take the other's id.
 #[tokio::test]
 async fn a_verdict_that_leaves_its_mail_keeps_apart_from_a_like_one() {
