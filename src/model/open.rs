@@ -32,7 +32,7 @@ const PARTS: [usize; 4] = [16, 8, 8, 24];
 pub struct TrackerKey(SecretString);
 
 /// A wish for mails that were opened, with the key of their tokens; without it only old links tell of opens.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Opened(pub Option<TrackerKey>);
 
 /// There is one key at a time.

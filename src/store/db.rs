@@ -299,6 +299,13 @@ pub fn places(count: usize) -> String {
     text
 }
 
+/// Values of a list, filled up to a power of two with the last one: statements have few lengths and stay prepared.
+pub(super) fn filled<V: Copy>(values: &[V]) -> Vec<V> {
+    let length = values.len().next_power_of_two();
+    let filling = values.last().into_iter().cycle().take(length - values.len());
+    values.iter().chain(filling).copied().collect()
+}
+
 macro_rules! bound {
     ($query:expr, $values:expr) => {{
         let mut query = $query.persistent($values.len() <= VALUES_KEPT);
@@ -629,9 +636,8 @@ impl Tx {
         Ok(self.fetch(sql).await?.into_iter().next())
     }
 
-    /// All rows for many values, in bounded IN lists. `statement` gets what stands in the list. SQLite's are filled up to a
-    /// power of two with their last value, so that the statements have few lengths and stay prepared; MariaDB gets the values
-    /// written out, see [`LARGE`].
+    /// All rows for many values, in bounded IN lists. `statement` gets what stands in the list. SQLite's are [`filled`];
+    /// MariaDB gets the values written out, see [`LARGE`].
     pub(super) async fn fetch_in<'v, T: Record, V: Into<Value<'v>> + Copy>(
         &mut self,
         values: &[V],
@@ -649,10 +655,8 @@ impl Tx {
                 }
                 self.fetch(Sql::whole(statement(&list))).await?
             } else {
-                let length = values.len().next_power_of_two();
-                let filling = values.last().into_iter().cycle().take(length - values.len());
-                let values = values.iter().chain(filling).copied();
-                self.fetch(sql(statement(&places(length))).bind_all(values)).await?
+                let values = filled(values);
+                self.fetch(sql(statement(&places(values.len()))).bind_all(values)).await?
             });
         }
         Ok(found)

@@ -11,10 +11,12 @@
 
 mod blocks;
 mod feed;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::db::{Db, Result, Tx, Value, places, sql};
+use super::db::{Db, Result, Tx, Value, filled, places, sql};
 use crate::model::{
     filter::{Filter, Place},
     mail::{Mail, MailId},
@@ -25,8 +27,13 @@ pub use feed::{feed, shape};
 
 /// Blocks of one segment.
 const BLOCKS: i64 = 4096;
-/// Segments read at once: a search begins with the newest and often ends there.
+/// Segments looked at first, with all grams: a search begins with the newest and often ends there. How often the grams occur in
+/// them tells the rare ones. Two, as the newest may be young.
+const FIRST: i64 = 2;
+/// Segments looked at together from then on.
 const TOGETHER: i64 = 16;
+/// Grams that are read first of each of these segments, the rarest; twice as many follow where these leave a candidate, and so on.
+const RAREST: usize = 2;
 /// More grams of one wish narrow no further.
 const GRAMS: usize = 32;
 /// With more unfed batches than this, the index is left aside until its worker has caught up.
@@ -59,6 +66,23 @@ impl Shape {
     fn begin(&self, block: i64) -> MailId {
         MailId(block.saturating_mul(1 << self.shift()))
     }
+}
+
+/// The shape, and the first and the last segment there is.
+#[derive(sqlx::FromRow)]
+struct Extent {
+    #[sqlx(flatten)]
+    shape: Shape,
+    low: Option<i64>,
+    high: Option<i64>,
+}
+
+/// A row of the index.
+#[derive(sqlx::FromRow)]
+struct Row {
+    segment: i64,
+    gram: i32,
+    blocks: Vec<u8>,
 }
 
 async fn stored_shape(db: &Db) -> Result<Option<Shape>> {
@@ -127,6 +151,7 @@ pub(super) async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
 /// The blocks in which mails may lie that have all wanted grams.
 pub(super) struct Candidates {
     shape: Shape,
+    /// The wanted grams; the rarest first, once segments were looked at.
     grams: Vec<i32>,
     /// Blocks with mails that are not fed yet.
     unfed: BTreeSet<i64>,
@@ -134,7 +159,7 @@ pub(super) struct Candidates {
     ends: (i64, i64),
     /// Candidates of the segments looked at; a segment without any is missing.
     known: BTreeMap<i64, Blocks>,
-    /// Groups of segments looked at.
+    /// Segments looked at.
     looked_at: BTreeSet<i64>,
 }
 
@@ -148,14 +173,15 @@ impl Candidates {
         // Unfed mails first: what is fed in between is then known twice, and never missed.
         let text = format!("SELECT mails FROM search_todo ORDER BY id LIMIT {}", UNFED + 1);
         let todo: Vec<(Vec<u8>,)> = db.fetch(sql(text)).await?;
-        let Some(shape) = stored_shape(db).await?.filter(|_| todo.len() <= UNFED) else { return Ok(None) };
-        let unfed = todo.iter().flat_map(|(ids,)| noted(ids)).map(|id| shape.block(id)).collect();
-        let ends: Vec<(Option<i64>, Option<i64>)> = db
-            .fetch(sql(
-                "SELECT (SELECT MIN(segment) FROM search_gram), (SELECT MAX(segment) FROM search_gram)",
-            ))
+        let extent: Option<Extent> = db
+            .fetch_one(sql("SELECT width, rest, mails, fed, (SELECT MIN(segment) FROM search_gram) AS low, \
+                 (SELECT MAX(segment) FROM search_gram) AS high FROM search_shape WHERE id = 1"))
             .await?;
-        let ends = ends.first().and_then(|(low, high)| Some(((*low)?, (*high)?))).unwrap_or((0, -1));
+        let Some(Extent { shape, low, high }) = extent.filter(|_| todo.len() <= UNFED) else {
+            return Ok(None);
+        };
+        let unfed = todo.iter().flat_map(|(ids,)| noted(ids)).map(|id| shape.block(id)).collect();
+        let ends = low.zip(high).unwrap_or((0, -1));
         let (known, looked_at) = (BTreeMap::new(), BTreeSet::new());
         Ok(Some(Self { shape, grams, unfed, ends, known, looked_at }))
     }
@@ -236,33 +262,60 @@ impl Candidates {
         Ok(best.map(|block| MailId(self.shape.begin(block).0.saturating_sub(1)).max(id)))
     }
 
-    /// Reads the wanted grams of a segment and its neighbours, once.
+    /// Finds the candidates of a segment and its neighbours, once.
     async fn look_at(&mut self, db: &Db, segment: i64) -> Result<()> {
-        let group = segment.div_euclid(TOGETHER);
-        let (low, high) =
-            ((group * TOGETHER).max(self.ends.0), (group * TOGETHER + TOGETHER - 1).min(self.ends.1));
-        if low > high || !self.looked_at.insert(group) {
+        let ends = self.ends.0..=self.ends.1;
+        if self.looked_at.contains(&segment) || !ends.contains(&segment) {
             return Ok(());
         }
-        let segments: Vec<i64> = (low..=high).collect();
-        let text = format!(
-            "SELECT segment, blocks FROM search_gram WHERE segment IN ({}) AND gram IN ({}) ORDER BY segment",
-            places(segments.len()),
-            places(self.grams.len())
-        );
-        let statement = sql(text).bind_all(segments).bind_all(self.grams.iter().copied());
-        let rows: Vec<(i64, Vec<u8>)> = db.fetch(statement).await?;
-        for rows in rows.chunk_by(|(a, _), (b, _)| a == b) {
-            // A gram without a row is in no block.
-            let Some((segment, _)) = rows.first().filter(|_| rows.len() == self.grams.len()) else {
-                continue;
-            };
-            let mut common = Blocks::all();
-            rows.iter().for_each(|(_, blocks)| common.intersect(&Blocks::unpack(blocks)));
-            self.known.insert(*segment, common);
+        let is_first = self.looked_at.is_empty();
+        let group = segment.div_euclid(TOGETHER) * TOGETHER;
+        let near = if is_first { segment + 1 - FIRST..segment + 1 } else { group..group + TOGETHER };
+        let new = near.filter(|near| ends.contains(near) && !self.looked_at.contains(near));
+        let mut left: BTreeMap<i64, Blocks> = new.map(|segment| (segment, Blocks::all())).collect();
+        self.looked_at.extend(left.keys());
+        let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
+        let (mut ahead, mut rest) = (if is_first { self.grams.len() } else { RAREST }, &self.grams[..]);
+        while !left.is_empty() && !rest.is_empty() {
+            let (grams, later) = rest.split_at(ahead.min(rest.len()));
+            let rows = rows_of(db, left.keys().copied().collect(), grams).await?;
+            rows.iter().for_each(|row| *sizes.entry(row.gram).or_default() += row.blocks.len());
+            left = narrowed(left, grams.len(), &rows);
+            (ahead, rest) = (2 * ahead, later);
         }
+        if is_first {
+            // The more blocks a set has, the longer it is in the database.
+            self.grams.sort_by_key(|gram| sizes.get(gram).copied().unwrap_or_default());
+        }
+        self.known.append(&mut left);
         Ok(())
     }
+}
+
+/// The rows of some segments and grams, in the order of the segments.
+async fn rows_of(db: &Db, segments: Vec<i64>, grams: &[i32]) -> Result<Vec<Row>> {
+    let (segments, grams) = (filled(&segments), filled(grams));
+    let text = format!(
+        "SELECT segment, gram, blocks FROM search_gram WHERE segment IN ({}) AND gram IN ({}) ORDER BY segment",
+        places(segments.len()),
+        places(grams.len())
+    );
+    db.fetch(sql(text).bind_all(segments).bind_all(grams)).await
+}
+
+/// Of segments' blocks those that have all of so many grams, by the rows of these; segments without any are left out.
+fn narrowed(mut segments: BTreeMap<i64, Blocks>, grams: usize, rows: &[Row]) -> BTreeMap<i64, Blocks> {
+    let mut left = BTreeMap::new();
+    for rows in rows.chunk_by(|a, b| a.segment == b.segment) {
+        // A gram without a row is in no block.
+        let Some(first) = rows.first().filter(|_| rows.len() == grams) else { continue };
+        let Some(mut common) = segments.remove(&first.segment) else { continue };
+        rows.iter().for_each(|row| common.intersect(&Blocks::unpack(&row.blocks)));
+        if !common.is_empty() {
+            left.insert(first.segment, common);
+        }
+    }
+    left
 }
 
 /// Values of one row of `search_gram`.

@@ -324,11 +324,15 @@ pub fn domains_page() -> MethodRouter<AppState> {
         links.retain(|link| checked.contains_key(link.target.as_str()));
         let target = |domain: &str| links.iter().find(|link| link.alias_domain == domain);
         let all = checked.len();
+        let day = traffic::counted_day(&desk).await?;
         for (domain, checks) in checked.into_iter().take(MOST_CARDS) {
-            let [to, from] = traffic::day_of(&desk, domain).await?;
+            let flow = match day {
+                Some(day) => Some(traffic::flow_of(&desk, domain, day).await?),
+                None => None,
+            };
             cards.push(match target(domain) {
-                Some(link) => own::alias(&desk.frame, domain, &link.target, &to, &from),
-                None => own::card(&desk.frame, domain, &checks, &to, &from),
+                Some(link) => own::alias(&desk.frame, domain, &link.target, flow.as_ref()),
+                None => own::card(&desk.frame, domain, &checks, flow.as_ref()),
             });
         }
         render(&own::domains(&desk.frame, cards, all, tables.into()))

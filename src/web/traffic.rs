@@ -8,6 +8,7 @@ use super::{
     errors::WebError,
     pages::{
         frame::Entry,
+        known::{Blind, Known},
         traffic::{self, Reach},
     },
     reports::value,
@@ -18,10 +19,11 @@ use crate::{
     model::{
         scope::{Scope, normalise_domain},
         time::Millis,
-        traffic::Side,
+        traffic::{Side, Traffic},
     },
     store::{
         audit::Action,
+        ingestion,
         traffic::{self as shelf, Whose},
     },
 };
@@ -66,23 +68,28 @@ fn may_see(scope: &Scope, domain: &str) -> bool {
     !matches!(scope, Scope::Only(holdings) if !holdings.domains.contains(domain))
 }
 
-/// The last 24 hours of each domain of the visitor, for an overview of domains.
-pub(super) async fn day_of(
+/// The last 24 hours, for an overview of domains; `None` while the log was not read, or mails of theirs are still to be counted.
+pub(super) async fn counted_day(desk: &Desk) -> Result<Option<(Millis, Millis)>, WebError> {
+    let (from, to) = (desk.now().minus(Duration::from_secs(86_400)), desk.now());
+    let day = (Millis(from.0 - from.0.rem_euclid(3_600_000)), to);
+    let sources = ingestion::sources(desk.db()).await?;
+    let kept = desk.state.settings.keep_mails;
+    let is_read = !Known::new(&sources, &[], kept, (Some(day.0), None), to).blind().contains(&Blind::Unread);
+    Ok((is_read && shelf::is_complete(desk.db(), day).await?).then_some(day))
+}
+
+/// The mails to a domain and from it, in a span of whole hours.
+pub(super) async fn flow_of(
     desk: &Desk,
     domain: &str,
-) -> Result<[crate::model::traffic::Traffic; 2], WebError> {
-    let (from, to) = (desk.now().minus(Duration::from_secs(86_400)), desk.now());
+    span: (Millis, Millis),
+) -> Result<[Traffic; 2], WebError> {
     let mut sums = [const { None }; 2];
     for (sum, side) in sums.iter_mut().zip(Side::ALL) {
-        let hours =
-            shelf::hours(desk.db(), desk.scope(), &Whose::Domain(domain, side), (whole(from), to)).await?;
-        let mut whole = crate::model::traffic::Traffic::default();
+        let hours = shelf::hours(desk.db(), desk.scope(), &Whose::Domain(domain, side), span).await?;
+        let mut whole = Traffic::default();
         hours.iter().for_each(|(_, hour)| whole.merge(hour));
         *sum = Some(whole);
     }
     Ok(sums.map(Option::unwrap_or_default))
-}
-
-fn whole(at: Millis) -> Millis {
-    Millis(at.0 - at.0.rem_euclid(3_600_000))
 }

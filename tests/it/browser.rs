@@ -220,6 +220,24 @@ async fn a_phone_shows_each_page_without_sideways_scrolling() {
 }
 
 #[tokio::test]
+async fn a_tablet_shows_tables_of_reports_without_sideways_scrolling() {
+    let Some(browser) = Browser::start().await else { return };
+    let portal = portal().await;
+    reports::deliver_past(&portal.state.db, 1, portal.now()).await.unwrap();
+    sign_in(&browser, &portal, "admin@alpha.test").await;
+    browser.resize(768, 1024).await;
+    browser.run("document.cookie = 'lang=de; path=/status'", json!([])).await;
+    for path in ["/dmarc", "/dmarc/reports", "/dmarc/sources"] {
+        browser.goto(&format!("{}{path}", portal.url)).await;
+        let widths =
+            "return [document.documentElement.scrollWidth, window.innerWidth, document.documentElement.lang]";
+        let widths = browser.run(widths, json!([])).await;
+        assert!(widths[0].as_i64() <= widths[1].as_i64() && widths[2] == "de", "{path}: {widths}");
+    }
+    is_clean(&browser, "the tablet").await;
+}
+
+#[tokio::test]
 async fn a_domain_admin_reads_a_report_and_no_foreign_one() {
     let Some(browser) = Browser::start().await else { return };
     let portal = portal().await;

@@ -14,7 +14,7 @@ use super::support::{
     rig::SERVER,
 };
 
-async fn read(portal: &Portal) {
+async fn poll(portal: &Portal) {
     let poller = Poller {
         db: portal.state.db.clone(),
         mailcow: Arc::clone(&portal.state.mailcow),
@@ -24,6 +24,10 @@ async fn read(portal: &Portal) {
         dictionary: Arc::new(Dictionary::built_in()),
     };
     poller.poll(portal.now()).await.unwrap().unwrap();
+}
+
+async fn read(portal: &Portal) {
+    poll(portal).await;
     traffic::catch_up(&portal.state.db).await.unwrap();
 }
 
@@ -31,6 +35,23 @@ async fn read(portal: &Portal) {
 fn figure(page: &str, word: &str) -> String {
     let tail = page.split(&format!("<dt>{word}</dt><dd>")).nth(1).unwrap_or_else(|| panic!("no {word}"));
     tail.split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_not_counted_yet_is_not_none() {
+    for portal in Portal::on_each_engine(Wishes::default()).await {
+        let domains = async || portal.signed_in("postmaster@alpha.test").await.get("/domains").await.body;
+        assert!(domains().await.contains("not counted yet"), "no log was read");
+        drop(portal.mailcow.push(&Letter::incoming("lena@bigmail.example", &["ann@alpha.test"], "To alpha")));
+        portal.advance(300);
+        poll(&portal).await;
+        portal.advance(2 * 3600);
+        let page = domains().await;
+        assert!(page.contains("not counted yet") && !page.contains("0 delivered"), "{page}");
+        traffic::catch_up(&portal.state.db).await.unwrap();
+        let page = domains().await;
+        assert!(page.contains("1 delivered") && !page.contains("not counted yet"), "{page}");
+    }
 }
 
 #[tokio::test]

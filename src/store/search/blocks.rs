@@ -43,6 +43,11 @@ impl Blocks {
         word.is_some_and(|word| word >> (block % 64) & 1 == 1)
     }
 
+    /// Whether there is no block.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Keeps what is in `other`, too.
     pub fn intersect(&mut self, other: &Self) {
         self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word &= other);

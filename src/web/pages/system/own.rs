@@ -73,8 +73,9 @@ pub fn checked(latest: &[Latest]) -> BTreeMap<&str, Checks<'_>> {
     domains
 }
 
-/// The card of a domain: points of 7, what is missing in words, and what became of its mails in 24 hours.
-pub fn card(frame: &Frame, domain: &str, checks: &Checks<'_>, to: &Traffic, from: &Traffic) -> Card {
+/// The card of a domain: points of 7, what is missing in words, and what became of the mails to it and from it in 24 hours;
+/// `None` where that is not known.
+pub fn card(frame: &Frame, domain: &str, checks: &Checks<'_>, flow: Option<&[Traffic; 2]>) -> Card {
     let lang = frame.lang();
     let count = |wanted: Option<bool>| {
         SCORED.iter().filter(|name| checks.get(**name).copied().flatten() == wanted).count()
@@ -94,12 +95,12 @@ pub fn card(frame: &Frame, domain: &str, checks: &Checks<'_>, to: &Traffic, from
         look: words::look(lang, standing),
         score,
         lacks: lacks.collect(),
-        flows: flows(frame, domain, to, from),
+        flows: flows(frame, domain, flow),
     }
 }
 
 /// The card of a domain that is another name of `target`: it has no records and no mailboxes of its own to look at.
-pub fn alias(frame: &Frame, domain: &str, target: &str, to: &Traffic, from: &Traffic) -> Card {
+pub fn alias(frame: &Frame, domain: &str, target: &str, flow: Option<&[Traffic; 2]>) -> Card {
     let lang = frame.lang();
     Card {
         name: domain.to_owned(),
@@ -107,17 +108,19 @@ pub fn alias(frame: &Frame, domain: &str, target: &str, to: &Traffic, from: &Tra
         look: Look { icon: "arrow-left-right", tone: "idle", word: lang.t("own.alias") },
         score: lang.tf("own.alias.of", &[("domain", target)]),
         lacks: Vec::new(),
-        flows: flows(frame, domain, to, from),
+        flows: flows(frame, domain, flow),
     }
 }
 
-fn flows(frame: &Frame, domain: &str, to: &Traffic, from: &Traffic) -> [Flow; 2] {
-    let flow = |(side, traffic): (Side, &Traffic)| Flow {
-        word: frame.lang().t_in("flow_side", side.code()),
-        text: flow_text(frame, traffic),
+fn flows(frame: &Frame, domain: &str, flow: Option<&[Traffic; 2]>) -> [Flow; 2] {
+    let lang = frame.lang();
+    let told = |side: Side, traffic: Option<&Traffic>| Flow {
+        word: lang.t_in("flow_side", side.code()),
+        text: traffic
+            .map_or_else(|| lang.t("own.flow.unknown").to_owned(), |traffic| flow_text(frame, traffic)),
         href: frame.url(&format!("/flow?domain={}&side={}", encoded(domain), side.code())),
     };
-    [(Side::In, to), (Side::Out, from)].map(flow)
+    [told(Side::In, flow.map(|[to, _]| to)), told(Side::Out, flow.map(|[_, from]| from))]
 }
 
 /// The checks that make points.

@@ -338,9 +338,9 @@ pub fn own_pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
     let all: own::Checks<'_> = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI"]
         .map(|name| (name, Some(name != "BIMI")))
         .into();
-    let traffic = super::traffic::some("carla@alpha.test");
-    let card = |name, checks| own::card(frame, name, checks, &traffic, &traffic);
-    let cards = vec![card("alpha.test", &checks), card("beta.test", &all)];
+    let flow = ["carla@alpha.test"; 2].map(super::traffic::some);
+    let card = |name, checks, flow| own::card(frame, name, checks, flow);
+    let cards = vec![card("alpha.test", &checks, Some(&flow)), card("beta.test", &all, None)];
     pages.insert("domains".to_owned(), own::domains(frame, cards, 2, tables(&some)).render().unwrap());
     pages.insert(
         "domains-empty".to_owned(),
@@ -494,13 +494,13 @@ fn one_file_system_under_several_names_fills_up_once() {
 #[test]
 fn what_is_wrong_with_domains_stands_in_the_heading() {
     let frame = samples::frame(crate::model::scope::Role::DomainAdmin, crate::web::text::Lang::En);
-    let traffic = super::traffic::some("carla@alpha.test");
+    let flow = ["carla@alpha.test"; 2].map(super::traffic::some);
     let names = ["SPF", "DKIM", "DMARC", "DANE", "MTA-STS", "TLS-RPT", "BIMI"];
     let but = |bad: &'static str| own::Checks::from(names.map(|name| (name, Some(name != bad))));
     let heading = |bad: &'static str| {
         let cards = vec![
-            own::card(&frame, "alpha.test", &but(bad), &traffic, &traffic),
-            own::alias(&frame, "alpha-alias.test", "alpha.test", &traffic, &traffic),
+            own::card(&frame, "alpha.test", &but(bad), Some(&flow)),
+            own::alias(&frame, "alpha-alias.test", "alpha.test", Some(&flow)),
         ];
         let page = own::domains(&frame, cards, 2, Vec::new()).render().unwrap();
         assert!(page.contains("Another name of alpha.test") && !page.contains("Unknown"), "{page}");

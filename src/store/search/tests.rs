@@ -1,0 +1,111 @@
+//! On SQLite, and on MariaDB where there is one.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::fresh::databases;
+
+/// Segments of the index, and grams of [`WISH`], when each row has a number.
+const SEGMENTS: i64 = 2 * TOGETHER + 5;
+const WISH: &str = "abcdefgh";
+const SHAPE: Shape = Shape { width: 6, rest: MailId(0), mails: 1000, fed: 0 };
+
+/// An index with these rows.
+async fn index(db: &Db, rows: &BTreeMap<(i64, i32), BTreeSet<i64>>) {
+    let mut tx = db.begin().await.unwrap();
+    tx.execute(sql("DELETE FROM search_gram")).await.unwrap();
+    tx.execute(sql("DELETE FROM search_shape")).await.unwrap();
+    let Shape { width, rest, mails, fed } = SHAPE;
+    let values = [1.into(), width.into(), rest.into(), mails.into(), fed.into()];
+    tx.insert("search_shape", ["id", "width", "rest", "mails", "fed"], values).await.unwrap();
+    for ((segment, gram), numbers) in rows {
+        let mut blocks = Blocks::none();
+        numbers.iter().for_each(|number| assert!(blocks.add(*number)));
+        tx.insert("search_gram", ["segment", "gram", "blocks"], row(*segment, *gram, &blocks)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+fn wish() -> Filter {
+    Filter { q: Some(WISH.to_owned()), ..Filter::default() }
+}
+
+/// Which segments are looked at in turn, and how often each gram occurs where: in so many of 40 blocks of each third segment.
+fn indexes() -> impl Strategy<Value = (Vec<i64>, Vec<[usize; 3]>)> {
+    let often = prop::sample::select(vec![0, 1, 6, 20, 34, 40]);
+    (
+        prop::collection::vec(-2..SEGMENTS + 2, 1..6),
+        prop::collection::vec(prop::array::uniform3(often), WISH.len() - 2),
+    )
+}
+
+#[test]
+fn candidates_are_the_blocks_that_hold_all_grams() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for db in runtime.block_on(databases(&dir)) {
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
+        let check = |(turns, often): (Vec<i64>, Vec<[usize; 3]>)| {
+            let grams = wanted(&wish());
+            let mut rows: BTreeMap<(i64, i32), BTreeSet<i64>> = BTreeMap::new();
+            for segment in 0..SEGMENTS {
+                for (at, (gram, often)) in grams.iter().zip(&often).enumerate() {
+                    // Other blocks for each gram and segment, the same in each run.
+                    let first = 7 * at + 13 * segment as usize;
+                    let numbers = (first..first + often[segment as usize % 3]).map(|n| n as i64 * 11 % 40);
+                    rows.insert((segment, *gram), numbers.collect());
+                }
+            }
+            rows.retain(|_, numbers| !numbers.is_empty());
+            let expected = |segment: i64| {
+                let sets = grams.iter().map(|gram| rows.get(&(segment, *gram)).cloned().unwrap_or_default());
+                sets.reduce(|a, b| &a & &b).unwrap()
+            };
+            runtime.block_on(async {
+                index(&db, &rows).await;
+                let mut candidates = Candidates::of(&db, &wish()).await.unwrap().unwrap();
+                for segment in turns {
+                    candidates.look_at(&db, segment).await.unwrap();
+                    let known = candidates.known.get(&segment);
+                    let found = (0..BLOCKS).filter(|block| known.is_some_and(|known| known.has(*block)));
+                    prop_assert_eq!(found.collect::<BTreeSet<_>>(), expected(segment), "segment {}", segment);
+                }
+                Ok(())
+            })
+        };
+        runner.run(&indexes(), check).unwrap();
+        runtime.block_on(db.close());
+    }
+}
+
+#[tokio::test]
+async fn common_grams_are_read_only_where_the_rare_ones_leave_candidates() {
+    let dir = tempfile::tempdir().unwrap();
+    // Only SQLite has a row that cannot be read: a number in place of bytes.
+    let db = databases(&dir).await.swap_remove(0);
+    let grams = wanted(&wish());
+    let (common, rare) = grams.split_at(grams.len() - RAREST);
+    let last = 3 * TOGETHER - 1;
+    let both = 2 * TOGETHER - 5;
+    let mut rows = BTreeMap::new();
+    for segment in 0..=last {
+        rows.extend(common.iter().map(|gram| ((segment, *gram), (0..2000).collect())));
+        let at = |n: usize| if segment == both { 77 } else { n as i64 };
+        rows.extend(rare.iter().enumerate().map(|(n, gram)| ((segment, *gram), BTreeSet::from([at(n)]))));
+    }
+    index(&db, &rows).await;
+    let mut tx = db.begin().await.unwrap();
+    let text = format!(
+        "UPDATE search_gram SET blocks = 1 WHERE segment <= {} AND segment <> {both} AND gram NOT IN (?, ?)",
+        last - FIRST
+    );
+    assert!(tx.execute(sql(text).bind_all(rare.iter().copied())).await.unwrap() > 0);
+    tx.commit().await.unwrap();
+    let mut candidates = Candidates::of(&db, &wish()).await.unwrap().unwrap();
+    let leap = candidates.leap(&db, Place::Newest).await.unwrap();
+    assert_eq!(leap, Some(Place::Before(SHAPE.begin(both * BLOCKS + 78))));
+    let after = SHAPE.begin(both * BLOCKS + 77);
+    assert_eq!(candidates.leap(&db, Place::Before(after)).await.unwrap(), None, "and all else is none");
+    let known: Vec<i64> = candidates.known.into_keys().collect();
+    assert_eq!(known, [both]);
+}
