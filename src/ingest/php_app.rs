@@ -103,7 +103,7 @@ impl Import<'_> {
         let opened: Vec<opens::Row> = told.iter().flat_map(Told::opened).collect();
         opens::add_missing(&mut tx, &opened).await?;
         tx.commit().await?;
-        gathered::settle(&self.to, Millis::now()).await?;
+        gathered::settle(self.to, Millis::now()).await?;
         let changed = i64::try_from(outcome.changed.len()).unwrap_or(i64::MAX);
         report.new += outcome.new_mails;
         report.renewed += changed - outcome.new_mails;

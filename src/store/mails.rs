@@ -10,7 +10,7 @@ use memchr::memmem::{self, Finder};
 
 use super::{
     correlation::StoredMail,
-    db::{Db, Result, Sql, Value, places, sql},
+    db::{Db, Result, Sql, Value, filled, places, sql},
     gathered,
     keys::{FOUND_ONLY, Kind, address_key, key, keys_of, state},
     opens,
@@ -30,6 +30,8 @@ const WORK: usize = 6000;
 const STRIDE: usize = 500;
 /// How many ids are asked for first where the search index has a candidate.
 const PROBE: usize = 32;
+/// How many candidates of the search index are looked at by one statement at most; fewer at first.
+const SPANS: usize = 32;
 /// What a step of a search costs at least, as mails looked at.
 const STEP: usize = 20;
 /// With more ranges than this nothing is narrowed by them: a statement of SQLite holds 32,766 values. The scope decides anyway.
@@ -73,6 +75,13 @@ struct Driver {
     shared: Vec<Range>,
 }
 
+impl Driver {
+    /// Whether it walks along the mails themselves, all of them or those of some states.
+    fn walks_all(&self) -> bool {
+        !self.ranges.iter().any(|range| matches!(range, Range::Key(..)))
+    }
+}
+
 /// Mails that fit, newest first, `limit` a page.
 pub async fn search(db: &Db, scope: &Scope, filter: &Filter, place: Place, limit: usize) -> Result<Page> {
     let Some(driver) = driver(scope, filter) else { return Ok(Page::default()) };
@@ -102,23 +111,36 @@ async fn walk(
     let mut looked_at = 0;
     let mut stopped = None;
     let sieve = Sieve::of(filter);
+    let mut spans = SPANS / 4;
     let mut stride = match &index {
         Some(_) => PROBE,
         None if filter_needs_more(filter) => STRIDE,
         None => limit + 1,
     };
     loop {
-        if let Some(index) = &mut index {
-            let Some(next) = index.leap(db, at).await? else { break };
-            at = next;
-        }
-        let mut ids = next_ids(db, driver, filter, at, stride).await?;
-        let exhausted = ids.len() < stride;
-        let Some(last) = ids.last().copied() else { break };
-        if let Some(index) = &mut index {
-            index.retain(db, &mut ids).await?;
-            stride = if ids.is_empty() { STRIDE.min(stride * 2) } else { PROBE };
-        }
+        let (ids, last, exhausted) = match &mut index {
+            Some(index) if driver.walks_all() => {
+                let Some((ids, last)) = next_candidates(db, driver, filter, at, index, spans).await? else {
+                    break;
+                };
+                spans = (2 * spans).min(SPANS);
+                (ids, last, false)
+            }
+            index => {
+                if let Some(index) = index {
+                    let Some(next) = index.leap(db, at).await? else { break };
+                    at = next;
+                }
+                let mut ids = next_ids(db, driver, filter, at, stride).await?;
+                let exhausted = ids.len() < stride;
+                let Some(last) = ids.last().copied() else { break };
+                if let Some(index) = index {
+                    index.retain(db, &mut ids).await?;
+                    stride = if ids.is_empty() { STRIDE.min(stride * 2) } else { PROBE };
+                }
+                (ids, last, exhausted)
+            }
+        };
         looked_at += ids.len().max(STEP);
         let mails = read_where(db, &ids, |story| sieve.may_hold(story)).await?;
         let visible = mails.into_iter().filter_map(|mail| scope.view(mail));
@@ -280,6 +302,74 @@ async fn next_ids(db: &Db, driver: &Driver, filter: &Filter, at: Place, count: u
     })
 }
 
+/// The ids in the next candidates of the search index, in list order, and how far that went; `None` at the end.
+async fn next_candidates(
+    db: &Db,
+    driver: &Driver,
+    filter: &Filter,
+    at: Place,
+    index: &mut Candidates,
+    most: usize,
+) -> Result<Option<(Vec<MailId>, MailId)>> {
+    let (low, high) = bounds(filter, at);
+    let backwards = matches!(at, Place::After(_));
+    let at = if backwards { Place::After(MailId(low.0.saturating_sub(1))) } else { Place::Before(high) };
+    let mut spans = index.spans(db, at, most).await?;
+    spans.retain(|(first, end)| *end > low && *first < high);
+    let Some((first, end)) = spans.last().copied() else { return Ok(None) };
+    let rows: Vec<(MailId,)> = db.fetch(spans_statement(driver, &spans, (low, high), backwards)).await?;
+    let mut ids: Vec<MailId> = rows.into_iter().map(|(id,)| id).collect();
+    ids.sort_unstable();
+    if !backwards {
+        ids.reverse();
+    }
+    ids.truncate(STRIDE);
+    let far = if backwards { MailId(end.0 - 1) } else { first };
+    let last = ids.last().copied().filter(|_| ids.len() == STRIDE).unwrap_or(far);
+    Ok(Some((ids, last)))
+}
+
+/// Ids of a driver that [`Driver::walks_all`] in spans of ids; of each so many that the first [`STRIDE`] are among them.
+fn spans_statement(
+    driver: &Driver,
+    spans: &[(MailId, MailId)],
+    (low, high): (MailId, MailId),
+    backwards: bool,
+) -> Sql<'static> {
+    let states = driver.ranges.iter().filter_map(|range| match range {
+        Range::State(state) => Some(*state),
+        _ => None,
+    });
+    let states: Vec<u8> = states.collect();
+    let wanted = match states.len() {
+        0 => String::new(),
+        count => format!(" AND x.state IN ({})", places(count)),
+    };
+    let order = if backwards { "ASC" } else { "DESC" };
+    let (mut text, mut values) = (String::new(), Vec::new());
+    for (index, (first, end)) in spans.iter().enumerate() {
+        text.push_str(if index > 0 { " UNION ALL " } else { "" });
+        text.push_str(&format!(
+            "SELECT id FROM (SELECT x.id AS id FROM mail_story x WHERE x.id >= ? AND x.id < ?{wanted} \
+             ORDER BY x.id {order} LIMIT {STRIDE}) AS r{index}"
+        ));
+        values.extend([Value::from(low.max(*first)), high.min(*end).into()]);
+        values.extend(states.iter().map(|state| Value::from(*state)));
+    }
+    sql(text).bind_all(values)
+}
+
+/// The ids that a filter and a place in the list leave: from the first on, and below the second.
+fn bounds(filter: &Filter, at: Place) -> (MailId, MailId) {
+    let low = filter.from.map_or(MailId(i64::MIN), MailId::floor);
+    let high = filter.to.map_or(MailId(i64::MAX), |to| MailId::floor(Millis(to.0.saturating_add(999))));
+    match at {
+        Place::Newest => (low, high),
+        Place::Before(id) => (low, high.min(id)),
+        Place::After(id) => (low.max(MailId(id.0.saturating_add(1))), high),
+    }
+}
+
 fn ids_statement(
     driver: &Driver,
     ranges: &[Range],
@@ -287,19 +377,8 @@ fn ids_statement(
     at: Place,
     count: usize,
 ) -> Sql<'static> {
-    let mut low = filter.from.map_or(MailId(i64::MIN), MailId::floor);
-    let mut high = filter.to.map_or(MailId(i64::MAX), |to| MailId::floor(Millis(to.0.saturating_add(999))));
-    let order = match at {
-        Place::Newest => "DESC",
-        Place::Before(id) => {
-            high = high.min(id);
-            "DESC"
-        }
-        Place::After(id) => {
-            low = low.max(MailId(id.0.saturating_add(1)));
-            "ASC"
-        }
-    };
+    let (low, high) = bounds(filter, at);
+    let order = if matches!(at, Place::After(_)) { "ASC" } else { "DESC" };
     let mut text = String::new();
     let mut values: Vec<Value<'static>> = Vec::new();
     for (index, (range, source)) in ranges.iter().flat_map(sources).enumerate() {
@@ -379,8 +458,9 @@ pub(super) async fn read(db: &Db, ids: &[MailId]) -> Result<Vec<Mail>> {
 async fn read_where(db: &Db, ids: &[MailId], passes: impl Fn(&[u8]) -> bool) -> Result<Vec<Mail>> {
     let mut mails = BTreeMap::new();
     for ids in ids.chunks(STRIDE) {
+        let ids = filled(ids);
         let text = format!("SELECT id, server, story FROM mail_story WHERE id IN ({})", places(ids.len()));
-        let rows: Vec<StoredMail> = db.fetch(sql(text).bind_all(ids.iter().copied())).await?;
+        let rows: Vec<StoredMail> = db.fetch(sql(text).bind_all(ids)).await?;
         for row in rows {
             if passes(&row.story.0) {
                 mails.insert(row.id, row.mail()?);

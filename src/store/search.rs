@@ -32,6 +32,8 @@ const BLOCKS: i64 = 4096;
 const FIRST: i64 = 2;
 /// Segments looked at together from then on.
 const TOGETHER: i64 = 16;
+/// A gram that leaves out less than one in so many of the blocks is not worth its rows.
+const HARDLY: usize = 16;
 /// Grams that are read first of each of these segments, the rarest; twice as many follow where these leave a candidate, and so on.
 const RAREST: usize = 2;
 /// More grams of one wish narrow no further.
@@ -201,6 +203,47 @@ impl Candidates {
         })
     }
 
+    /// The next candidates on from `at`, in the order of the list: the lowest id of each and the one behind its highest; at most so many.
+    pub async fn spans(&mut self, db: &Db, at: Place, most: usize) -> Result<Vec<(MailId, MailId)>> {
+        let (mut at, mut spans) = (at, Vec::new());
+        while spans.len() < most
+            && let Some(next) = self.leap(db, at).await?
+        {
+            let (low, high) = match next {
+                Place::After(id) => {
+                    let first = MailId(id.0.saturating_add(1));
+                    (
+                        first,
+                        if first < self.shape.rest {
+                            self.shape.rest
+                        } else {
+                            self.shape.begin(self.shape.block(first) + 1)
+                        },
+                    )
+                }
+                Place::Before(MailId(end)) => {
+                    let last = MailId(end.saturating_sub(1));
+                    let rest = last < self.shape.rest;
+                    (
+                        if rest { MailId(i64::MIN) } else { self.shape.begin(self.shape.block(last)) },
+                        MailId(end),
+                    )
+                }
+                Place::Newest => break,
+            };
+            spans.push((low, high));
+            at = if let Place::After(_) = next {
+                Place::After(MailId(high.0 - 1))
+            } else {
+                Place::Before(low)
+            };
+            if low.0 == i64::MIN {
+                break;
+            }
+        }
+        Ok(spans)
+    }
+
     /// Keeps the ids that lie in candidates.
     pub async fn retain(&mut self, db: &Db, ids: &mut Vec<MailId>) -> Result<()> {
         for id in ids.iter() {
@@ -274,22 +317,63 @@ impl Candidates {
         let new = near.filter(|near| ends.contains(near) && !self.looked_at.contains(near));
         let mut left: BTreeMap<i64, Blocks> = new.map(|segment| (segment, Blocks::all())).collect();
         self.looked_at.extend(left.keys());
-        let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut sample: BTreeMap<i32, BTreeMap<i64, Blocks>> = BTreeMap::new();
         let (mut ahead, mut rest) = (if is_first { self.grams.len() } else { RAREST }, &self.grams[..]);
         while !left.is_empty() && !rest.is_empty() {
             let (grams, later) = rest.split_at(ahead.min(rest.len()));
             let rows = rows_of(db, left.keys().copied().collect(), grams).await?;
-            rows.iter().for_each(|row| *sizes.entry(row.gram).or_default() += row.blocks.len());
+            if is_first {
+                for row in &rows {
+                    sample.entry(row.gram).or_default().insert(row.segment, Blocks::unpack(&row.blocks));
+                }
+            }
             left = narrowed(left, grams.len(), &rows);
             (ahead, rest) = (2 * ahead, later);
         }
         if is_first {
-            // The more blocks a set has, the longer it is in the database.
-            self.grams.sort_by_key(|gram| sizes.get(gram).copied().unwrap_or_default());
+            let segments = self.looked_at.iter().map(|segment| (*segment, Blocks::all())).collect();
+            self.grams = sharpest(&self.grams, &sample, segments);
         }
         self.known.append(&mut left);
         Ok(())
     }
+}
+
+/// The grams in the order in which each leaves the fewest blocks of the segments of a sample, next to those before it. Those of one
+/// word imply each other: what cuts hardly anything more is left out. Where nothing is left to be cut, the rarest come first.
+fn sharpest(
+    grams: &[i32],
+    sample: &BTreeMap<i32, BTreeMap<i64, Blocks>>,
+    segments: BTreeMap<i64, Blocks>,
+) -> Vec<i32> {
+    let with = |gram: i32, left: &BTreeMap<i64, Blocks>| -> BTreeMap<i64, Blocks> {
+        let sets = sample.get(&gram);
+        let common = left.iter().filter_map(|(segment, blocks)| {
+            let mut common = blocks.clone();
+            common.intersect(sets?.get(segment)?);
+            Some((*segment, common))
+        });
+        common.collect()
+    };
+    let count = |left: &BTreeMap<i64, Blocks>| left.values().map(Blocks::count).sum::<usize>();
+    let (mut rest, mut left, mut sorted) = (grams.to_vec(), segments.clone(), Vec::new());
+    while let Some((index, fewest)) =
+        rest.iter().map(|gram| count(&with(*gram, &left))).enumerate().min_by_key(|(_, count)| *count)
+    {
+        let before = count(&left);
+        if before == 0 {
+            rest.sort_by_cached_key(|gram| count(&with(*gram, &segments)));
+            sorted.append(&mut rest);
+        } else if fewest * HARDLY > before * (HARDLY - 1) {
+            break;
+        } else {
+            let gram = rest.remove(index);
+            left = with(gram, &left);
+            sorted.push(gram);
+        }
+    }
+    // One at least: whoever is asked for a gram has it.
+    if sorted.is_empty() { grams.first().copied().into_iter().collect() } else { sorted }
 }
 
 /// The rows of some segments and grams, in the order of the segments.

@@ -126,6 +126,16 @@ async fn no_list_scans() {
             let found = scans(&db, sql(text).bind_all(values), may).await;
             assert!(found.is_empty(), "{}: counts for {scope:?}: {found:?}", db.engine());
         }
+        let id = |n: i64| MailId((1_790_000_000 + n) << 30);
+        let spans: Vec<_> = (0..8).map(|n| (id(n * 20), id(n * 20 + 10))).collect();
+        for statuses in [vec![], vec![Status::Bounced, Status::Sent]] {
+            let driver = driver(&Scope::All, &Filter { statuses, ..Filter::default() }).unwrap();
+            for backwards in [false, true] {
+                let statement = spans_statement(&driver, &spans, (id(0), id(5000)), backwards);
+                let found = scans(&db, statement, May::FollowMails).await;
+                assert!(found.is_empty(), "{}: candidates: {found:?}", db.engine());
+            }
+        }
         let ids: Vec<i64> = (0..50).collect();
         let text = format!("SELECT id, server, story FROM mail_story WHERE id IN ({})", places(ids.len()));
         let found = scans(&db, sql(text).bind_all(ids), May::FollowMails).await;

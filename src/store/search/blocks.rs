@@ -37,6 +37,11 @@ impl Blocks {
         new
     }
 
+    /// How many blocks there are.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// Whether a block is there.
     pub fn has(&self, block: i64) -> bool {
         let word = usize::try_from(block / 64).ok().and_then(|index| self.0.get(index));
