@@ -734,8 +734,8 @@ async fn what_comes_long_after_is_another_mail_whatever_was_worked_in() {
                 }
                 let mails = all(&db).await;
                 let own = mails.iter().filter(|mail| mail.queue_id.as_deref() == Some("A0B1C2D3E4"));
-                let found: Vec<_> = own.map(|mail| (mail.first_seen, subject(mail))).collect();
-                let wanted = [(later, Some("of the second")), (at, Some("of the first"))];
+                let found: Vec<_> = own.map(|mail| (mail.first_seen, mail.removed, subject(mail))).collect();
+                let wanted = [(later, Some(later), Some("of the second")), (at, None, Some("of the first"))];
                 assert_eq!(found, wanted, "order {index}, settled {settles}, {}", db.engine());
                 let mut tx = db.begin().await.unwrap();
                 assert!(!mails::prune(&mut tx, later.plus(Duration::from_secs(61))).await.unwrap());
