@@ -124,7 +124,8 @@ async fn walk(
                     break;
                 };
                 spans = (2 * spans).min(SPANS);
-                (ids, last, false)
+                // Below everything nothing is left.
+                (ids, last, last == MailId(i64::MIN))
             }
             index => {
                 if let Some(index) = index {
