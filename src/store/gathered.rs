@@ -70,7 +70,9 @@ pub async fn settle(db: &Db, now: Millis) -> Result<()> {
     let (Some((Some(newest),)), Some((count, Some(first)))) = (newest, there) else { return Ok(()) };
     let young = MailId::floor(newest.second().minus(YOUNG));
     let half = MailId(first.0 + (newest.0 - first.0) / 2);
-    settle_up_to(db, if count >= MANY { young.max(half) } else { young }).await
+    let last = if count >= MANY { young.max(half) } else { young };
+    // All are young, and not too many yet: a pass would find nothing to move.
+    if last < first { Ok(()) } else { settle_up_to(db, last).await }
 }
 
 /// Works the gathered keys of the mails up to this one in.

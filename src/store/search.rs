@@ -27,15 +27,15 @@ pub use feed::{feed, shape};
 
 /// Blocks of one segment.
 const BLOCKS: i64 = 4096;
-/// Segments looked at first, with all grams: a search begins with the newest and often ends there. How often the grams occur in
-/// them tells the rare ones. Two, as the newest may be young.
+/// Segments looked at first, with all grams: a search begins with the newest and often ends there. They tell
+/// which grams are sharp. Two, as the newest may be young.
 const FIRST: i64 = 2;
 /// Segments looked at together from then on.
 const TOGETHER: i64 = 16;
 /// A gram that leaves out less than one in so many of the blocks is not worth its rows.
 const HARDLY: usize = 16;
-/// Grams that are read first of each of these segments, the rarest; twice as many follow where these leave a candidate, and so on.
-const RAREST: usize = 2;
+/// Grams that are read first of each of these segments, the sharpest; twice as many follow where these leave a candidate, and so on.
+const SHARPEST: usize = 2;
 /// More grams of one wish narrow no further.
 const GRAMS: usize = 32;
 /// With more unfed batches than this, the index is left aside until its worker has caught up.
@@ -153,7 +153,7 @@ pub(super) async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
 /// The blocks in which mails may lie that have all wanted grams.
 pub(super) struct Candidates {
     shape: Shape,
-    /// The wanted grams; the rarest first, once segments were looked at.
+    /// The wanted grams; once segments were looked at, the sharpest first and without those that cut hardly anything.
     grams: Vec<i32>,
     /// Blocks with mails that are not fed yet.
     unfed: BTreeSet<i64>,
@@ -318,7 +318,7 @@ impl Candidates {
         let mut left: BTreeMap<i64, Blocks> = new.map(|segment| (segment, Blocks::all())).collect();
         self.looked_at.extend(left.keys());
         let mut sample: BTreeMap<i32, BTreeMap<i64, Blocks>> = BTreeMap::new();
-        let (mut ahead, mut rest) = (if is_first { self.grams.len() } else { RAREST }, &self.grams[..]);
+        let (mut ahead, mut rest) = (if is_first { self.grams.len() } else { SHARPEST }, &self.grams[..]);
         while !left.is_empty() && !rest.is_empty() {
             let (grams, later) = rest.split_at(ahead.min(rest.len()));
             let rows = rows_of(db, left.keys().copied().collect(), grams).await?;

@@ -92,7 +92,7 @@ async fn common_grams_are_read_only_where_the_rare_ones_leave_candidates() {
     // Only SQLite has a row that cannot be read: a number in place of bytes.
     let db = databases(&dir).await.swap_remove(0);
     let grams = wanted(&wish());
-    let (common, rare) = grams.split_at(grams.len() - RAREST);
+    let (common, rare) = grams.split_at(grams.len() - SHARPEST);
     let last = 3 * TOGETHER - 1;
     let both = 2 * TOGETHER - 5;
     let mut rows = BTreeMap::new();
