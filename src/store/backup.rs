@@ -16,7 +16,15 @@ use super::{
 const PASSING: [&str; 7] =
     ["job_run", "lease", "list_stamp", "login_link", "mail_key_mark", "session", "sign_in"];
 /// Tables whose rows are made from others: they are not copied, and empty after a restore.
-const DERIVED: [&str; 4] = ["report_debut", "report_digest", "traffic_due", "traffic_hour"];
+const DERIVED: [&str; 7] = [
+    "report_debut",
+    "report_digest",
+    "search_gram",
+    "search_shape",
+    "search_todo",
+    "traffic_due",
+    "traffic_hour",
+];
 /// Moments that are TIMESTAMP on MariaDB and Unix seconds on SQLite.
 const MOMENTS: [(&str, &str); 2] = [("report", "mindate"), ("report", "maxdate")];
 

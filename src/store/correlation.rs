@@ -52,7 +52,7 @@ impl MailWrite {
             id: mail.id,
             server: mail.server,
             state: state(mail.status, mail.direction),
-            story: pack(&story.encode()),
+            story: pack(&story.encode(mail.id)),
             gone: before.keys().filter(|key| !now.contains_key(key)).copied().collect(),
             known: known.is_some(),
             keys: now.into_iter().filter(|(key, state)| before.get(key) != Some(state)).collect(),
@@ -175,7 +175,7 @@ async fn remove_keys(tx: &mut Tx, table: &str, mail: MailId, keys: &[i32]) -> Re
 impl StoredMail {
     /// The facts; borrows from the bytes.
     pub fn story(&self) -> Result<Story<'_>> {
-        Story::decode(&self.story.0)
+        Story::decode(self.id, &self.story.0)
     }
 
     /// The mail.

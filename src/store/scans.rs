@@ -222,13 +222,19 @@ async fn symbol_ids(tx: &mut Tx, wanted: &BTreeMap<&str, Option<&str>>) -> Resul
 
 /// The ids that these rows wish for, and which of these are taken by rows that wait.
 pub async fn wished_ids(tx: &mut Tx, scans: &[Scan]) -> Result<(Vec<i64>, BTreeSet<i64>)> {
-    let wished: Vec<i64> = scans.iter().map(wished_id).collect();
+    let wish = |scan: &Scan| {
+        wished_id(
+            scan.at,
+            scan.message_id.as_deref().unwrap_or_default(),
+            &scan.checked(&scan.rcpts.join("\n"), 0),
+        )
+    };
+    let wished: Vec<i64> = scans.iter().map(wish).collect();
     let taken = of_these(tx, &wished).await?;
     Ok((wished, taken))
 }
 
-/// Ids for new rows, in their order, that no row and no scan of `claimed` has: the second, and a hash over what tells
-/// rows of one second apart.
+/// Ids for new rows, in their order, that no row and no scan of `claimed` has: as wished, or the next free ones.
 pub async fn free_ids(tx: &mut Tx, scans: &[Scan], claimed: BTreeSet<i64>) -> Result<Vec<i64>> {
     let (wished, rows) = wished_ids(tx, scans).await?;
     let mut taken = &rows | &claimed;
@@ -260,17 +266,17 @@ async fn of_these(tx: &mut Tx, ids: &[i64]) -> Result<BTreeSet<i64>> {
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-fn wished_id(scan: &Scan) -> i64 {
+/// The id that a row wishes for: its second, and a hash over what tells rows of one second apart. Part of the format of stories.
+pub(super) fn wished_id(at: Millis, message_id: &str, checked: &Checked<'_>) -> i64 {
     let name = format!(
-        "{}\n{}\n{}\n{}\n{}",
-        scan.message_id.as_deref().unwrap_or_default(),
-        scan.ip.as_deref().unwrap_or_default(),
-        scan.size,
-        scan.score,
-        scan.rcpts.join(" ")
+        "{message_id}\n{}\n{}\n{}\n{}",
+        checked.ip.unwrap_or_default(),
+        checked.size,
+        checked.score,
+        checked.rcpts.replace('\n', " ")
     );
     let hash = twox_hash::XxHash3_64::oneshot(name.as_bytes()) & ((1 << MailId::HASH_BITS) - 1);
-    (scan.at.secs() << MailId::HASH_BITS) | hash as i64
+    MailId::floor(at).0 | hash as i64
 }
 
 fn read((id, data): (i64, Vec<u8>)) -> Result<StoredScan> {
@@ -329,15 +335,15 @@ mod tests {
         assert_eq!((symbols.len(), symbols[0].clone()), (13, (1, 0, String::new())));
         assert!(symbols.contains(&(18, -10, "ravenyonder.test:~\nravenyonder.test:s=dkim".to_owned())));
         // Written anew, the mail names the same scan.
-        let again = story.encode();
-        assert_eq!(Story::decode(&again).unwrap(), story);
+        let again = story.encode(stored.id);
+        assert_eq!(Story::decode(stored.id, &again).unwrap(), story);
         assert!(again.len() < stored.story.0.len());
         // And with the verdict of the row, it has all that the row has.
         let message_id = row.scan.message_id.clone().unwrap();
         let claimed = Claimed { message_id: &message_id, verdict: &row.verdict };
         let with = Story { verdicts: [(SCAN, claimed)].into(), ..story };
-        let bytes = with.encode();
-        assert_eq!(Story::decode(&bytes).unwrap(), with);
+        let bytes = with.encode(stored.id);
+        assert_eq!(Story::decode(stored.id, &bytes).unwrap(), with);
         let Some(Event { at, fact: Fact::Checked(checked), .. }) =
             with.events.iter().find(|event| matches!(event.fact, Fact::Checked(_)))
         else {
@@ -345,5 +351,30 @@ mod tests {
         };
         let back = unclaimed(*at, checked, &claimed).unwrap();
         assert_eq!((back.id, back.scan), (SCAN, row.scan));
+    }
+
+    /// A mail as the programs before this form of stories stored it.
+    #[test]
+    fn stories_with_whole_moments_and_near_scans_are_read() {
+        const ID: MailId = MailId(1_925_878_645_679_077_194);
+        const STORY: &str = "02604901c50500838615bf29c2ddf19bc9f1e0e6664e57ca268e4c9cf422cb8b2daff3abdf9da108f0fa0c3db6ffed0e11c4\
+            a4f1fffa0cbd0f51420af69291255296fb9e71ca11ee1c7025c254a657e9f20085b4eed96eadd9c0e0c00a2a740123fcdeae\
+            ecfa0b312856f43bb60b3c62713ee156a9f00ffdafd449d93e132aec964d8c6ea28358249e922d82df4b9713b98d97839853\
+            fd891cf7c7e36ed704d071af776515431c17eb16b15c43c3d61bd79e44b3a27b683d401f558627ee7d";
+        let bytes = Unpacked::try_from(bytes(STORY)).unwrap().0;
+        let story = Story::decode(ID, &bytes).unwrap();
+        let events: Vec<_> = story.events.iter().map(|event| event.at.secs()).collect();
+        assert_eq!((events[0], story.queue_id), (1_793_614_258, "6725966ED4"));
+        let (scan, claimed) = story.verdicts.first_key_value().unwrap();
+        assert_eq!(Verdict::decode(claimed.verdict).unwrap().symbols.len(), 13);
+        // The scan has the id that its row wished for.
+        assert_eq!(*scan, (events[0] << MailId::HASH_BITS) + 390_262_035);
+        let again = story.encode(ID);
+        assert_eq!(Story::decode(ID, &again).unwrap(), story);
+        assert_eq!(
+            again.len() + 4 + 4,
+            bytes.len(),
+            "a moment of five bytes and an id of five take one each"
+        );
     }
 }

@@ -25,8 +25,9 @@ use crate::model::{
 use blocks::Blocks;
 pub use feed::{feed, shape};
 
-/// Blocks of one segment.
-const BLOCKS: i64 = 4096;
+/// Blocks of one segment. The more, the fewer rows; with a bit for each, a row of SQLite still lies on one page (it may take a
+/// quarter of it: fileformat2.html, 1.6).
+const BLOCKS: i64 = 7680;
 /// Segments looked at first, with all grams: a search begins with the newest and often ends there. They tell
 /// which grams are sharp. Two, as the newest may be young.
 const FIRST: i64 = 2;

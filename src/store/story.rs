@@ -1,13 +1,17 @@
 //! How a mail's facts are stored: compact, versioned, read back without copying.
 //!
 //! Layout: one byte version and time unit, then postcard (varints, length-prefixed UTF-8), then what was kept of the
-//! verdicts. Moments are distances from the first one, in seconds when the log counts in seconds.
+//! verdicts. Moments are distances, in seconds when the log counts in seconds: the first one from the second in the mail's id, the
+//! others from the first.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::db::{Error, Result};
+use super::{
+    db::{Error, Result},
+    scans::wished_id,
+};
 use crate::model::{
     event::{Checked, Event, Fact},
     mail::{Mail, MailId, ServerId},
@@ -16,8 +20,12 @@ use crate::model::{
 
 const SECONDS: u8 = 1;
 const MILLIS: u8 = 2;
-/// Ids of scans are distances from the begin of their second. Added to the unit; not there in the oldest stories.
+/// Added to the unit in stories of older versions: ids of scans are distances from the begin of their second. The oldest have them
+/// whole.
 const NEAR: u8 = 4;
+/// Added to the unit: the first moment is a distance from the mail's second, and ids of scans are distances from those that their
+/// rows wish for ([`wished_id`]). Most are zero.
+const FOUND_AGAIN: u8 = 8;
 
 /// The daemons that Mailcow runs; others are stored by name. Order is part of the format: append only.
 const PROGRAMS: [&str; 24] = [
@@ -75,7 +83,7 @@ pub struct Claimed<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
-    base: i64,
+    first: i64,
     #[serde(borrow)]
     queue_id: &'a str,
     name: &'a str,
@@ -121,36 +129,41 @@ fn scans(events: &[Event<'_>]) -> impl Iterator<Item = i64> {
     })
 }
 
-/// A fact whose scan, if it has one, has its id moved.
-fn moved(fact: Fact<'_>, by: i64) -> Fact<'_> {
+/// A fact whose scan, if it has one, has its id moved by what is said of the verdict.
+fn moved<'a>(fact: Fact<'a>, by: impl FnOnce(&Checked<'a>) -> i64) -> Fact<'a> {
     match fact {
-        Fact::Checked(checked) => Fact::Checked(Checked { scan: checked.scan.wrapping_add(by), ..checked }),
+        Fact::Checked(checked) => {
+            Fact::Checked(Checked { scan: checked.scan.wrapping_add(by(&checked)), ..checked })
+        }
         fact => fact,
     }
 }
 
 impl<'a> Story<'a> {
-    /// The bytes for the database.
-    pub fn encode(&self) -> Vec<u8> {
+    /// The bytes for the database, under this id.
+    pub fn encode(&self, id: MailId) -> Vec<u8> {
         let whole = self.events.iter().all(|event| event.at.0 % 1000 == 0);
         let (unit, millis) = if whole { (SECONDS, 1000) } else { (MILLIS, 1) };
-        let base = self.events.first().map_or(0, |event| event.at.0);
+        let first = self.events.first().map_or(id.second(), |event| event.at);
+        let message_id = self.message_id().unwrap_or_default();
         let stored = Stored {
-            base: base / millis,
+            first: (first.0 - id.second().0) / millis,
             queue_id: self.queue_id,
             name: self.name,
             events: self
                 .events
                 .iter()
                 .map(|event| StoredEvent {
-                    after: u64::try_from((event.at.0 - base) / millis).unwrap_or(0),
+                    after: u64::try_from((event.at.0 - first.0) / millis).unwrap_or(0),
                     program: Program::of(event.program),
-                    fact: moved(event.fact, MailId::floor(event.at).0.wrapping_neg()),
+                    fact: moved(event.fact, |checked| {
+                        wished_id(event.at, message_id, checked).wrapping_neg()
+                    }),
                 })
                 .collect(),
         };
         // Serialising plain strings and numbers into a growing buffer cannot fail.
-        let mut bytes = postcard::to_extend(&stored, vec![unit | NEAR]).unwrap_or_default();
+        let mut bytes = postcard::to_extend(&stored, vec![unit | FOUND_AGAIN]).unwrap_or_default();
         if !self.verdicts.is_empty() {
             for scan in scans(&self.events) {
                 let verdict = self.verdicts.get(&scan).map_or(&[] as &[u8], |claimed| claimed.verdict);
@@ -160,29 +173,43 @@ impl<'a> Story<'a> {
         bytes
     }
 
-    /// Reads bytes of [`Story::encode`].
-    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+    /// Reads bytes that [`Story::encode`] wrote under this id.
+    pub fn decode(id: MailId, bytes: &'a [u8]) -> Result<Self> {
         let (unit, rest) = bytes.split_first().ok_or(Error::Damaged("an empty story"))?;
-        let millis = match *unit & !NEAR {
+        let millis = match *unit & !(NEAR | FOUND_AGAIN) {
             SECONDS => 1000,
             MILLIS => 1,
             _ => return Err(Error::Damaged("a story of an unknown version")),
         };
         let damaged = |_| Error::Damaged("a story that cannot be read");
         let (stored, mut rest): (Stored, _) = postcard::take_from_bytes(rest).map_err(damaged)?;
+        let found_again = unit & FOUND_AGAIN != 0;
+        let begin = if found_again { id.second() } else { Millis(0) };
         let at = |after: u64| {
             let after = i64::try_from(after).unwrap_or(i64::MAX);
-            Millis(stored.base.saturating_add(after).saturating_mul(millis))
+            let distance = stored.first.saturating_add(after).saturating_mul(millis);
+            Millis(begin.0.saturating_add(distance))
         };
-        let event = |event: StoredEvent<'a>| {
-            let at = at(event.after);
-            let by = if unit & NEAR == 0 { 0 } else { MailId::floor(at).0 };
-            Event { at, fact: moved(event.fact, by), program: event.program.name() }
+        let event = |event: StoredEvent<'a>| Event {
+            at: at(event.after),
+            fact: event.fact,
+            program: event.program.name(),
         };
-        let events: Vec<Event<'a>> = stored.events.into_iter().map(event).collect();
+        let mut events: Vec<Event<'a>> = stored.events.into_iter().map(event).collect();
+        let message_id = message_id(&events).unwrap_or_default();
+        for event in &mut events {
+            event.fact = moved(event.fact, |checked| {
+                if found_again {
+                    wished_id(event.at, message_id, checked)
+                } else if unit & NEAR != 0 {
+                    MailId::floor(event.at).0
+                } else {
+                    0
+                }
+            });
+        }
         let mut verdicts = Verdicts::new();
         if !rest.is_empty() {
-            let message_id = message_id(&events).unwrap_or_default();
             for scan in scans(&events) {
                 let verdict: &[u8];
                 (verdict, rest) = postcard::take_from_bytes(rest).map_err(damaged)?;
@@ -214,6 +241,48 @@ impl<'a> Story<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn checked(scan: i64) -> Checked<'static> {
+        Checked {
+            action: "no action",
+            score: -123,
+            limit: None,
+            junk_limit: None,
+            subject: Some("Hi"),
+            subject_hidden: false,
+            rcpts: "bob@b.test\ncy@b.test",
+            ip: Some("192.0.2.1"),
+            size: 900,
+            virus: false,
+            forced_by: None,
+            signed_for: None,
+            scan,
+        }
+    }
+
+    /// What stories hold of moments and ids of scans, and that all comes back.
+    #[test]
+    fn what_can_be_found_again_takes_no_room() {
+        const BEGIN: Millis = Millis(1_800_000_000_000);
+        let id = MailId(MailId::floor(BEGIN).0 + 77);
+        let wished = wished_id(Millis(BEGIN.0 + 2000), "m@a.test", &checked(0));
+        let size = |first: i64, scan: i64, id: MailId| {
+            let fact = |after: i64, fact| Event { at: Millis(first + after), fact, program: "postfix/smtpd" };
+            let events = vec![fact(0, Fact::MessageId("m@a.test")), fact(2000, Fact::Checked(checked(scan)))];
+            let verdicts = [(scan, Claimed { message_id: "m@a.test", verdict: b"v" })].into();
+            let story = Story { queue_id: "4bWxYz", name: "", events, verdicts };
+            let bytes = story.encode(id);
+            assert_eq!(Story::decode(id, &bytes).unwrap(), story);
+            bytes.len()
+        };
+        let least = size(BEGIN.0, wished, id);
+        assert_eq!(size(BEGIN.0, wished + 1, id), least, "an id that was taken, so the next one");
+        assert_eq!(size(BEGIN.0, wished + 200, id), least + 1);
+        assert_eq!(size(BEGIN.0 + 999, wished, id), least + 2, "in milliseconds two numbers take two bytes");
+        let moved = MailId(MailId::floor(BEGIN).0 - 1);
+        assert_eq!(size(BEGIN.0, wished, moved), least, "an id that was moved into another second");
+        assert!(size(BEGIN.0, i64::MIN, id) <= least + 9, "a scan of anywhere");
+    }
 
     /// Stories in databases name a fact by its place: no place may change.
     #[test]

@@ -268,7 +268,7 @@ async fn a_lost_index_is_made_again_and_a_wrong_one_shows_nothing_more() {
         assert_eq!(found(&db, &Scope::All, &filter, Place::Newest).await, wanted);
 
         // Every block a candidate of every gram: more to read, nothing more to see.
-        let all: String = "FF".repeat(512);
+        let all: String = "FF".repeat(960);
         let mut tx = db.begin().await.unwrap();
         tx.execute(sql(format!("UPDATE search_gram SET blocks = X'{all}'"))).await.unwrap();
         tx.commit().await.unwrap();

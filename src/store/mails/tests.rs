@@ -224,7 +224,7 @@ mod sieve {
             ];
             let events = facts.map(|fact| Event { at: Millis(0), fact, program: "postfix/smtpd" }).to_vec();
             let story = Story { queue_id, name: "", events, verdicts: BTreeMap::new() };
-            let bytes = story.encode();
+            let bytes = story.encode(MailId(0));
             let mail = Scope::All.view(story.fold(ServerId::FIRST)).unwrap();
             let part: String = texts[which].chars().skip(begin).take(length).collect();
             let bracketed = format!("< {part} >");

@@ -1,15 +1,13 @@
-//! A set of blocks of one segment, and its form in the database, whichever is shortest: gaps in whole bytes, gaps in
-//! Rice's code (R. F. Rice, 1979: high part in ones, low part in bits), or a bit for each block.
+//! A set of blocks of one segment, and its form in the database, whichever is shorter: gaps in Rice's code (R. F. Rice, 1979:
+//! high part in ones, low part in bits), or a bit for each block.
 
 use super::BLOCKS;
 
 const WORDS: usize = BLOCKS as usize / 64;
-/// Bytes of the form with a bit for each block; the other forms are always shorter.
+/// Bytes of the form with a bit for each block; the other form is always shorter.
 const BITMAP: usize = WORDS * 8;
-/// The first byte of Rice's form, less the bits of a low part. No gap in whole bytes begins with one as high.
-const RICE: u8 = 160;
-/// Bits of a low part at most: a gap has twelve.
-const LOW: u32 = 11;
+/// Bits of a low part at most: a gap has thirteen.
+const LOW: u32 = BLOCKS.ilog2();
 
 /// A set of numbers below [`BLOCKS`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,24 +96,14 @@ impl Blocks {
     /// The form for the database.
     pub fn pack(&self) -> Vec<u8> {
         let gaps: Vec<u32> = self.gaps().collect();
-        let bytes: usize = gaps.iter().map(|gap| 1 + usize::from(*gap >= 128)).sum();
         let rice =
             |low: u32| 1 + gaps.iter().map(|gap| (gap >> low) + 1 + low).sum::<u32>().div_ceil(8) as usize;
         let (shortest, low) = (0..=LOW).map(|low| (rice(low), low)).min().unwrap_or_default();
-        if bytes.min(shortest) >= BITMAP {
-            return self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        if shortest < BITMAP {
+            pack_rice(&gaps, low)
+        } else {
+            self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
         }
-        if shortest < bytes {
-            return pack_rice(&gaps, low);
-        }
-        let mut packed = Vec::with_capacity(bytes);
-        for gap in gaps {
-            if gap >= 128 {
-                packed.push((gap >> 7) as u8 | 128);
-            }
-            packed.push((gap & 127) as u8);
-        }
-        packed
     }
 
     /// Reads what [`Blocks::pack`] wrote.
@@ -125,23 +113,8 @@ impl Blocks {
             for (word, bytes) in blocks.0.iter_mut().zip(bytes.as_chunks::<8>().0) {
                 *word = u64::from_le_bytes(*bytes);
             }
-            return blocks;
-        }
-        if let Some((first, bits)) = bytes.split_first()
-            && *first >= RICE
-        {
-            blocks.add_rice(bits, u32::from(first - RICE).min(LOW));
-            return blocks;
-        }
-        let (mut next, mut high) = (0, 0);
-        for byte in bytes {
-            if byte & 128 != 0 {
-                high = i64::from(byte & 127) << 7;
-                continue;
-            }
-            let block = next + high + i64::from(*byte);
-            blocks.add(block);
-            (next, high) = (block + 1, 0);
+        } else if let Some((low, gaps)) = bytes.split_first() {
+            blocks.add_rice(gaps, u32::from(*low).min(LOW));
         }
         blocks
     }
@@ -183,9 +156,10 @@ impl Blocks {
     }
 }
 
-/// Gaps in Rice's code, filled up with ones: what follows the last gap has no end and is none.
+/// The number of bits of a low part, then gaps in Rice's code, filled up with ones: what follows the last gap has no end and is
+/// none.
 fn pack_rice(gaps: &[u32], low: u32) -> Vec<u8> {
-    let mut packed = vec![RICE + low as u8];
+    let mut packed = vec![low as u8];
     let (mut buffer, mut held) = (0_u64, 0);
     let mut put = |packed: &mut Vec<u8>, bits: u64, count: u32| {
         buffer |= bits << held;
@@ -255,7 +229,7 @@ mod tests {
             }
         }
 
-        /// Each form is the shortest for some sets.
+        /// Each form is the shorter one for some sets.
         #[test]
         fn dense_and_clustered_sets_survive_the_database(
             begin in 0..BLOCKS, step in 1..40_i64, count in 0..BLOCKS, odd in prop::collection::btree_set(0..BLOCKS, 0..40),
@@ -272,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_all_versions_are_read() {
+    fn the_shorter_form_is_taken() {
         let set = |numbers: &[i64]| {
             let mut blocks = Blocks::none();
             for number in numbers {
@@ -281,14 +255,12 @@ mod tests {
             blocks
         };
         assert_eq!(Blocks::unpack(&[]), Blocks::none());
-        // Gaps in whole bytes, as the first version wrote all that was shorter than a bit each.
-        assert_eq!(Blocks::unpack(&[0, 0, 129, 2]), set(&[0, 1, 132]));
-        assert_eq!(set(&[4095]).pack(), [159, 127]);
         // Gaps 3 and 1 with one low bit each: 10 and 1, 0 and 1, filled up with ones; the lowest bit is the first.
-        assert_eq!(Blocks::unpack(&[RICE + 1, 0b1111_0101]), set(&[3, 5]));
+        assert_eq!(Blocks::unpack(&[1, 0b1111_0101]), set(&[3, 5]));
+        assert_eq!(set(&[3]).pack().len(), 2);
+        assert_eq!(set(&[BLOCKS - 1]).pack().len(), 3);
         let even: Vec<i64> = (0..100).map(|number| number * 9).collect();
-        let packed = set(&even).pack();
-        assert!(packed[0] >= RICE && packed.len() < 70, "{packed:?}");
-        assert_eq!(Blocks::unpack(&[255; BITMAP]), Blocks::all());
+        assert!(set(&even).pack().len() < 70);
+        assert_eq!(Blocks::all().pack(), [255; BITMAP]);
     }
 }

@@ -13,7 +13,8 @@ use crate::{
 
 /// Mails of one step: bounds memory and the length of its transaction.
 const STEP: usize = 2000;
-/// Mails that a block should hold: fewer make the index larger, more make candidates worse.
+/// Mails that a block should hold, as near as a power of two of seconds comes: fewer make the index larger, more make candidates
+/// worse.
 const PER_BLOCK: i64 = 8;
 /// The width before anything is known of the traffic: a minute.
 const FIRST_WIDTH: i64 = 6;
@@ -50,7 +51,9 @@ pub async fn shape(db: &Db) -> Result<()> {
 /// The width at which a block holds about [`PER_BLOCK`] mails.
 fn width(mails: i64, first: MailId, last: MailId) -> i64 {
     let seconds = (last.second().secs() - first.second().secs()).max(1);
-    (seconds.saturating_mul(PER_BLOCK) / mails.max(1)).max(1).ilog2().min(16).into()
+    let wished = seconds.saturating_mul(PER_BLOCK) / mails.max(1);
+    // The nearest power: half of the logarithm of twice the square.
+    i64::from((2 * wished.clamp(1, 1 << 16).pow(2)).ilog2() / 2)
 }
 
 /// Feeds some of what is to be fed; true when there may be more.
@@ -151,4 +154,21 @@ async fn add(tx: &mut Tx, shape: Shape, mails: &[Mail], rest: Option<MailId>) ->
     let columns = ["segment", "gram", "blocks"];
     tx.upsert("search_gram", columns, &columns[..2], &columns[2..], rows).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Millis;
+
+    #[test]
+    fn a_block_lasts_the_power_of_two_that_is_nearest() {
+        let wished = |millis_a_mail: i64| {
+            width(1_000_000, MailId::floor(Millis(0)), MailId::floor(Millis(1_000_000 * millis_a_mail)))
+        };
+        // 0.8, 5.6, 6.4, 13.3, 83 seconds.
+        assert_eq!([100, 700, 800, 1660, 10_368].map(wished), [0, 2, 3, 4, 6]);
+        let years = MailId::floor(Millis::from_secs(100_000_000));
+        assert_eq!(width(8, MailId(0), years), 16, "eighteen hours at most");
+    }
 }
