@@ -34,7 +34,7 @@ use mailcow_status::{
     store::{
         Db,
         db::{Place, Value, sql},
-        gathered, search,
+        dictionaries, gathered, search,
     },
 };
 
@@ -302,14 +302,21 @@ async fn steady(db: Db, base: &reqwest::Url, logs: &Logs) {
     println!("polls with nothing new: {:.1} ms; processor {:.1} ms", took * 10.0, used * 10.0);
 }
 
-/// What the mails of the log take, search index included.
-async fn room(base: &reqwest::Url) {
+/// What the mails of the log take, search index included. It comes in pieces of 10,000 lines, behind each of which the jobs run.
+async fn room(base: &reqwest::Url, logs: &Logs) {
     for (engine, place) in places("room").await {
         let db = Db::open(&place).await.expect("a database");
         let poller = poller(&db, base, (1000, 100));
-        poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
-        search::shape(&db).await.expect("a shape");
-        while search::feed(&db).await.expect("a step") {}
+        let pieces = logs.postfix.ends.len().div_ceil(10_000);
+        for piece in 1..=pieces {
+            logs.postfix.show(piece as f64 / pieces as f64);
+            logs.rspamd.show(piece as f64 / pieces as f64);
+            poller.poll(Millis::now()).await.expect("a poll").expect("nobody else polls");
+            gathered::settle(&db, FUTURE).await.expect("keys");
+            search::shape(&db).await.expect("a shape");
+            while search::feed(&db).await.expect("a step") {}
+            dictionaries::learn(&db, Millis::now()).await.expect("a dictionary");
+        }
         println!("{engine}");
         sizes::print(&db).await;
     }
@@ -340,7 +347,7 @@ fn main() {
             return steady(db, &base, &logs).await;
         }
         if std::env::var_os("MAILCOW_STATUS_BENCH_SIZES").is_some() {
-            return room(&base).await;
+            return room(&base, &logs).await;
         }
         for round in 0..3 {
             let bare = places("bare").await;

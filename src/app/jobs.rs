@@ -26,8 +26,8 @@ use crate::{
     model::{time::Millis, user::SessionLimits},
     remote::dns::Dns,
     store::{
-        self, Db, audit, gathered, ingestion, job_runs, lease, lines, mails, opens, reports, samples, search,
-        sessions, tls_reports, traffic, unreadable,
+        self, Db, audit, dictionaries, gathered, ingestion, job_runs, lease, lines, mails, opens, reports,
+        samples, search, sessions, tls_reports, traffic, unreadable,
     },
     web::state::{JobEnd, Jobs},
     work::{Health, JobHealth, memory},
@@ -166,11 +166,13 @@ impl Worker {
         self.leased("inventory", looking, |()| None).await
     }
 
-    /// Works gathered keys in, and brings the search index up to date; `None` when somebody else does at present.
+    /// Works gathered keys in, brings the search index up to date, and learns how to pack mails; `None` when somebody else does at present.
     pub async fn index(&self) -> anyhow::Result<Option<()>> {
         let feeding = async {
             gathered::settle(&self.poller.db, Millis::now()).await.context("the keys of mails")?;
-            self.feed_index().await.context("the search index")
+            self.feed_index().await.context("the search index")?;
+            let learnt = dictionaries::learn(&self.poller.db, Millis::now()).await;
+            learnt.map(drop).context("a dictionary for packing")
         };
         self.leased("search", feeding, |()| None).await
     }

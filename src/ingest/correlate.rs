@@ -21,6 +21,7 @@ use crate::{
     store::{
         self, Claimed, Story, Tx,
         correlation::{self, MailWrite, StoredMail},
+        dictionaries::{self, Packer},
         scans::{self, Making, StoredScan},
     },
     work::cores,
@@ -366,7 +367,7 @@ impl<'a> Work<'a> {
         Ok(Self { stored: Some(stored), story: stored.story()?, changed: false })
     }
 
-    fn fold(self, server: ServerId) -> store::Result<Folded> {
+    fn fold(self, server: ServerId, packer: Packer) -> store::Result<Folded> {
         let known = self.stored.map(StoredMail::mail).transpose()?;
         if self.story.events.is_empty() {
             return Ok(Folded::Gone(known.map(Box::new)));
@@ -375,7 +376,7 @@ impl<'a> Work<'a> {
         if let Some(known) = &known {
             mail.id = known.id;
         }
-        let write = MailWrite::new(&mail, &self.story, known.as_ref());
+        let write = MailWrite::new(&mail, &self.story, known.as_ref(), packer);
         Ok(Folded::Write { new: known.is_none(), write })
     }
 }
@@ -806,10 +807,11 @@ async fn fold(
     works: Vec<Work<'_>>,
     outcome: &mut Outcome,
 ) -> store::Result<(Vec<MailWrite>, Vec<Mail>)> {
+    let packer = dictionaries::packer(tx).await?;
     let changed = works.into_iter().filter(|work| work.changed).collect();
     let mut writes = Vec::new();
     let mut removed = Vec::new();
-    for folded in cores::map(changed, |work: Work<'_>| work.fold(server)) {
+    for folded in cores::map(changed, |work: Work<'_>| work.fold(server, packer)) {
         match folded? {
             Folded::Write { new, write } => writes.push((new, write)),
             Folded::Gone(mail) => removed.extend(mail.map(|mail| *mail)),
@@ -838,7 +840,7 @@ async fn free_id(
     gone: &BTreeSet<MailId>,
 ) -> store::Result<()> {
     while !taken.insert(*id) {
-        id.0 += 1;
+        *id = id.next_in_second();
         taken.extend(&correlation::taken(tx, &[*id]).await? - gone);
     }
     Ok(())

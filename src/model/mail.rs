@@ -20,6 +20,12 @@ impl MailId {
         Self(at.secs() << Self::HASH_BITS)
     }
 
+    /// The id behind this one, the first of the second behind its last.
+    pub const fn next_in_second(self) -> Self {
+        let bits = (1 << Self::HASH_BITS) - 1;
+        Self(self.0 & !bits | (self.0 + 1) & bits)
+    }
+
     /// The second in which the mail was first seen.
     pub const fn second(self) -> Millis {
         Millis::from_secs(self.0 >> Self::HASH_BITS)
@@ -468,5 +474,18 @@ impl VisibleMail {
     /// How much of the mail the visitor sees.
     pub fn sight(&self) -> super::scope::Sight {
         self.sight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_moves_on_stays_in_its_second() {
+        let first = MailId::floor(Millis::from_secs(1_790_000_000));
+        let last = MailId(MailId::floor(Millis::from_secs(1_790_000_001)).0 - 1);
+        assert_eq!(first.next_in_second(), MailId(first.0 + 1));
+        assert_eq!(last.next_in_second(), first);
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     db::{LIST, Result, Tx, Value, places, sql},
-    gathered,
+    dictionaries, gathered,
     keys::{Kind, key, keys_of, state},
-    pack::{Unpacked, pack},
+    pack::{Packer, Unpacked},
     search,
     story::Story,
     traffic,
@@ -17,14 +17,21 @@ use crate::model::{
 };
 
 /// A mail as it lies in the database.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct PackedMail {
+    pub id: MailId,
+    pub server: ServerId,
+    pub story: Vec<u8>,
+}
+
+/// A mail as it lay in the database, unpacked.
+#[derive(Debug, Clone)]
 pub struct StoredMail {
     /// Its id.
     pub id: MailId,
     /// Whose log.
     pub server: ServerId,
     /// [`Story`] bytes.
-    #[sqlx(try_from = "Vec<u8>")]
     pub story: Unpacked,
 }
 
@@ -45,14 +52,14 @@ pub struct MailWrite {
 
 impl MailWrite {
     /// Packs a mail that folds from this story; `known` is the mail as it lies in the database.
-    pub fn new(mail: &Mail, story: &Story<'_>, known: Option<&Mail>) -> Self {
+    pub fn new(mail: &Mail, story: &Story<'_>, known: Option<&Mail>, packer: Packer) -> Self {
         let before = known.map(keys_of).unwrap_or_default();
         let now = keys_of(mail);
         Self {
             id: mail.id,
             server: mail.server,
             state: state(mail.status, mail.direction),
-            story: pack(&story.encode(mail.id)),
+            story: packer.pack(&story.encode(mail.id)),
             gone: before.keys().filter(|key| !now.contains_key(key)).copied().collect(),
             known: known.is_some(),
             keys: now.into_iter().filter(|(key, state)| before.get(key) != Some(state)).collect(),
@@ -83,12 +90,12 @@ async fn by_keys(tx: &mut Tx, kind: Kind, names: &BTreeMap<&str, Millis>) -> Res
             keys.retain(|(_, since)| *since <= settled);
         }
         let keys: Vec<i32> = keys.iter().map(|(key, _)| *key).collect();
-        let found: Vec<StoredMail> = tx
+        let found = tx
             .fetch_in(&keys, |list| {
                 format!("SELECT m.id, m.server, m.story FROM {table} x JOIN mail_story m ON m.id = x.mail WHERE x.k IN ({list})")
             })
             .await?;
-        mails.extend(found);
+        mails.extend(dictionaries::mails_in(tx, found).await?);
     }
     mails.sort_unstable_by_key(|mail| mail.id);
     mails.dedup_by_key(|mail| mail.id);

@@ -8,6 +8,7 @@ use std::{
     borrow::Cow,
     fmt::Write,
     fs::OpenOptions,
+    num::NonZeroU16,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -107,6 +108,9 @@ pub enum Error {
     /// Anything else: a defect of ours, a damaged file, missing rights.
     #[error("the database failed: {0}")]
     Broken(#[source] sqlx::Error),
+    /// A stored value is packed with a dictionary that this process has not met, and that the database does not have.
+    #[error("a stored value is packed with dictionary {0}, which the database does not have")]
+    Unmet(NonZeroU16),
     /// A stored value cannot be read back.
     #[error("a stored value is damaged: {0}")]
     Damaged(&'static str),

@@ -11,7 +11,7 @@ use memchr::memmem::{self, Finder};
 use super::{
     correlation::StoredMail,
     db::{Db, Result, Sql, Value, filled, places, sql},
-    gathered,
+    dictionaries, gathered,
     keys::{FOUND_ONLY, Kind, address_key, key, keys_of, state},
     opens,
     search::Candidates,
@@ -461,7 +461,7 @@ async fn read_where(db: &Db, ids: &[MailId], passes: impl Fn(&[u8]) -> bool) -> 
     for ids in ids.chunks(STRIDE) {
         let ids = filled(ids);
         let text = format!("SELECT id, server, story FROM mail_story WHERE id IN ({})", places(ids.len()));
-        let rows: Vec<StoredMail> = db.fetch(sql(text).bind_all(ids)).await?;
+        let rows = dictionaries::mails_of(db, sql(text).bind_all(ids)).await?;
         for row in rows {
             if passes(&row.story.0) {
                 mails.insert(row.id, row.mail()?);
@@ -658,12 +658,13 @@ fn add(counts: &mut BTreeMap<i64, HourCount>, id: MailId, state: i64, count: i64
 
 /// Forgets mails first seen before `before`, a bounded number at a time; true when there may be more.
 pub async fn prune(tx: &mut super::Tx, before: Millis) -> Result<bool> {
-    let rows: Vec<StoredMail> = tx
+    let rows = tx
         .fetch(
             sql("SELECT id, server, story FROM mail_story WHERE id < ? ORDER BY id LIMIT 500")
                 .bind(MailId::floor(before)),
         )
         .await?;
+    let rows = dictionaries::mails_in(tx, rows).await?;
     let mails = rows.iter().map(StoredMail::mail).collect::<Result<Vec<_>>>()?;
     let more = rows.len() == 500;
     let end = rows.last().map(|row| row.id).filter(|_| more).unwrap_or(MailId::floor(before));

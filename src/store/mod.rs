@@ -12,6 +12,7 @@ pub mod checkup;
 pub mod collector_posts;
 pub mod correlation;
 pub mod db;
+pub mod dictionaries;
 pub mod footprint;
 #[cfg(test)]
 pub(crate) mod fresh;

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    correlation::StoredMail,
     db::{Db, Error, Result, Tx, Value, sql},
+    dictionaries,
     keys::{Kind, key},
     pack::{Apart, Unpacked, pack},
     story::Claimed,
@@ -152,7 +152,9 @@ pub async fn symbols(db: &Db, scope: &Scope, mail: &VisibleMail) -> Result<Vec<S
 /// What hit in a scan that a mail has claimed: the mail's story tells, or, when an older version wrote that, the scan's row.
 async fn stored_symbols(db: &Db, mail: MailId, scan: i64) -> Result<Vec<StoredSymbol>> {
     let text = "SELECT id, server, story FROM mail_story WHERE id = ?";
-    let Some(mail) = db.fetch_one::<StoredMail>(sql(text).bind(mail)).await? else { return Ok(Vec::new()) };
+    let Some(mail) = dictionaries::mails_of(db, sql(text).bind(mail)).await?.pop() else {
+        return Ok(Vec::new());
+    };
     if let Some(claimed) = mail.story()?.verdicts.get(&scan) {
         return Ok(Verdict::decode(claimed.verdict)?.symbols);
     }
@@ -303,7 +305,7 @@ mod tests {
             event::{Event, Fact},
             mail::ServerId,
         },
-        store::Story,
+        store::{Story, correlation::StoredMail},
     };
 
     fn bytes(hex: &str) -> Vec<u8> {

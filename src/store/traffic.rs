@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    correlation::StoredMail,
     db::{Db, Error, Result, Tx, Value, places, sql},
+    dictionaries,
     pack::{Unpacked, pack},
 };
 use crate::model::{
@@ -70,7 +70,7 @@ pub async fn count(db: &Db, at: Millis, ours: &BTreeSet<String>) -> Result<()> {
     loop {
         let text = "SELECT id, server, story FROM mail_story WHERE id >= ? AND id < ? ORDER BY id LIMIT ?";
         let statement = sql(text).bind(low).bind(high).bind(STEP as i64);
-        let rows: Vec<StoredMail> = db.fetch(statement).await?;
+        let rows = dictionaries::mails_of(db, statement).await?;
         for row in &rows {
             hour.add(&row.mail()?, ours);
         }

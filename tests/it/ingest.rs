@@ -20,8 +20,9 @@ use mailcow_status::{
     },
     store::{
         Db, audit,
-        correlation::{self, MailWrite, StoredMail},
+        correlation::{self, MailWrite},
         db::sql,
+        dictionaries::{self, Packer},
         gathered, ingestion, lines, mails, scans, sessions,
     },
 };
@@ -226,13 +227,15 @@ async fn a_hold_that_was_kept_otherwise_before_is_not_told_twice() {
     ];
     let lines = lines_at(Millis::from_secs(1_795_000_000), &texts);
     take_batch(&db, &lines[..1], &[], Novelty::Perhaps, &mut Sessions::default()).await;
+    let stored = dictionaries::mails_of(&db, sql("SELECT id, server, story FROM mail_story")).await.unwrap();
     let mut tx = db.begin().await.unwrap();
-    let stored: Vec<StoredMail> = tx.fetch(sql("SELECT id, server, story FROM mail_story")).await.unwrap();
     let mut story = stored[0].story().unwrap();
     let fact = Fact::Held { reason: "header Subject: x" };
     story.events.push(Event { at: lines[1].at, fact, program: lines[1].program });
     let mail = story.fold(SERVER);
-    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, Some(&mail))]).await.unwrap();
+    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, Some(&mail), Packer::default())])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     take_batch(&db, &lines, &[], Novelty::Perhaps, &mut Sessions::default()).await;
     let found = all(&db).await;
@@ -577,14 +580,16 @@ fn lines_at<'a>(at: Millis, texts: impl IntoIterator<Item = &'a (&'static str, S
 
 /// As older versions kept it: the verdict in a row of its own, though a mail has claimed it.
 async fn as_of_old(db: &Db, scan: &Scan) {
-    let mut tx = db.begin().await.unwrap();
     let text = "SELECT id, server, story FROM mail_story";
-    let stored: Vec<StoredMail> = tx.fetch(sql(text)).await.unwrap();
+    let stored = dictionaries::mails_of(db, sql(text)).await.unwrap();
+    let mut tx = db.begin().await.unwrap();
     let mut story = stored[0].story().unwrap();
     let (id, claimed) = story.verdicts.pop_first().unwrap();
     scans::insert(&mut tx, std::iter::once((id, scan, claimed.verdict))).await.unwrap();
     let mail = stored[0].mail().unwrap();
-    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, Some(&mail))]).await.unwrap();
+    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, Some(&mail), Packer::default())])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -14,6 +14,7 @@ use crate::{
     store::{
         Story,
         correlation::{self, MailWrite, StoredMail},
+        dictionaries::Packer,
         fresh::databases,
         mails,
     },
@@ -48,7 +49,7 @@ async fn write(db: &Db, at: Millis, queue_id: &str, status: &str, known: Option<
     let story = Story { queue_id, name: "", events, verdicts: BTreeMap::new() };
     let mail = story.fold(ServerId::FIRST);
     let mut tx = db.begin().await.unwrap();
-    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, known)]).await.unwrap();
+    correlation::save(&mut tx, vec![MailWrite::new(&mail, &story, known, Packer::default())]).await.unwrap();
     tx.commit().await.unwrap();
     mail
 }

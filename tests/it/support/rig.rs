@@ -25,9 +25,8 @@ use mailcow_status::{
     parse::rspamd,
     remote::{http, mailcow},
     store::{
-        correlation::StoredMail,
         db::{Db, Place, sql},
-        ingestion, scans,
+        dictionaries, ingestion, scans,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -137,8 +136,8 @@ impl Picture {
     /// All mails with all their facts folded, all keys, verdicts and symbols, what waits, and the raw lines.
     pub async fn of(db: &Db) -> Self {
         let mut parts = BTreeMap::new();
-        let stored: Vec<StoredMail> =
-            db.fetch(sql("SELECT id, server, story FROM mail_story ORDER BY id")).await.unwrap();
+        let text = "SELECT id, server, story FROM mail_story ORDER BY id";
+        let stored = dictionaries::mails_of(db, sql(text)).await.unwrap();
         let mut mails = Vec::new();
         for mail in stored.iter().map(|row| row.mail().unwrap()) {
             let text = format!("{mail:?}");

@@ -1,0 +1,7 @@
+-- What stories are packed with, made from the stories of this database (store::dictionaries). Stories name their dictionary by
+-- its number: without its row they cannot be read. Number 0, without data: nothing could be learnt at that time.
+CREATE TABLE IF NOT EXISTS pack_dictionary (
+    number  INT PRIMARY KEY,
+    data    LONGBLOB NOT NULL,
+    made_at BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
