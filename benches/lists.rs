@@ -28,7 +28,7 @@ use mailcow_status::{
     store::{
         Db,
         db::{Place, sql},
-        gathered, mails, search,
+        dictionaries, gathered, mails, search,
         traffic::{self, Whose},
     },
 };
@@ -175,6 +175,7 @@ async fn fill(db: &Db, count: usize) {
         take(&mut tx, &batch, &mut sessions).await.expect("mails");
         tx.commit().await.expect("a commit");
         gathered::settle(db, Millis::from_secs(BEGIN + SPAN)).await.expect("keys");
+        dictionaries::learn(db, Millis::from_secs(BEGIN)).await.expect("a dictionary");
     }
 }
 
