@@ -15,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -42,6 +42,9 @@ use mailcow_status::{
 const FRESH: usize = 1700;
 /// Lines that such a poll asks for.
 const ASKED: u32 = 2500;
+
+/// How long mails are kept.
+const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Later than all that is served.
 const FUTURE: Millis = Millis(4_000_000_000_000);
@@ -315,7 +318,8 @@ async fn room(base: &reqwest::Url, logs: &Logs) {
             gathered::settle(&db, FUTURE).await.expect("keys");
             search::shape(&db).await.expect("a shape");
             while search::feed(&db).await.expect("a step") {}
-            dictionaries::learn(&db, Millis::now()).await.expect("a dictionary");
+            let now = Millis::from_secs(newest(&db).await);
+            dictionaries::learn(&db, now, RETENTION).await.expect("a dictionary");
         }
         println!("{engine}");
         sizes::print(&db).await;

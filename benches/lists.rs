@@ -175,7 +175,8 @@ async fn fill(db: &Db, count: usize) {
         take(&mut tx, &batch, &mut sessions).await.expect("mails");
         tx.commit().await.expect("a commit");
         gathered::settle(db, Millis::from_secs(BEGIN + SPAN)).await.expect("keys");
-        dictionaries::learn(db, Millis::from_secs(BEGIN)).await.expect("a dictionary");
+        let now = Millis::from_secs(BEGIN + SPAN * (first + BATCH) as i64 / count as i64);
+        dictionaries::learn(db, now, Duration::MAX).await.expect("a dictionary");
     }
 }
 

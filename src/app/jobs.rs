@@ -171,7 +171,7 @@ impl Worker {
         let feeding = async {
             gathered::settle(&self.poller.db, Millis::now()).await.context("the keys of mails")?;
             self.feed_index().await.context("the search index")?;
-            let learnt = dictionaries::learn(&self.poller.db, Millis::now()).await;
+            let learnt = dictionaries::learn(&self.poller.db, Millis::now(), self.retention.mails).await;
             learnt.map(drop).context("a dictionary for packing")
         };
         self.leased("search", feeding, |()| None).await
@@ -256,6 +256,7 @@ impl Worker {
             // Between two pieces, pollers and visitors get their turn.
             tokio::task::yield_now().await;
         }
+        dictionaries::prune(db, now, self.retention.mails).await?;
         samples::prune(db, &self.retention.samples, now).await?;
         let mut tx = db.begin().await?;
         ingestion::prune(&mut tx, now.minus(self.retention.mails)).await?;

@@ -807,8 +807,8 @@ async fn fold(
     works: Vec<Work<'_>>,
     outcome: &mut Outcome,
 ) -> store::Result<(Vec<MailWrite>, Vec<Mail>)> {
-    let packer = dictionaries::packer(tx).await?;
-    let changed = works.into_iter().filter(|work| work.changed).collect();
+    let changed: Vec<Work<'_>> = works.into_iter().filter(|work| work.changed).collect();
+    let packer = if changed.is_empty() { Packer::default() } else { dictionaries::packer(tx).await? };
     let mut writes = Vec::new();
     let mut removed = Vec::new();
     for folded in cores::map(changed, |work: Work<'_>| work.fold(server, packer)) {

@@ -11,7 +11,7 @@ use crate::{
     model::{event::LogLine, mail::ServerId, time::Millis},
     parse::repeat,
     store::{
-        self, Db, dictionaries, gathered,
+        self, Db, gathered,
         ingestion::{self, Tally},
         lines,
     },
@@ -125,7 +125,6 @@ impl Importer {
         ingestion::count(&mut tx, self.server, "import", self.now, tally).await?;
         tx.commit().await?;
         gathered::settle(&self.db, Millis::now()).await?;
-        dictionaries::learn(&self.db, Millis::now()).await?;
         self.report.new_mails += outcome.new_mails;
         self.report.unknown += unknown;
         self.waiting.clear();

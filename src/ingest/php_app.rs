@@ -18,7 +18,7 @@ use crate::{
     },
     parse::{php_app, postfix},
     store::{
-        self, Db, dictionaries, gathered, opens,
+        self, Db, gathered, opens,
         php_app::{Entry, Mail},
     },
 };
@@ -104,7 +104,6 @@ impl Import<'_> {
         opens::add_missing(&mut tx, &opened).await?;
         tx.commit().await?;
         gathered::settle(self.to, Millis::now()).await?;
-        dictionaries::learn(self.to, Millis::now()).await?;
         let changed = i64::try_from(outcome.changed.len()).unwrap_or(i64::MAX);
         report.new += outcome.new_mails;
         report.renewed += changed - outcome.new_mails;

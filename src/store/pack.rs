@@ -21,7 +21,7 @@ use zstd::{
 
 use super::db::{Error, Result};
 
-/// Typical values, chosen by zstd's trainer (COVER) from the demo world and synthetic workloads. The last one packs.
+/// Typical values, chosen by zstd's trainer (COVER) from the demo world and synthetic workloads. The second one packs.
 static PROGRAMS: [&[u8]; 2] = [include_bytes!("pack.1.dict"), include_bytes!("pack.2.dict")];
 /// Level 6 makes stories 4 % smaller and takes a seventh off ingestion into SQLite; level 1 makes them 8 % larger.
 const LEVEL: i32 = 3;
@@ -71,13 +71,13 @@ const FRAME: u8 = 2;
 /// second dictionary.
 const BLOCK: u8 = 3;
 /// The number of a database's dictionary in two bytes, lowest first; then as in a [`BLOCK`].
-const OWN_BLOCK: u8 = 4;
+pub(super) const OWN_BLOCK: u8 = 4;
 /// What begins each zstd frame (RFC 8878, 3.1.1).
 const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 /// What is packed is never as long in a block's form, so that its length takes one byte or two in a frame.
 const BLOCK_MOST: usize = 1 << 16;
 
-/// Makes a dictionary of a database known to this process.
+/// Makes a dictionary of a database known to this process. What it is made of must be whole: zstd takes damaged ones, too.
 ///
 /// # Errors
 /// It has the number of another one that is known.
@@ -129,7 +129,7 @@ impl Packer {
                 let [low, high] = number.get().to_le_bytes();
                 (vec![OWN_BLOCK, low, high], dictionary)
             }
-            None => (vec![BLOCK], &OF_PROGRAM[PROGRAMS.len() - 1]),
+            None => (vec![BLOCK], &OF_PROGRAM[1]),
         };
         // Packing fails only without memory, and then nothing else goes on either.
         let frame = compress(bytes, dictionary).unwrap_or_default();
@@ -142,6 +142,25 @@ impl Packer {
             None => [&[FRAME], frame.strip_prefix(&MAGIC).unwrap_or_default()].concat(),
         }
     }
+}
+
+/// How many bytes these values take, packed with a database's dictionary of these bytes and with the program's.
+///
+/// # Errors
+/// The dictionary cannot be used.
+pub(super) fn sizes<'v>(
+    dictionary: &[u8],
+    values: impl Iterator<Item = &'v [u8]>,
+) -> std::io::Result<(usize, usize)> {
+    let mut packer = Compressor::with_dictionary(OWN_LEVEL, dictionary)?;
+    packer.include_dictid(false)?;
+    let (mut own, mut programs) = (0, 0);
+    for value in values {
+        let frame = packer.compress(value)?;
+        own += 3 + shortened(value.len(), &frame).unwrap_or(frame).len();
+        programs += pack(value).len();
+    }
+    Ok((own, programs))
 }
 
 /// Packs bytes with the program's dictionary.
