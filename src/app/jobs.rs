@@ -172,7 +172,10 @@ impl Worker {
             gathered::settle(&self.poller.db, Millis::now()).await.context("the keys of mails")?;
             self.feed_index().await.context("the search index")?;
             let learnt = dictionaries::learn(&self.poller.db, Millis::now(), self.retention.mails).await;
-            learnt.map(drop).context("a dictionary for packing")
+            if learnt.context("a dictionary for packing")? {
+                memory::give_back();
+            }
+            Ok(())
         };
         self.leased("search", feeding, |()| None).await
     }

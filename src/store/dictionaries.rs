@@ -6,12 +6,7 @@
 //!
 //! What a dictionary holds outlives the mails it came from. So it holds no word that only a few mails have.
 
-use std::{
-    collections::{HashMap, HashSet},
-    num::NonZeroU16,
-    ops::Range,
-    time::Duration,
-};
+use std::{collections::HashSet, num::NonZeroU16, ops::Range, time::Duration};
 
 pub use super::pack::Packer;
 use super::{
@@ -34,7 +29,7 @@ const SAMPLE_BYTES: usize = 8 << 20;
 /// One of so many of them is only for the proof.
 const PROOF: usize = 8;
 /// Mails that have a word before a dictionary may hold it.
-const COMMON: u32 = 8;
+const COMMON: usize = 8;
 /// Bytes of a dictionary. Up to 128 KB, zstd takes parameters for smaller things, which pack less with level 5.
 const BYTES: usize = 144 << 10;
 /// After this time people, hosts and checks are others.
@@ -182,10 +177,13 @@ async fn sample(db: &Db, now: Millis) -> Result<Vec<Vec<u8>>> {
 }
 
 /// A dictionary of what these stories have in common; `None` where it would pack hardly better than the program's.
-fn train(mut stories: Vec<Vec<u8>>) -> Option<Vec<u8>> {
-    let proof: Vec<Vec<u8>> = stories.iter().step_by(PROOF).cloned().collect();
-    make_noise(&mut stories)?;
-    let data = zstd::dict::from_samples(&stories, BYTES).ok()?;
+fn train(stories: Vec<Vec<u8>>) -> Option<Vec<u8>> {
+    let (mut proof, mut known) = (Vec::new(), Vec::new());
+    for (index, story) in stories.into_iter().enumerate() {
+        if index % PROOF == 0 { proof.push(story) } else { known.push(story) }
+    }
+    make_noise(&mut known)?;
+    let data = zstd::dict::from_samples(&known, BYTES).ok()?;
     let (own, programs) = pack::sizes(&data, proof.iter().map(Vec::as_slice)).ok()?;
     (own * 20 < programs * 19).then_some(data)
 }
@@ -210,11 +208,18 @@ fn make_noise(stories: &mut [Vec<u8>]) -> Option<()> {
     let mut lot = getrandom::u64().ok()?;
     let seed = lot;
     let hash = |word: &[u8]| twox_hash::XxHash3_64::oneshot_with_seed(seed, word);
-    let mut counts: HashMap<u64, u32> = HashMap::new();
+    // One for each story that has the word, equal ones side by side.
+    let mut known: Vec<u64> = Vec::new();
     for story in &*stories {
         let own: HashSet<u64> = words(story).map(|word| hash(&story[word])).collect();
-        own.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
+        known.extend(own);
     }
+    known.sort_unstable();
+    let is_rare = |word: &[u8]| {
+        let word = hash(word);
+        let first = known.partition_point(|known| *known < word);
+        known.get(first + COMMON - 1) != Some(&word)
+    };
     // Steele, Lea and Flood's SplitMix (2014): quick, and nobody has to be kept from guessing what stands for nothing.
     let mut draw = |range: Range<u8>| {
         lot = lot.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -223,9 +228,7 @@ fn make_noise(stories: &mut [Vec<u8>]) -> Option<()> {
         range.start + (mixed >> 40) as u8 % (range.end - range.start)
     };
     for story in stories {
-        let rare: Vec<Range<usize>> = words(story)
-            .filter(|word| counts.get(&hash(&story[word.clone()])).is_none_or(|count| *count < COMMON))
-            .collect();
+        let rare: Vec<Range<usize>> = words(story).filter(|word| is_rare(&story[word.clone()])).collect();
         for word in rare {
             let is_hex = |digit: Range<u8>| {
                 story[word.clone()].iter().all(|byte| byte.is_ascii_digit() || digit.contains(byte))

@@ -144,11 +144,11 @@ async fn a_dictionary_holds_no_word_of_a_few_mails() {
 fn rare_words_give_way_to_noise_of_their_kind() {
     let common = "Angebot f\u{fc}r ann@alpha.test".as_bytes();
     let rare = "Entw\u{fc}rfe 4fe09a 7BA1 x1@Geheim-3.test".as_bytes();
-    let mut stories = vec![common.to_vec(); COMMON as usize];
+    let mut stories = vec![common.to_vec(); COMMON];
     stories.push([common, b" ", rare].concat());
     make_noise(&mut stories).unwrap();
-    assert!(stories[..COMMON as usize].iter().all(|story| story == common));
-    let last = &stories[COMMON as usize];
+    assert!(stories[..COMMON].iter().all(|story| story == common));
+    let last = &stories[COMMON];
     let noise = last.strip_prefix(common).and_then(|rest| rest.strip_prefix(b" ")).unwrap();
     assert_eq!(noise.len(), rare.len());
     for (index, (was, is)) in rare.iter().zip(noise).enumerate() {
