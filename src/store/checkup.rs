@@ -3,7 +3,7 @@
 use super::db::{Db, Result, sql};
 
 /// What the user of a MariaDB or MySQL database must be allowed to do there.
-const NEEDED: [&str; 7] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "INDEX"];
+const NEEDED: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "INDEX", "DROP"];
 
 /// Writes a row and takes it back.
 pub async fn try_writing(db: &Db) -> Result<()> {
@@ -55,7 +55,31 @@ fn is_here(place: &str, database: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::missing;
+    use std::str::FromStr;
+
+    use sqlx::{Connection, Executor, mysql::MySqlConnectOptions};
+
+    use super::*;
+    use crate::store::db::Place;
+
+    #[tokio::test]
+    async fn the_rights_that_are_asked_for_are_enough() {
+        let Ok(server) = std::env::var("MAILCOW_STATUS_TEST_MYSQL") else { return };
+        // Not a name for whose databases MariaDB gives everybody rights, as test_.
+        let name = format!("rights_{:016x}", getrandom::u64().unwrap());
+        let mut connection = sqlx::MySqlConnection::connect(&server).await.unwrap();
+        let mut run = async |text: String| connection.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
+        run(format!("CREATE DATABASE {name}")).await;
+        for host in ["%", "localhost"] {
+            run(format!("CREATE USER {name}@'{host}' IDENTIFIED BY 'secret'")).await;
+            run(format!("GRANT {} ON {name}.* TO {name}@'{host}'", NEEDED.join(", "))).await;
+        }
+        let options = MySqlConnectOptions::from_str(&server).unwrap();
+        let options = options.username(&name).password("secret").database(&name);
+        let db = Db::open(&Place::Mysql(Box::new(options))).await.unwrap();
+        assert_eq!(missing_rights(&db).await.unwrap(), Some(Vec::new()));
+        try_writing(&db).await.unwrap();
+    }
 
     #[test]
     fn rights_are_read_from_grants() {
@@ -64,13 +88,14 @@ mod tests {
         assert_eq!(lacks(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION"]), Some(vec![]));
         let some = "GRANT SELECT, INSERT, UPDATE, DELETE ON `mailcow_status`.* TO `s`@`%`";
         let usage = "GRANT USAGE ON *.* TO `s`@`%`";
-        assert_eq!(lacks(&[usage, some]), Some(vec!["CREATE", "ALTER", "INDEX"]));
+        assert_eq!(lacks(&[usage, some]), Some(vec!["CREATE", "ALTER", "INDEX", "DROP"]));
         assert_eq!(
             lacks(&[usage, "GRANT ALL PRIVILEGES ON `other`.* TO `s`@`%`"]).map(|it| it.len()),
-            Some(7)
+            Some(8)
         );
-        let public = "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, INDEX, ALTER ON `test\\_%`.* TO PUBLIC";
-        assert_eq!(lacks(&[usage, public]).map(|it| it.len()), Some(7), "MariaDB's own grant for tests");
+        let public =
+            "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON `test\\_%`.* TO PUBLIC";
+        assert_eq!(lacks(&[usage, public]).map(|it| it.len()), Some(8), "MariaDB's own grant for tests");
         assert_eq!(lacks(&[&public.replace("test", "mailcow")]), Some(vec![]), "a pattern that fits");
         assert_eq!(lacks(&["GRANT `writers` TO `s`@`%`", usage]), None, "a role may bring them");
     }
