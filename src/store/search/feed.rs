@@ -1,6 +1,6 @@
 //! Feeding the search index: what was written since, and everything once when the index is new or cut anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::{BLOCKS, Blocks, Shape, grams_of, noted, row, stored_shape};
 use crate::{
@@ -13,6 +13,8 @@ use crate::{
 
 /// Mails of one step: bounds memory and the length of its transaction.
 const STEP: usize = 2000;
+/// Rows that are read and written at once: bounds memory.
+const ROWS: usize = 4096;
 /// Mails that a block should hold, as near as a power of two of seconds comes: fewer make the index larger, more make candidates
 /// worse.
 const PER_BLOCK: i64 = 8;
@@ -123,37 +125,43 @@ async fn add(tx: &mut Tx, shape: Shape, mails: &[Mail], rest: Option<MailId>) ->
     if locked == 0 {
         return Ok(false);
     }
-    let mut fresh: BTreeMap<(i64, i32), BTreeSet<i64>> = BTreeMap::new();
+    // Segment, gram, block.
+    let mut fresh: Vec<(i64, i32, i64)> = Vec::new();
     for mail in mails {
         let block = shape.block(mail.id);
         let (segment, block) = (block.div_euclid(BLOCKS), block.rem_euclid(BLOCKS));
-        for gram in grams_of(mail) {
-            fresh.entry((segment, gram)).or_default().insert(block);
+        fresh.extend(grams_of(mail).into_iter().map(|gram| (segment, gram, block)));
+    }
+    fresh.sort_unstable();
+    for fresh in fresh.chunk_by(|a, b| a.0 == b.0) {
+        let rows: Vec<&[(i64, i32, i64)]> = fresh.chunk_by(|a, b| a.1 == b.1).collect();
+        for rows in rows.chunks(ROWS) {
+            add_rows(tx, rows).await?;
         }
     }
-    let mut known: BTreeMap<(i64, i32), Blocks> = BTreeMap::new();
-    let segments: BTreeSet<i64> = fresh.keys().map(|(segment, _)| *segment).collect();
-    for segment in segments {
-        let grams: Vec<i32> =
-            fresh.range((segment, i32::MIN)..=(segment, i32::MAX)).map(|((_, gram), _)| *gram).collect();
-        let rows: Vec<(i32, Vec<u8>)> = tx
-            .fetch_in(&grams, |list| {
-                format!("SELECT gram, blocks FROM search_gram WHERE segment = {segment} AND gram IN ({list})")
-            })
-            .await?;
-        known.extend(rows.into_iter().map(|(gram, blocks)| ((segment, gram), Blocks::unpack(&blocks))));
-    }
+    Ok(true)
+}
+
+/// Adds blocks to rows of one segment: for each the blocks of its gram.
+async fn add_rows(tx: &mut Tx, fresh: &[&[(i64, i32, i64)]]) -> Result<()> {
+    let Some((segment, ..)) = fresh.first().and_then(|row| row.first()) else { return Ok(()) };
+    let grams: Vec<i32> = fresh.iter().filter_map(|row| row.first()).map(|(_, gram, _)| *gram).collect();
+    let known: Vec<(i32, Vec<u8>)> = tx
+        .fetch_in(&grams, |list| {
+            format!("SELECT gram, blocks FROM search_gram WHERE segment = {segment} AND gram IN ({list})")
+        })
+        .await?;
+    let known: HashMap<i32, Vec<u8>> = known.into_iter().collect();
     let mut rows = Vec::new();
-    for ((segment, gram), fresh) in fresh {
-        let mut blocks = known.remove(&(segment, gram)).unwrap_or_else(Blocks::none);
-        let added = fresh.into_iter().filter(|block| blocks.add(*block)).count();
+    for (gram, fresh) in grams.into_iter().zip(fresh) {
+        let mut blocks = known.get(&gram).map_or_else(Blocks::none, |known| Blocks::unpack(known));
+        let added = fresh.iter().filter(|(.., block)| blocks.add(*block)).count();
         if added > 0 {
-            rows.push(row(segment, gram, &blocks));
+            rows.push(row(*segment, gram, &blocks));
         }
     }
     let columns = ["segment", "gram", "blocks"];
-    tx.upsert("search_gram", columns, &columns[..2], &columns[2..], rows).await?;
-    Ok(true)
+    tx.upsert("search_gram", columns, &columns[..2], &columns[2..], rows).await
 }
 
 #[cfg(test)]
