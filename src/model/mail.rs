@@ -20,7 +20,7 @@ impl MailId {
         Self(at.secs() << Self::HASH_BITS)
     }
 
-    /// The id behind this one, the first of the second behind its last.
+    /// The next id of the same second; behind its last one, its first.
     pub const fn next_in_second(self) -> Self {
         let bits = (1 << Self::HASH_BITS) - 1;
         Self(self.0 & !bits | (self.0 + 1) & bits)

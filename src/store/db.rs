@@ -18,7 +18,7 @@ use std::{
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, FromRow, MySqlPool, SqlitePool,
     migrate::Migrator,
-    mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
+    mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions, MySqlRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -126,19 +126,21 @@ impl From<sqlx::Error> for Error {
             {
                 Self::Conflict(error)
             }
-            // SQLite: busy, locked; MySQL: lock wait timeout, deadlock, changed since the transaction's first look (MariaDB from 11.6.2
-            // on), too many connections, shutting down.
-            sqlx::Error::Database(inner)
-                if matches!(
-                    inner.code().as_deref(),
-                    Some("5" | "6" | "261" | "517" | "1205" | "1213" | "1020" | "1040" | "1053" | "40001")
-                ) =>
-            {
-                Self::Busy(error)
-            }
+            sqlx::Error::Database(inner) if is_busy(&**inner) => Self::Busy(error),
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::Busy(error),
             _ => Self::Broken(error),
         }
+    }
+}
+
+/// Whether a later try may do better. MariaDB is asked for its number: its SQLSTATE is mostly HY000, the general error.
+fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match error.try_downcast_ref::<MySqlDatabaseError>() {
+        // Lock wait timeout, deadlock, changed since the transaction's first look (MariaDB from 11.6.2 on), too many connections,
+        // shutting down.
+        Some(error) => matches!(error.number(), 1205 | 1213 | 1020 | 1040 | 1053),
+        // SQLite: busy, locked.
+        None => matches!(error.code().as_deref(), Some("5" | "6" | "261" | "517")),
     }
 }
 

@@ -211,6 +211,25 @@ async fn a_dictionary_that_another_process_made_is_taken_from_the_database() {
 }
 
 #[tokio::test]
+async fn what_a_batch_packs_with_stays_until_the_batch_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    // SQLite has one writer at a time.
+    for db in databases(&dir).await.into_iter().filter(|db| matches!(db, Db::Mysql { .. })) {
+        write(&db, 6, 0..LEAST as u64).await;
+        assert!(learn_from(&db, NOW, KEPT, LEAST).await.unwrap());
+        let mut batch = db.begin().await.unwrap();
+        packer(&mut batch).await.unwrap();
+        let mut restore = db.begin().await.unwrap();
+        restore.execute(sql("SET innodb_lock_wait_timeout = 1")).await.unwrap();
+        let waits = restore.execute(sql("DELETE FROM pack_dictionary")).await;
+        assert!(matches!(waits, Err(Error::Busy(_))), "{waits:?}");
+        drop(restore);
+        batch.commit().await.unwrap();
+        execute(&db, "DELETE FROM pack_dictionary").await;
+    }
+}
+
+#[tokio::test]
 async fn a_dictionary_goes_when_no_mail_needs_it() {
     let dir = tempfile::tempdir().unwrap();
     for db in databases(&dir).await {
