@@ -50,6 +50,15 @@ pub struct Filter {
     pub opened: Option<Opened>,
 }
 
+/// The texts of a mail in which a [`Filter`] looks for a part, by what they are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Text {
+    /// What machines made up: queue id, message id, sender's IP.
+    Ids,
+    /// What people read and write: addresses, login and subject.
+    Words,
+}
+
 /// Where in the list a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Place {
@@ -89,13 +98,13 @@ impl Filter {
             && wanted(&self.q, |part| anywhere(mail, part))
     }
 
-    /// Texts that each fitting mail holds somewhere, letter case aside: in its ids, its addresses or its subject, in one
-    /// piece.
-    pub fn parts(&self) -> Vec<&str> {
-        let q = self.q.as_deref().map(|q| bare_message_id(q).trim());
+    /// Texts that each fitting mail holds in one piece, letter case aside, and in what; `None` where either will do.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Option<Text>)> {
+        let q = self.q.as_deref().map(|q| (bare_message_id(q), None));
         // With an `@`, an address is compared as a whole, without its tag.
         let addresses = [&self.sender, &self.rcpt].into_iter().flatten().filter(|part| !part.contains('@'));
-        q.into_iter().chain(self.subject.iter().chain(addresses).map(|part| part.trim())).collect()
+        let words = self.subject.iter().chain(addresses).map(|part| (part.as_str(), Some(Text::Words)));
+        q.into_iter().chain(words).map(|(part, text)| (part.trim(), text))
     }
 
     fn domain_fits(&self, mail: &VisibleMail, wish: &str) -> bool {

@@ -481,7 +481,7 @@ const FOREIGN: [&[u8]; 2] = ["\u{212a}".as_bytes(), "\u{130}".as_bytes()];
 impl Sieve {
     fn of(filter: &Filter) -> Self {
         // Parts beyond ASCII have other bytes in other letter case.
-        let parts = filter.parts().into_iter().filter(|part| part.is_ascii());
+        let parts = filter.parts().map(|(part, _)| part).filter(|part| part.is_ascii());
         Self(parts.map(|part| Finder::new(&part.to_ascii_lowercase()).into_owned()).collect())
     }
 

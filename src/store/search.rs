@@ -1,9 +1,11 @@
 //! The search index: makes searches for a part of a text skip the mails that cannot match.
 //!
 //! A block is a span of time, some mails long; for each gram (three bytes of lower-case text) the index knows
-//! the blocks in which it occurs. A block that holds all grams of a wish is a candidate, no more: the mails are
-//! read, the scope cuts them and the filter decides. The index only grows between prunes, may be behind or
-//! missing, and widens nobody's sight: what it has not seen yet counts as a candidate.
+//! the blocks in which it occurs: those in whose ids, and those in whose words (addresses and subjects), as the
+//! letters that ids are drawn from make any three bytes common. A block that holds all grams of a wish is a
+//! candidate, no more: the mails are read, the scope cuts them and the filter decides. The index only grows
+//! between prunes, may be behind or missing, and widens nobody's sight: what it has not seen yet counts as a
+//! candidate.
 //!
 //! It is fed behind the ingestion: whoever writes mails notes their ids in the same transaction, a worker
 //! reads those mails again and adds their grams. Where a mail stands follows from its id alone, so that feeding
@@ -18,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::db::{Db, Result, Tx, Value, filled, places, sql};
 use crate::model::{
-    filter::{Filter, Place},
+    filter::{Filter, Place, Text},
     mail::{Mail, MailId},
     time::Millis,
 };
@@ -92,37 +94,42 @@ async fn stored_shape(db: &Db) -> Result<Option<Shape>> {
     db.fetch_one(sql("SELECT width, rest, mails, fed FROM search_shape WHERE id = 1")).await
 }
 
-/// The grams that every mail has which fits the filter; empty when the index cannot help.
-pub(super) fn wanted(filter: &Filter) -> Vec<i32> {
-    let mut grams = BTreeSet::new();
-    // With an `@`, the keys do better.
-    for part in filter.parts().into_iter().chain(filter.ip.as_deref().map(str::trim)) {
-        add_grams(&mut grams, part);
-    }
-    grams.into_iter().take(GRAMS).collect()
+/// Sets of grams: every mail that fits the filter has all of one of them. Empty when the index cannot help.
+fn wanted(filter: &Filter) -> Vec<Vec<i32>> {
+    let one = |anywhere: Text| {
+        let mut grams = BTreeSet::new();
+        let ip = filter.ip.as_deref().map(|ip| (ip.trim(), Some(Text::Ids)));
+        for (part, text) in filter.parts().chain(ip) {
+            add_grams(&mut grams, text.unwrap_or(anywhere), part);
+        }
+        grams.into_iter().take(GRAMS).collect::<Vec<i32>>()
+    };
+    let mut sets = vec![one(Text::Ids), one(Text::Words)];
+    // Without a part that may lie in either they are the same, and a set that every mail has tells nothing.
+    sets.dedup();
+    if sets.iter().any(Vec::is_empty) { Vec::new() } else { sets }
 }
 
 /// The grams of a mail: of everything in which `Filter` looks for parts, as it compares them.
 fn grams_of(mail: &Mail) -> BTreeSet<i32> {
     let mut grams = BTreeSet::new();
-    let texts = [&mail.queue_id, &mail.message_id, &mail.client_ip, &mail.sender, &mail.login];
-    texts.into_iter().flatten().for_each(|text| add_grams(&mut grams, text));
-    for row in &mail.recipients {
-        add_grams(&mut grams, &row.address);
-        row.orig_to.iter().for_each(|orig_to| add_grams(&mut grams, orig_to));
-    }
-    let subject = mail.check.as_ref().and_then(|check| check.subject.as_deref());
-    add_grams(&mut grams, subject.unwrap_or_default());
+    let ids = [&mail.queue_id, &mail.message_id, &mail.client_ip];
+    ids.into_iter().flatten().for_each(|text| add_grams(&mut grams, Text::Ids, text));
+    let subject = mail.check.as_ref().and_then(|check| check.subject.as_ref());
+    let words = [mail.sender.as_ref(), mail.login.as_ref(), subject].into_iter();
+    let rows = mail.recipients.iter().flat_map(|row| [Some(&row.address), row.orig_to.as_ref()]);
+    words.chain(rows).flatten().for_each(|text| add_grams(&mut grams, Text::Words, text));
     grams
 }
 
-fn add_grams(grams: &mut BTreeSet<i32>, text: &str) {
+/// Adds three bytes of a text each, and behind them the bit that tells what text it is: the two rows of a gram are neighbours.
+fn add_grams(grams: &mut BTreeSet<i32>, of: Text, text: &str) {
     let lower = text.to_lowercase();
     grams.extend(
         lower
             .as_bytes()
             .windows(3)
-            .map(|bytes| bytes.iter().fold(0, |gram, byte| gram << 8 | i32::from(*byte))),
+            .map(|bytes| bytes.iter().fold(0, |gram, byte| gram << 8 | i32::from(*byte)) << 1 | of as i32),
     );
 }
 
@@ -154,8 +161,9 @@ pub(super) async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
 /// The blocks in which mails may lie that have all wanted grams.
 pub(super) struct Candidates {
     shape: Shape,
-    /// The wanted grams; once segments were looked at, the sharpest first and without those that cut hardly anything.
-    grams: Vec<i32>,
+    /// The sets of wanted grams, one of which will do; once segments were looked at, the sharpest first and without those that
+    /// cut hardly anything.
+    wishes: Vec<Vec<i32>>,
     /// Blocks with mails that are not fed yet.
     unfed: BTreeSet<i64>,
     /// The first and the last segment there is.
@@ -169,8 +177,8 @@ pub(super) struct Candidates {
 impl Candidates {
     /// `None` when the index cannot help with this filter, or not now.
     pub async fn of(db: &Db, filter: &Filter) -> Result<Option<Self>> {
-        let grams = wanted(filter);
-        if grams.is_empty() {
+        let wishes = wanted(filter);
+        if wishes.is_empty() {
             return Ok(None);
         }
         // Unfed mails first: what is fed in between is then known twice, and never missed.
@@ -186,7 +194,7 @@ impl Candidates {
         let unfed = todo.iter().flat_map(|(ids,)| noted(ids)).map(|id| shape.block(id)).collect();
         let ends = low.zip(high).unwrap_or((0, -1));
         let (known, looked_at) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Some(Self { shape, grams, unfed, ends, known, looked_at }))
+        Ok(Some(Self { shape, wishes, unfed, ends, known, looked_at }))
     }
 
     /// Whether the index was not cut anew while it was read.
@@ -315,29 +323,51 @@ impl Candidates {
         let is_first = self.looked_at.is_empty();
         let group = segment.div_euclid(TOGETHER) * TOGETHER;
         let near = if is_first { segment + 1 - FIRST..segment + 1 } else { group..group + TOGETHER };
-        let new = near.filter(|near| ends.contains(near) && !self.looked_at.contains(near));
-        let mut left: BTreeMap<i64, Blocks> = new.map(|segment| (segment, Blocks::all())).collect();
-        self.looked_at.extend(left.keys());
-        let mut sample: BTreeMap<i32, BTreeMap<i64, Blocks>> = BTreeMap::new();
-        let (mut ahead, mut rest) = (if is_first { self.grams.len() } else { SHARPEST }, &self.grams[..]);
-        while !left.is_empty() && !rest.is_empty() {
-            let (grams, later) = rest.split_at(ahead.min(rest.len()));
-            let rows = rows_of(db, left.keys().copied().collect(), grams).await?;
-            if is_first {
-                for row in &rows {
-                    sample.entry(row.gram).or_default().insert(row.segment, Blocks::unpack(&row.blocks));
-                }
+        let new: Vec<i64> =
+            near.filter(|near| ends.contains(near) && !self.looked_at.contains(near)).collect();
+        for wish in &mut self.wishes {
+            let found = if is_first {
+                let (sharpest, found) = first_look(db, wish, &new).await?;
+                *wish = sharpest;
+                found
+            } else {
+                look(db, wish, &new).await?
+            };
+            for (segment, blocks) in found {
+                self.known.entry(segment).or_insert_with(Blocks::none).unite(&blocks);
             }
-            left = narrowed(left, grams.len(), &rows);
-            (ahead, rest) = (2 * ahead, later);
         }
-        if is_first {
-            let segments = self.looked_at.iter().map(|segment| (*segment, Blocks::all())).collect();
-            self.grams = sharpest(&self.grams, &sample, segments);
-        }
-        self.known.append(&mut left);
+        self.looked_at.extend(new);
         Ok(())
     }
+}
+
+/// The blocks of some segments that have all of some grams, and the sharpest of these, as they are there.
+async fn first_look(db: &Db, grams: &[i32], segments: &[i64]) -> Result<(Vec<i32>, BTreeMap<i64, Blocks>)> {
+    let rows = rows_of(db, segments, grams).await?;
+    let mut sample: BTreeMap<i32, BTreeMap<i64, Blocks>> = BTreeMap::new();
+    for row in &rows {
+        sample.entry(row.gram).or_default().insert(row.segment, Blocks::unpack(&row.blocks));
+    }
+    Ok((sharpest(grams, &sample, whole(segments)), narrowed(whole(segments), grams.len(), &rows)))
+}
+
+/// The blocks of some segments that have all of some grams, of which the first are the sharpest: more than a few are read only of
+/// segments that still have a block with all of these.
+async fn look(db: &Db, grams: &[i32], segments: &[i64]) -> Result<BTreeMap<i64, Blocks>> {
+    let (mut left, mut rest, mut ahead) = (whole(segments), grams, SHARPEST);
+    while !left.is_empty() && !rest.is_empty() {
+        let (grams, later) = rest.split_at(ahead.min(rest.len()));
+        let segments: Vec<i64> = left.keys().copied().collect();
+        left = narrowed(left, grams.len(), &rows_of(db, &segments, grams).await?);
+        (ahead, rest) = (2 * ahead, later);
+    }
+    Ok(left)
+}
+
+/// All blocks of some segments.
+fn whole(segments: &[i64]) -> BTreeMap<i64, Blocks> {
+    segments.iter().map(|segment| (*segment, Blocks::all())).collect()
 }
 
 /// The grams in the order in which each leaves the fewest blocks of the segments of a sample, next to those before it. Those of one
@@ -378,8 +408,8 @@ fn sharpest(
 }
 
 /// The rows of some segments and grams, in the order of the segments.
-async fn rows_of(db: &Db, segments: Vec<i64>, grams: &[i32]) -> Result<Vec<Row>> {
-    let (segments, grams) = (filled(&segments), filled(grams));
+async fn rows_of(db: &Db, segments: &[i64], grams: &[i32]) -> Result<Vec<Row>> {
+    let (segments, grams) = (filled(segments), filled(grams));
     let text = format!(
         "SELECT segment, gram, blocks FROM search_gram WHERE segment IN ({}) AND gram IN ({}) ORDER BY segment",
         places(segments.len()),

@@ -56,6 +56,11 @@ impl Blocks {
         self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word &= other);
     }
 
+    /// Takes in what is in `other`.
+    pub fn unite(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word |= other);
+    }
+
     /// The last block that is not above `limit`.
     pub fn last_up_to(&self, limit: i64) -> Option<i64> {
         let last = usize::try_from(limit / 64).ok()?;

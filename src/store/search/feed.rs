@@ -17,9 +17,11 @@ const STEP: usize = 2000;
 const ROWS: usize = 4096;
 /// Mails that a block should hold, as near as a power of two of seconds comes: fewer make the index larger, more make candidates
 /// worse.
-const PER_BLOCK: i64 = 8;
+const PER_BLOCK: i64 = 16;
 /// The width before anything is known of the traffic: a minute.
 const FIRST_WIDTH: i64 = 6;
+/// What is still to be fed of an index that is made anew.
+const EVERYTHING: MailId = MailId(i64::MAX);
 
 /// Chooses how the index is cut, and anew when the traffic has become quite another since: then all mails are
 /// fed again. Cheap while there is nothing to do. One worker at a time calls this and [`feed`].
@@ -32,17 +34,12 @@ pub async fn shape(db: &Db) -> Result<()> {
         db.fetch_one(sql("SELECT COUNT(*), MIN(id), MAX(id) FROM mail_story")).await?;
     let (mails, first, last) = counts.unwrap_or((0, None, None));
     let (first, last) = (first.unwrap_or(MailId(0)), last.unwrap_or(MailId(0)));
-    let wished = if mails < PER_BLOCK { FIRST_WIDTH } else { width(mails, first, last) };
-    let kept = shape.filter(|shape| (shape.width - wished).abs() < 2);
-    let next = match kept {
-        Some(shape) => Shape { mails, fed: 0, ..shape },
-        None => Shape { width: wished, rest: MailId(i64::MAX), mails, fed: 0 },
-    };
+    let next = cut(shape, mails, last.second().secs() - first.second().secs());
     let mut tx = db.begin().await?;
     let columns = ["id", "width", "rest", "mails", "fed"];
     let values = [1.into(), next.width.into(), next.rest.into(), next.mails.into(), next.fed.into()];
     tx.upsert("search_shape", columns, &columns[..1], &columns[1..], vec![values]).await?;
-    if kept.is_none() {
+    if next.rest == EVERYTHING {
         tx.execute(sql("DELETE FROM search_gram")).await?;
         // These mails are there and are fed with all the others.
         tx.execute(sql("DELETE FROM search_todo")).await?;
@@ -50,9 +47,19 @@ pub async fn shape(db: &Db) -> Result<()> {
     tx.commit().await
 }
 
+/// The shape for so many mails of so many seconds: the one there is, unless the traffic has become quite another, or one segment
+/// holds all there is. That one would never be pruned, and it is soon made anew.
+fn cut(shape: Option<Shape>, mails: i64, seconds: i64) -> Shape {
+    let wished = if mails < PER_BLOCK { FIRST_WIDTH } else { width(mails, seconds.max(1)) };
+    let kept = shape.filter(|shape| (shape.width - wished).abs() < 2 && BLOCKS << shape.width <= seconds);
+    match kept {
+        Some(shape) => Shape { mails, fed: 0, ..shape },
+        None => Shape { width: wished, rest: EVERYTHING, mails, fed: 0 },
+    }
+}
+
 /// The width at which a block holds about [`PER_BLOCK`] mails.
-fn width(mails: i64, first: MailId, last: MailId) -> i64 {
-    let seconds = (last.second().secs() - first.second().secs()).max(1);
+fn width(mails: i64, seconds: i64) -> i64 {
     let wished = seconds.saturating_mul(PER_BLOCK) / mails.max(1);
     // The nearest power: half of the logarithm of twice the square.
     i64::from((2 * wished.clamp(1, 1 << 16).pow(2)).ilog2() / 2)
@@ -167,16 +174,30 @@ async fn add_rows(tx: &mut Tx, fresh: &[&[(i64, i32, i64)]]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Millis;
 
     #[test]
     fn a_block_lasts_the_power_of_two_that_is_nearest() {
-        let wished = |millis_a_mail: i64| {
-            width(1_000_000, MailId::floor(Millis(0)), MailId::floor(Millis(1_000_000 * millis_a_mail)))
+        let wished = |millis_a_mail: i64| width(1_000_000, 1000 * millis_a_mail);
+        // 1, 11, 12, 26, 165 seconds.
+        assert_eq!([100, 700, 800, 1660, 10_368].map(wished), [0, 3, 4, 5, 7]);
+        assert_eq!(width(8, 100_000_000), 16, "eighteen hours at most");
+    }
+
+    #[test]
+    fn an_index_is_made_anew_for_other_traffic_and_when_no_segment_would_ever_be_pruned() {
+        let year = 365 * 86_400;
+        let large = Shape { width: 5, rest: MailId(7), mails: 1_000_000, fed: 2_000_001 };
+        let kept = |mails: i64, seconds: i64| {
+            let next = cut(Some(large), mails, seconds);
+            assert_eq!((next.mails, next.fed), (mails, 0));
+            assert!(next.width == 5 || next.rest == EVERYTHING);
+            next.rest == large.rest
         };
-        // 0.8, 5.6, 6.4, 13.3, 83 seconds.
-        assert_eq!([100, 700, 800, 1660, 10_368].map(wished), [0, 2, 3, 4, 6]);
-        let years = MailId::floor(Millis::from_secs(100_000_000));
-        assert_eq!(width(8, MailId(0), years), 16, "eighteen hours at most");
+        assert!(kept(15_000_000, year));
+        assert!(kept(7_000_000, year) && kept(31_000_000, year), "twice the traffic is much the same");
+        assert!(!kept(3_500_000, year) && !kept(62_000_000, year));
+        let segment = BLOCKS << 5;
+        assert!(kept(segment / 2, segment) && !kept(segment / 2, segment - 1));
+        assert!(!kept(0, 0));
     }
 }
