@@ -25,6 +25,8 @@ const LACKING: &str = "the host collector could not read it";
 const FALSE_ZERO: &str = "the Zabbix package writes 0 where it cannot tell";
 /// What is older says nothing of the present: also the Zabbix package says so.
 pub const OLDEST: Duration = Duration::from_secs(300);
+/// What says that it is of a moment further ahead of our clock is not of the present either.
+const AHEAD: Duration = Duration::from_secs(60);
 /// Most series with labels that a file may hold: each is kept for years.
 const MOST_SERIES: usize = 1000;
 /// The key under which series with labels stand: metric to label to number, as JSON text.
@@ -86,22 +88,28 @@ impl CollectorFile {
         Some(Millis((seconds * 1000.0) as i64))
     }
 
+    /// How far it is ahead of the present, if that is more than clocks differ.
+    pub fn ahead(&self, now: Millis) -> Option<Duration> {
+        self.written().map(|written| written.since(now)).filter(|ahead| *ahead > AHEAD)
+    }
+
     /// The moment, in Unix seconds, under a key of our own.
     pub(super) fn slow_at(&self, key: &str) -> Option<Millis> {
         Some(Millis::from_secs(self.values.get(key)?.as_i64()?))
     }
 
-    /// Takes over those of these values that this file lacks from the file before, with the moment at which they were
-    /// read; where none is lacking, that moment is now.
-    pub(super) fn keep_slow(&mut self, before: &Self, metrics: &[&Metric], key: &str, now: Millis) {
-        let fresh = metrics.iter().any(|metric| self.values.contains_key(metric.key));
-        let at = if fresh { Some(now) } else { before.slow_at(key) };
-        for metric in metrics.iter().filter(|_| !fresh) {
-            if let Some(value) = before.values.get(metric.key) {
-                self.values.insert(metric.key.to_owned(), value.clone());
+    /// Notes the moment at which slow values were read under a key of our own.
+    pub(super) fn mark_slow(&mut self, key: &str, at: Millis) {
+        self.values.insert(key.to_owned(), at.secs().into());
+    }
+
+    /// Takes over these values from the file before, with the moment at which they were read.
+    pub(super) fn keep_slow(&mut self, before: &Self, metrics: &[&Metric], key: &str) {
+        for key in metrics.iter().map(|metric| metric.key).chain([key]) {
+            if let Some(value) = before.values.get(key) {
+                self.values.insert(key.to_owned(), value.clone());
             }
         }
-        self.values.insert(key.to_owned(), at.unwrap_or(now).secs().into());
     }
 
     /// A value as this metric has it.

@@ -1,6 +1,6 @@
 //! What a source tells in one run.
 
-use super::registry::Metric;
+use super::registry::{Kind, Metric};
 use crate::model::{
     sample::{Labels, Sample, State},
     time::Millis,
@@ -39,7 +39,8 @@ impl Samples {
 
     /// The value of one series of a metric with labels.
     pub fn set_each(&mut self, metric: &Metric, labels: Labels, value: impl Into<State>) {
-        let state = value.into().sound();
+        let state = value.into();
+        let state = if metric.kind == Kind::Json { state.sound_json() } else { state.sound() };
         self.list.push(Sample { metric: metric.key, labels, state, at: self.at });
     }
 

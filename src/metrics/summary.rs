@@ -12,7 +12,8 @@ use crate::{model::sample::State, store::samples::Latest};
 pub struct Block {
     /// A short heading, which is its word in JSON, too.
     pub name: &'static str,
-    /// What is looked at, most important first; a discovered metric stands for all its series.
+    /// What is looked at, most important first; a discovered metric stands for all its series. Without any, nothing is said
+    /// of it, so that a block has one without labels of the same source.
     pub metrics: &'static [&'static Metric],
 }
 
@@ -44,12 +45,9 @@ pub static BLOCKS: [Block; 6] = [
     },
     Block {
         name: "certificate",
-        metrics: &[&tls::CERT_DAYS_LEFT, &tls::CERT_DAYS_443, &tls::CERT_DAYS_587, &tls::CERT_DAYS_993],
+        metrics: &[&tls::CERT_DAYS_LEFT, &tls::EACH_CERT_TRUSTED, &tls::EACH_CERT_DAYS],
     },
-    Block {
-        name: "ports",
-        metrics: &[&tls::UI_CHECK, &tls::HTTPS_CHECK, &tls::IMAPS_CHECK, &tls::SUBMISSION_CHECK],
-    },
+    Block { name: "ports", metrics: &[&tls::UI_CHECK, &tls::EACH_PORT_OPEN] },
     Block {
         name: "dns",
         metrics: &[
@@ -198,7 +196,39 @@ mod tests {
     fn values_have_their_units() {
         let rate = found(&[series(&disk::ROOT_USED, Labels::NONE, 91.0)], &disk::ROOT_USED);
         assert_eq!((rate.value.as_str(), rate.mark), ("91 %", Mark::Bad));
-        let port = found(&[series(&tls::IMAPS_CHECK, Labels::NONE, false)], &tls::IMAPS_CHECK);
-        assert_eq!((port.value.as_str(), port.mark), ("no", Mark::Bad));
+        let up = found(&[series(&tls::UI_CHECK, Labels::NONE, false)], &tls::UI_CHECK);
+        assert_eq!((up.value.as_str(), up.mark), ("no", Mark::Bad));
+    }
+
+    #[test]
+    fn any_closed_port_and_any_bad_certificate_counts() {
+        let mut well = Vec::new();
+        for port in ["25", "143", "443", "465", "587", "993"] {
+            well.push(series(&tls::EACH_PORT_OPEN, Labels::one("port", port), true));
+            well.push(series(&tls::EACH_CERT_TRUSTED, Labels::one("port", port), true));
+            well.push(series(&tls::EACH_CERT_DAYS, Labels::one("port", port), 80_u32));
+        }
+        let mark = |list: &[Latest], block: &str, port: &str| {
+            let summary = summary(list);
+            let rows = summary.into_iter().find(|(name, _)| *name == block).unwrap().1;
+            rows.into_iter()
+                .filter(|row| row.title.starts_with(&format!("{port}: ")))
+                .map(|row| row.mark)
+                .max()
+        };
+        for (metric, block, bad) in [
+            (&tls::EACH_PORT_OPEN, "ports", State::Number(0.0)),
+            (&tls::EACH_CERT_TRUSTED, "certificate", State::Number(0.0)),
+            (&tls::EACH_CERT_DAYS, "certificate", State::Number(13.0)),
+        ] {
+            for port in ["25", "143", "465"] {
+                assert_eq!(mark(&well, block, port), Some(Mark::Well), "{}: {port}", metric.key);
+                let mut list = well.clone();
+                let is_it =
+                    |it: &&mut Latest| it.metric == metric.key && it.labels.value("port") == Some(port);
+                list.iter_mut().find(is_it).unwrap().state = bad.clone();
+                assert_eq!(mark(&list, block, port), Some(Mark::Bad), "{}: {port}", metric.key);
+            }
+        }
     }
 }

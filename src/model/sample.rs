@@ -15,6 +15,8 @@ pub const MAILBOX: &str = "mailbox";
 
 /// Longest text kept of a value or a reason, in characters.
 const LONGEST: usize = 16_000;
+/// Longest JSON that is kept, in bytes: that of 40,000 mailboxes.
+const LONGEST_JSON: usize = 4 << 20;
 
 /// What a series is at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +57,17 @@ impl State {
             Self::Text(text) => Self::Text(cut(text)),
             Self::Unknown(reason) => Self::Unknown(cut(reason)),
             Self::NotInUse(how) => Self::NotInUse(cut(how)),
+        }
+    }
+
+    /// As [`Self::sound`], of JSON: it is whole or unknown, since nobody can read a part.
+    pub fn sound_json(self) -> Self {
+        match self {
+            Self::Text(text) if text.len() > LONGEST_JSON => {
+                Self::Unknown(format!("it is longer than {LONGEST_JSON} bytes"))
+            }
+            Self::Text(text) => Self::Text(text),
+            other => other.sound(),
         }
     }
 }
@@ -211,5 +224,14 @@ mod tests {
         assert!(!State::Unknown(String::new()).is_known() && State::from("x").is_known());
         let long = State::from("ä".repeat(LONGEST + 5)).sound();
         assert_eq!(long, State::Text("ä".repeat(LONGEST)));
+    }
+
+    #[test]
+    fn json_is_whole_or_unknown() {
+        let fits = State::from("ä".repeat(LONGEST_JSON / 2));
+        assert_eq!(fits.clone().sound_json(), fits);
+        let State::Unknown(why) = State::from("x".repeat(LONGEST_JSON + 1)).sound_json() else { panic!() };
+        assert_eq!(why, "it is longer than 4194304 bytes");
+        assert_eq!(State::from(f64::NAN).sound_json(), State::from(f64::NAN).sound());
     }
 }

@@ -75,13 +75,22 @@ pub fn interfaces(text: &str) -> Vec<(String, [u64; 2])> {
     text.lines().filter_map(interface).collect()
 }
 
+/// File systems that keep files on disks of the machine. Those of the network are none of them: while their server is
+/// away, whoever asks for their size waits for it.
+const ON_DISKS: [&str; 19] = [
+    "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuseblk", "jfs", "msdos", "nilfs2",
+    "ntfs", "ntfs3", "reiserfs", "ufs", "vfat", "virtiofs", "xfs", "zfs",
+];
+/// Where Docker mounts a file system of its own for each layer of each container.
+const LAYERS: &str = "/var/lib/docker/zfs/";
+
 /// The folders where file systems on disks are mounted (`/proc/mounts`), each device once.
 pub fn mounts(text: &str) -> Vec<String> {
     let mut devices = std::collections::BTreeSet::new();
     let mount = |line: &str| {
         let mut words = line.split(' ');
-        let (device, path) = (words.next()?, words.next()?);
-        let wanted = device.starts_with("/dev/") && !device.starts_with("/dev/loop");
+        let (device, path, kind) = (words.next()?, words.next()?, words.next()?);
+        let wanted = ON_DISKS.contains(&kind) && !path.starts_with(LAYERS);
         (wanted && devices.insert(device.to_owned())).then(|| unescaped(path))
     };
     text.lines().filter_map(mount).collect()
@@ -116,10 +125,18 @@ pub fn signatures(head: &[u8]) -> Option<[u64; 2]> {
     Some([fields.next()?.trim().parse().ok()?, fields.next()?.trim().parse().ok()?])
 }
 
+/// The second of local time at the begin of a line of fail2ban's log, as a text that sorts.
+pub fn ban_stamp(line: &str) -> Option<&str> {
+    let stamp = line.get(..19)?;
+    let shape = stamp.bytes().zip(*b"0000-00-00 00:00:00");
+    let fits = |(byte, wanted): (u8, u8)| if wanted == b'0' { byte.is_ascii_digit() } else { byte == wanted };
+    shape.map(fits).all(|fits| fits).then_some(stamp)
+}
+
 /// What a line of fail2ban's log says: the second of its local time as a text that sorts, whether it is a ban, and of
 /// which network.
 pub fn ban(line: &str) -> Option<(&str, bool, &str)> {
-    let at = line.get(..19)?;
+    let at = ban_stamp(line)?;
     let (_, rest) = line.split_once("fail2ban.actions")?;
     let (_, rest) = rest.split_once("] ")?;
     let (verb, network) = rest.split_once(' ')?;
@@ -170,6 +187,11 @@ mod tests {
         assert_eq!(interfaces(net), [("eth0".to_owned(), [1000, 2000])]);
         let mounts_text = "proc /proc proc rw 0 0\n/dev/vda1 / ext4 rw 0 0\n/dev/vda1 /var/lib/docker ext4 rw 0 0\n/dev/loop0 /snap squashfs ro 0 0\n/dev/vdb1 /my\\040disk xfs rw 0 0\n";
         assert_eq!(mounts(mounts_text), ["/", "/my disk"]);
+        let mounts_text = "rpool/ROOT / zfs rw 0 0\nrpool/ROOT /var/log zfs rw 0 0\nrpool/mail /mail zfs rw 0 0\n\
+            rpool/1a /var/lib/docker/zfs/graph/1a zfs rw 0 0\nbackup:/x /backup nfs4 rw 0 0\n\
+            //nas/x /nas cifs rw 0 0\noverlay /var/lib/docker/overlay2/x/merged overlay rw 0 0\n\
+            tmpfs /run tmpfs rw 0 0\n/dev/sr0 /media/cd iso9660 ro 0 0\n/dev/loop1 /disk ext4 rw 0 0\n/dev/vdc\n";
+        assert_eq!(mounts(mounts_text), ["/", "/mail", "/disk"]);
         let tcp = "  sl  local_address rem_address   st tx_queue\n   0: 0100007F:0019 0200007F:C350 01 0\n   1: 0100007F:0019 00000000:0000 0A 0\n   2: 0100007F:C351 0300007F:0019 01 0\n";
         assert_eq!(connections(tcp, &[25, 465], &[25]), 2);
         assert_eq!(connections(tcp, &[993], &[]), 0);

@@ -1,7 +1,7 @@
 //! What DNS records of mail say: SPF, DKIM, DMARC, MTA-STS, TLS-RPT, BIMI, and the answers of block lists. Each function
 //! tells what is wrong, in a few words for people.
 
-use std::net::Ipv4Addr;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 /// Nothing is wrong, or what is.
 pub type Sound<T = ()> = Result<T, String>;
@@ -53,10 +53,55 @@ fn tag<'a>(record: &'a str, name: &str) -> Option<&'a str> {
 pub struct Spf {
     /// Its own terms that cost a lookup.
     pub lookups: usize,
+    /// What decides on senders that no other term names, in order.
+    pub rest: Vec<Rest>,
+}
+
+/// A term that may match every sender: whether those may send, whom it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// `all`.
+    All(bool),
+    /// `include`, or `redirect`: it matches whom the record of this domain lets send.
+    Other(bool, String),
+}
+
+impl Spf {
     /// Domains whose records are looked up, too; those with macros are left out.
-    pub others: Vec<String>,
-    /// Whether it lets everybody send.
-    pub lets_all: bool,
+    pub fn others(&self) -> impl Iterator<Item = &str> {
+        self.rest.iter().filter_map(|rest| match rest {
+            Rest::All(_) => None,
+            Rest::Other(_, domain) => Some(domain.as_str()),
+        })
+    }
+
+    fn refer(&mut self, pass: bool, domain: &str) {
+        self.lookups += 1;
+        if !domain.is_empty() && !domain.contains('%') {
+            self.rest.push(Rest::Other(pass, domain.to_owned()));
+        }
+    }
+}
+
+/// Whether the record of a domain lets everybody send, itself or by those that it refers to (RFC 7208 sections 5.1, 5.2
+/// and 6.1), as far as the records are known.
+pub fn lets_everybody_send(domain: &str, known: &HashMap<String, Spf>) -> bool {
+    type Decided<'a> = HashMap<&'a str, bool>;
+    fn decide<'a>(domain: &'a str, known: &'a HashMap<String, Spf>, decided: &mut Decided<'a>) -> bool {
+        if let Some(decided) = decided.get(domain) {
+            return *decided;
+        }
+        // Who refers to itself decides nothing by that.
+        decided.insert(domain, false);
+        let mut rest = known.get(domain).into_iter().flat_map(|spf| &spf.rest);
+        let found = rest.find_map(|rest| match rest {
+            Rest::All(pass) => Some(*pass),
+            Rest::Other(pass, other) => decide(other, known, decided).then_some(*pass),
+        });
+        decided.insert(domain, found.unwrap_or(false));
+        found.unwrap_or(false)
+    }
+    decide(domain, known, &mut Decided::new())
 }
 
 /// Reads an SPF record.
@@ -65,24 +110,30 @@ pub struct Spf {
 /// When it has a term that makes receivers give up.
 pub fn spf(record: &str) -> Sound<Spf> {
     let mut spf = Spf::default();
+    // Terms behind `all` mean nothing, and with it neither does `redirect`.
+    let (mut ended, mut redirect) = (false, None);
     for term in record.split_whitespace().skip(1) {
         let bare = term.trim_start_matches(['+', '-', '~', '?']);
         let end = bare.find([':', '/', '=']).unwrap_or(bare.len());
         let (name, rest) = bare.split_at(end);
         let domain = rest.trim_start_matches([':', '=']);
+        let pass = !term.starts_with(['-', '~', '?']);
         match name.to_ascii_lowercase().as_str() {
-            "all" => spf.lets_all |= !term.starts_with(['-', '~', '?']),
             "ip4" | "ip6" | "exp" => {}
-            "a" | "mx" | "ptr" | "exists" => spf.lookups += 1,
-            "include" | "redirect" => {
-                spf.lookups += 1;
-                if !domain.is_empty() && !domain.contains('%') {
-                    spf.others.push(domain.to_owned());
-                }
+            "redirect" => redirect = Some(domain),
+            "all" | "a" | "mx" | "ptr" | "exists" | "include" if ended => {}
+            "all" => {
+                spf.rest.push(Rest::All(pass));
+                ended = true;
             }
+            "a" | "mx" | "ptr" | "exists" => spf.lookups += 1,
+            "include" => spf.refer(pass, domain),
             _ if rest.starts_with('=') => {}
             _ => return Err(format!("unknown term {}", short(term))),
         }
+    }
+    if let Some(domain) = redirect.filter(|_| !ended) {
+        spf.refer(true, domain);
     }
     Ok(spf)
 }
@@ -250,14 +301,45 @@ mod tests {
     #[test]
     fn spf_terms_cost_lookups() {
         let found = spf("v=spf1 ip4:192.0.2.1 a mx:x.test/24 include:a.test ?exists:%{i}.b.test redirect=c.test exp=d.test").unwrap();
-        assert_eq!(found, Spf { lookups: 5, others: texts(&["a.test", "c.test"]), lets_all: false });
-        for (record, all) in
-            [("v=spf1 +all", true), ("v=spf1 all", true), ("v=spf1 ?all", false), ("v=spf1", false)]
-        {
-            assert_eq!(spf(record).unwrap().lets_all, all, "{record}");
-        }
+        let rest = ["a.test", "c.test"].map(|name| Rest::Other(true, name.to_owned()));
+        assert_eq!(found, Spf { lookups: 5, rest: rest.into() });
+        let ended = spf("v=spf1 redirect=c.test a -all mx include:b.test").unwrap();
+        assert_eq!(ended, Spf { lookups: 1, rest: vec![Rest::All(false)] });
         assert_eq!(spf("v=spf1 include:a.test ipv4:1.2.3.4").unwrap_err(), "unknown term ipv4:1.2.3.4");
-        assert_eq!(spf("v=spf1 include:%{d}.a.test -all").unwrap().others, texts(&[]));
+        assert_eq!(spf("v=spf1 include:%{d}.a.test -all").unwrap().others().count(), 0);
+    }
+
+    #[test]
+    fn everybody_may_send_also_by_another_record() {
+        let round = format!("v=spf1{} -all", " include:round.test".repeat(50));
+        let world = [
+            ("everybody.test", "v=spf1 +all"),
+            ("by.redirect.test", "v=spf1 mx redirect=everybody.test"),
+            ("nobody.test", "v=spf1 -all"),
+            ("round.test", round.as_str()),
+        ];
+        let world = world.map(|(name, record)| (name.to_owned(), spf(record).unwrap()));
+        let known: HashMap<String, Spf> = world.into_iter().collect();
+        for (record, all) in [
+            ("v=spf1 +all", true),
+            ("v=spf1 all", true),
+            ("v=spf1 ?all", false),
+            ("v=spf1", false),
+            ("v=spf1 -all +all", false),
+            ("v=spf1 redirect=everybody.test", true),
+            ("v=spf1 redirect=everybody.test -all", false),
+            ("v=spf1 include:everybody.test -all", true),
+            ("v=spf1 mx include:nobody.test include:by.redirect.test -all", true),
+            ("v=spf1 -include:everybody.test +all", false),
+            ("v=spf1 ?include:everybody.test -all", false),
+            ("v=spf1 -all include:everybody.test", false),
+            ("v=spf1 include:nobody.test ~all", false),
+            ("v=spf1 include:round.test include:unheard.of.test -all", false),
+        ] {
+            let mut known = known.clone();
+            known.insert("own.test".to_owned(), spf(record).unwrap());
+            assert_eq!(lets_everybody_send("own.test", &known), all, "{record}");
+        }
     }
 
     #[test]

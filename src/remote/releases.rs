@@ -18,9 +18,7 @@ const LIMIT: usize = 1 << 20;
 pub struct Distance {
     /// Commits that the installed version lacks.
     pub behind: u64,
-    /// The installed commit, in full.
-    pub commit: String,
-    /// When it was made.
+    /// When the installed version was made.
     pub made: Timestamp,
 }
 
@@ -49,7 +47,6 @@ pub async fn distance(http: &Http, feed: &Url, version: &str) -> Result<Distance
     }
     #[derive(Deserialize)]
     struct Base {
-        sha: String,
         commit: Commit,
     }
     #[derive(Deserialize)]
@@ -63,8 +60,7 @@ pub async fn distance(http: &Http, feed: &Url, version: &str) -> Result<Distance
     // The first page would name all files that have changed.
     let page = Some("per_page=1&page=2");
     let found: Comparison = ask(http, feed, &["compare", &format!("{version}...{BRANCH}")], page).await?;
-    let Base { sha: commit, commit: Commit { committer } } = found.base_commit;
-    Ok(Distance { behind: found.ahead_by, commit, made: committer.date })
+    Ok(Distance { behind: found.ahead_by, made: found.base_commit.commit.committer.date })
 }
 
 async fn ask<T: DeserializeOwned>(

@@ -261,7 +261,7 @@ async fn releases_are_asked_for_without_the_files_that_changed() {
         let feed = Url::parse(&format!("{}{feed}", server.uri())).unwrap();
         assert_eq!(releases::latest(&http, &feed).await.unwrap(), "2026-10");
         let found = releases::distance(&http, &feed, "2026-08").await.unwrap();
-        assert_eq!((found.behind, found.commit.as_str()), (37, "5c1e0b7a94"));
+        assert_eq!(found.behind, 37);
         assert_eq!(found.made.to_string(), "2026-08-18T09:12:44Z");
         let why = async |version: &str| releases::distance(&http, &feed, version).await.unwrap_err();
         assert!(matches!(why("2026-07").await.cause, Cause::Json(_)));

@@ -12,9 +12,6 @@ use crate::{
     model::time::Millis,
 };
 
-/// A post may be so much ahead of our clock, in milliseconds.
-const AHEAD: i64 = 60_000;
-
 /// Why a post is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
@@ -30,7 +27,7 @@ impl CollectorFile {
         let file = Self::parse(text).map_err(Refused::Unreadable)?;
         let written =
             file.written().ok_or_else(|| Refused::Unreadable("there is no timestamp".to_owned()))?;
-        if now.since(written) > OLDEST || written.0 > now.0.saturating_add(AHEAD) {
+        if now.since(written) > OLDEST || file.ahead(now).is_some() {
             return Err(Refused::Untimely);
         }
         Ok((file.of_host(), written))

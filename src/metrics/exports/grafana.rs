@@ -137,10 +137,8 @@ fn target(at: usize, metric: &Metric) -> Value {
         Kind::Moment => format!("{name} * 1000"),
         _ => name,
     };
-    let legend = match metric.labels.first() {
-        Some(first) => format!("{{{{{}}}}}", label(first)),
-        None => title(metric),
-    };
+    let labels: Vec<String> = metric.labels.iter().map(|name| format!("{{{{{}}}}}", label(name))).collect();
+    let legend = if labels.is_empty() { title(metric) } else { labels.join(", ") };
     json!({ "refId": format!("M{at}"), "expr": expression, "legendFormat": legend })
 }
 
@@ -149,6 +147,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::metrics::modules::security;
 
     #[test]
     fn every_number_is_on_the_dashboard_once_and_no_panels_overlap() {
@@ -176,6 +175,14 @@ mod tests {
             assert_eq!(found.count(), 1, "{name}");
         }
         assert_eq!(shown.len(), wanted.len());
+    }
+
+    #[test]
+    fn a_legend_names_all_that_tells_series_apart() {
+        let legend = |metric: &Metric| target(0, metric)["legendFormat"].clone();
+        assert_eq!(legend(&security::EACH_CHECK), "{{domain}}, {{check}}");
+        assert_eq!(legend(&security::EACH_SCORE), "{{domain}}");
+        assert_eq!(legend(&security::AUDIT_SCORE), title(&security::AUDIT_SCORE));
     }
 
     #[test]

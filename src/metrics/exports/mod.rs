@@ -54,20 +54,32 @@ pub(super) fn base(metric: &Metric) -> &'static str {
     metric.key.split_once('[').map_or(metric.key, |(base, _)| base)
 }
 
-/// The macro of a discovered key, as `{#CONTAINER}`.
+/// The macros of a discovered key, as `{#CONTAINER}` or `{#DOMAIN},{#CHECK}`.
 pub(super) fn discovered(metric: &Metric) -> Option<&'static str> {
     metric.key.split_once('[')?.1.strip_suffix(']')
 }
 
-/// The key with the thing in the place of the macro. The first label names the thing.
-pub(super) fn instance(metric: &Metric, labels: &Labels) -> String {
-    match labels.iter().next() {
-        Some((_, thing)) => format!("{}[{thing}]", base(metric)),
-        None => metric.key.to_owned(),
+/// The macros of such a list one by one.
+pub(super) fn macros(discovered: &str) -> impl Iterator<Item = &str> {
+    discovered.split(',')
+}
+
+/// What stands in the places of the macros, in their order: they name the first labels. Further labels do not tell
+/// series apart.
+pub(super) fn things<'a>(metric: &Metric, labels: &'a Labels) -> Vec<&'a str> {
+    let count = discovered(metric).map_or(0, |list| macros(list).count());
+    labels.iter().take(count).map(|(_, thing)| thing).collect()
+}
+
+/// The key with the things in the places of the macros.
+pub fn instance(metric: &Metric, labels: &Labels) -> String {
+    match things(metric, labels).as_slice() {
+        [] => metric.key.to_owned(),
+        things => format!("{}[{}]", base(metric), things.join(",")),
     }
 }
 
-/// Macros with the metrics that are discovered by each, in the order of the pages.
+/// Lists of macros with the metrics that are discovered by each, in the order of the pages.
 pub(super) fn discoveries() -> Vec<(&'static str, Vec<&'static Metric>)> {
     let mut found: Vec<(&'static str, Vec<&'static Metric>)> = Vec::new();
     for metric in modules::all() {
@@ -118,7 +130,11 @@ pub(crate) mod samples {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::modules::docker, samples::series, *};
+    use super::{
+        super::modules::{docker, security, sync_jobs},
+        samples::series,
+        *,
+    };
 
     #[test]
     fn what_was_told_long_ago_is_not_known() {
@@ -133,12 +149,20 @@ mod tests {
     #[test]
     fn one_macro_names_one_kind_of_thing() {
         for (name, metrics) in discoveries() {
-            let label = metrics[0].labels[0];
-            assert!(metrics.iter().all(|metric| metric.labels[0] == label), "{name}");
+            let count = macros(name).count();
+            let labels = &metrics[0].labels[..count];
+            assert!(metrics.iter().all(|metric| &metric.labels[..count] == labels), "{name}");
         }
-        assert_eq!(
-            instance(&docker::EACH_CPU, &Labels::one("container", "dovecot")),
-            "mailcow.docker.cpu[dovecot]"
-        );
+    }
+
+    #[test]
+    fn a_key_names_all_that_tells_its_series_apart() {
+        let check = Labels::one("domain", "a.test").with("check", "DKIM");
+        assert_eq!(instance(&security::EACH_CHECK, &check), "portal.dns.check[a.test,DKIM]");
+        let job = Labels::one("job", "7").with("mailbox", "ann@a.test");
+        assert_eq!(instance(&sync_jobs::EACH_SYNCJOB_ACTIVE, &job), "mailcow.syncjob.active[7]");
+        let container = Labels::one("container", "dovecot");
+        assert_eq!(instance(&docker::EACH_CPU, &container), "mailcow.docker.cpu[dovecot]");
+        assert_eq!(instance(&docker::RUNNING, &Labels::NONE), docker::RUNNING.key);
     }
 }

@@ -16,8 +16,10 @@ use super::{
 
 /// The template's name.
 const TEMPLATE: &str = "mailcow-status by HTTP";
-/// The key of the item that reads everything.
+/// The key of the item that reads everything. It keeps no history, so nothing can be asked of it.
 const MASTER: &str = "mailcow-status.json";
+/// The key of the item that tells when the portal answered: it has a value as often as the portal answers.
+const ANSWER: &str = "mailcow-status.at";
 /// The template group.
 const GROUP: &str = "Templates/Applications";
 /// Zabbix's own identifier of that group.
@@ -28,7 +30,7 @@ const LONGEST: usize = 255;
 /// The text of `docs/zabbix-template.json`.
 pub fn template() -> String {
     let plain = modules::all().filter(|metric| metric.labels.is_empty());
-    let mut items = vec![master()];
+    let mut items = vec![master(), answer()];
     items.extend(plain.map(|metric| item(metric, None)));
     let rules: Vec<Value> = discoveries().iter().map(|(name, metrics)| rule(name, metrics)).collect();
     let export = json!({
@@ -80,9 +82,24 @@ fn master() -> Value {
         "url": "{$MAILCOW_STATUS.URL}/api/metrics",
         "timeout": "15s",
         "headers": [{ "name": "Authorization", "value": "Bearer {$MAILCOW_STATUS.TOKEN}" }],
+    })
+}
+
+fn answer() -> Value {
+    json!({
+        "uuid": uuid(ANSWER),
+        "name": "Time of the newest answer",
+        "type": "DEPENDENT",
+        "key": ANSWER,
+        "delay": "0",
+        "history": "1d",
+        "trends": "0",
+        "units": "unixtime",
+        "master_item": { "key": MASTER },
+        "preprocessing": [{ "type": "JSONPATH", "parameters": ["$.at"] }],
         "triggers": [{
             "uuid": uuid("silent"),
-            "expression": format!("nodata(/{TEMPLATE}/{MASTER},10m)=1"),
+            "expression": format!("nodata(/{TEMPLATE}/{ANSWER},10m)=1"),
             "name": "mailcow-status does not answer",
             "priority": "HIGH",
         }],
@@ -126,7 +143,7 @@ fn item(metric: &Metric, discovered: Option<&str>) -> Value {
 }
 
 fn named(metric: &Metric, discovered: Option<&str>) -> String {
-    let name = discovered.map_or_else(String::new, |name| format!("{name}: "));
+    let name = discovered.map_or_else(String::new, |name| format!("{}: ", name.replace(',', ", ")));
     (name + &title(metric)).chars().take(LONGEST).collect()
 }
 
@@ -261,7 +278,7 @@ mod tests {
         let items = list(&template["items"]);
         let rules = list(&template["discovery_rules"]);
         let prototypes = rules.iter().flat_map(|rule| list(&rule["item_prototypes"]));
-        for item in items.iter().skip(1).chain(prototypes) {
+        for item in items.iter().skip(2).chain(prototypes) {
             let key = item["key"].as_str().unwrap();
             assert_eq!(item["master_item"]["key"], MASTER, "{key}");
             assert!(keys.insert(key.to_owned()), "{key} twice");
@@ -269,6 +286,42 @@ mod tests {
         let declared: BTreeSet<String> = modules::all().map(|metric| metric.key.to_owned()).collect();
         assert_eq!(keys, declared);
         assert_eq!(items[0]["type"], "HTTP_AGENT");
+        assert_eq!((&items[1]["key"], &items[1]["master_item"]["key"]), (&json!(ANSWER), &json!(MASTER)));
+    }
+
+    /// Zabbix evaluates nothing of an item without history.
+    #[test]
+    fn every_trigger_asks_items_that_keep_history() {
+        let template = parsed();
+        let mut found = Vec::new();
+        identified(&template, &mut found);
+        let kept: BTreeSet<&str> = found
+            .iter()
+            .filter(|it| it["type"].is_string() && it["history"] != "0")
+            .filter_map(|it| it["key"].as_str())
+            .collect();
+        let expressions = found.iter().filter_map(|it| it["expression"].as_str());
+        let mut asked = 0;
+        for expression in expressions {
+            for part in expression.split(&format!("(/{TEMPLATE}/")).skip(1) {
+                let is_whole = |rest: &str| rest.starts_with([',', ')']);
+                assert!(kept.iter().any(|key| part.strip_prefix(key).is_some_and(is_whole)), "{expression}");
+                asked += 1;
+            }
+        }
+        assert!(asked > 100, "{asked}");
+    }
+
+    #[test]
+    fn a_thing_of_two_parts_is_two_macros() {
+        let template = parsed();
+        let rules = list(&template["discovery_rules"]);
+        let rule = rules.iter().find(|it| it["key"] == "mailcow-status.discovery[domain_check]").unwrap();
+        assert_eq!(rule["preprocessing"][0]["parameters"][0], "$.discovered['DOMAIN_CHECK']");
+        let item = &rule["item_prototypes"][0];
+        let path = "$.series['portal.dns.check']['{#DOMAIN},{#CHECK}']";
+        assert_eq!(item["preprocessing"][0]["parameters"][0], path);
+        assert!(item["name"].as_str().unwrap().starts_with("{#DOMAIN}, {#CHECK}: "));
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! File systems, and folders with what is in them.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use super::{Look, signatures};
 use crate::{
@@ -83,9 +78,11 @@ fn mail_store(look: &mut Look<'_>) {
 }
 
 /// The size of a folder in MiB, if it can be told in time.
-pub(super) fn tell_size(look: &mut Look<'_>, metric: &Metric, folder: &Path) {
-    let size = size(folder, Millis::now()).ok_or_else(|| format!("{}: takes too long", folder.display()));
-    look.tell(metric, size.map(|size| (size.bytes / MIB).round()));
+fn tell_size(look: &mut Look<'_>, metric: &Metric, folder: &Path) {
+    match size(folder, Millis::now()) {
+        Ok(size) => look.out.set(metric, (size.bytes / MIB).round()),
+        Err(why) => look.fail_slow(metric.module.code(), why),
+    }
 }
 
 /// What statvfs(3) says, in the words of df: used of what is there for everybody.
@@ -113,15 +110,21 @@ pub(super) struct Size {
     pub empty: usize,
 }
 
-/// Walks a folder, without following links; `None` when that takes too long. What cannot be read counts nothing.
-pub(super) fn size(folder: &Path, start: Millis) -> Option<Size> {
-    let (mut size, mut folders) = (Size::default(), vec![PathBuf::from(folder)]);
+/// Walks a folder, without following links. An error when that takes too long, and when a part cannot be read: the size of
+/// the rest is not that of the folder.
+pub(super) fn size(folder: &Path, start: Millis) -> Result<Size, String> {
+    let (mut size, mut folders) = (Size::default(), vec![folder.to_owned()]);
+    let top = folder;
     while let Some(folder) = folders.pop() {
         if Millis::now().since(start) > PATIENCE {
-            return None;
+            return Err(format!("{}: takes too long", top.display()));
         }
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
+        let failed = |error: io::Error| format!("{}: {error}", folder.display());
+        let entries = fs::read_dir(&folder);
+        let entries = if folder == top { entries.map(Some) } else { unless_gone(entries) };
+        for entry in entries.map_err(failed)?.into_iter().flatten() {
+            let Some(entry) = unless_gone(entry).map_err(failed)? else { continue };
+            let Some(metadata) = unless_gone(entry.metadata()).map_err(failed)? else { continue };
             size.bytes += metadata.blocks() as f64 * 512.0;
             if metadata.is_dir() {
                 folders.push(entry.path());
@@ -130,5 +133,13 @@ pub(super) fn size(folder: &Path, start: Millis) -> Option<Size> {
             }
         }
     }
-    Some(size)
+    Ok(size)
+}
+
+/// `None` for what has vanished since its folder was read, which is no error.
+pub(super) fn unless_gone<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        outcome => outcome.map(Some),
+    }
 }

@@ -13,7 +13,11 @@ use super::{
     registry::{Metric, Privilege},
     samples::Samples,
 };
-use crate::{model::time::Millis, parse::proc, remote::docker::Docker};
+use crate::{
+    model::{sample::State, time::Millis},
+    parse::proc,
+    remote::docker::Docker,
+};
 
 mod backup;
 mod containers;
@@ -26,6 +30,8 @@ mod processes;
 const SLOW: Duration = Duration::from_secs(3600);
 /// Marks in our own file when the slow values were read.
 const SLOW_AT: &str = "host.collector.slow_at";
+/// What could not be read of the slow values, kept in our own file as long as they are.
+static SLOW_FAULTS: Metric = Metric::text("host.collector.slow_faults");
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -62,11 +68,15 @@ pub(super) struct Look<'a> {
     places: &'a Places,
     out: &'a mut Samples,
     /// What could not be read, by topic.
-    faults: BTreeMap<&'static str, String>,
+    faults: Faults,
+    /// The same of slow values.
+    slow_faults: Faults,
     /// Whether slow values are due.
     slow: bool,
     now: Millis,
 }
+
+type Faults = BTreeMap<&'static str, String>;
 
 impl Look<'_> {
     /// The value, or the reason why there is none, for these metrics.
@@ -77,8 +87,19 @@ impl Look<'_> {
         }
     }
 
+    /// Whether something is there, where that can be seen.
+    fn tell_exists(&mut self, metric: &Metric, path: PathBuf) {
+        let path = self.places.at(path);
+        let exists = path.try_exists().map_err(|error| format!("{}: {error}", path.display()));
+        self.tell(metric, exists.map(|exists| f64::from(u8::from(exists))));
+    }
+
     fn fail(&mut self, topic: &'static str, why: String) {
         self.faults.entry(topic).or_insert(why);
+    }
+
+    fn fail_slow(&mut self, topic: &'static str, why: String) {
+        self.slow_faults.entry(topic).or_insert(why);
     }
 
     /// The folder of one of Mailcow's volumes.
@@ -100,10 +121,10 @@ impl Look<'_> {
 /// Looks at the host once. `before` is what was written last: slow values of it are kept for an hour.
 pub async fn look(places: &Places, before: &CollectorFile, now: Millis) -> Samples {
     let mut out = Samples::new(now);
-    // A moment to come is none of ours: the clock was set back.
-    let slow = before.slow_at(SLOW_AT).is_none_or(|at| at > now || now.since(at) >= SLOW);
+    let slow = is_slow_due(before, now);
     out.set(&host::COLLECTOR_VERSION, env!("CARGO_PKG_VERSION"));
-    let mut look = Look { places, out: &mut out, faults: BTreeMap::new(), slow, now };
+    let (faults, slow_faults) = (Faults::new(), Faults::new());
+    let mut look = Look { places, out: &mut out, faults, slow_faults, slow, now };
     let first = machine::Counters::read(&look);
     containers::look(&mut look).await;
     // Rates need two readings; Docker's answer took its time already, as a rule.
@@ -114,15 +135,34 @@ pub async fn look(places: &Places, before: &CollectorFile, now: Millis) -> Sampl
     logs::look(&mut look);
     backup::look(&mut look);
     version(&mut look);
-    let faults: Vec<String> = look.faults.iter().map(|(topic, why)| format!("{topic}: {why}")).collect();
+    let told = |faults: &Faults| faults.iter().map(|(topic, why)| format!("{topic}: {why}")).collect();
+    let mut faults: Vec<String> = told(&look.faults);
+    let slow_faults: Vec<String> = told(&look.slow_faults);
+    if !slow_faults.is_empty() {
+        out.set(&SLOW_FAULTS, slow_faults.join("; "));
+    }
+    faults.extend(slow_faults);
+    if let Some(State::Text(kept)) = before.state(&SLOW_FAULTS).filter(|_| !slow) {
+        faults.push(kept);
+    }
     out.set(&host::COLLECTOR_ERRORS, if faults.is_empty() { "-".to_owned() } else { faults.join("; ") });
     out
+}
+
+/// Whether slow values are to be read. A moment to come is none of ours: the clock was set back.
+fn is_slow_due(before: &CollectorFile, now: Millis) -> bool {
+    before.slow_at(SLOW_AT).is_none_or(|at| at > now || now.since(at) >= SLOW)
 }
 
 /// The file of a look: with the slow values of the file before, where they were not due.
 pub fn file_of(samples: &Samples, before: &CollectorFile, now: Millis) -> CollectorFile {
     let mut file = CollectorFile::of(samples, now);
-    file.keep_slow(before, SLOW_METRICS, SLOW_AT, now);
+    // Where they were due, they are of this look, also those that it could not read.
+    if is_slow_due(before, samples.at()) {
+        file.mark_slow(SLOW_AT, now);
+    } else {
+        file.keep_slow(before, SLOW_METRICS, SLOW_AT);
+    }
     file
 }
 
@@ -132,13 +172,13 @@ static SLOW_METRICS: &[&Metric] = &[
     &disk::DOCKER_TOP_CONTAINERS,
     &super::modules::backup::SIZE,
     &super::modules::backup::ZERO_FILES,
+    &SLOW_FAULTS,
 ];
 
 /// Mailcow's version as its own folder tells it, without fetching anything.
 fn version(look: &mut Look<'_>) {
     let git = look.places.mailcow.join(".git");
-    let script = look.places.at(look.places.mailcow.join("update.sh")).exists();
-    look.out.set(&updates::UPDATE_SCRIPT_EXISTS, script);
+    look.tell_exists(&updates::UPDATE_SCRIPT_EXISTS, look.places.mailcow.join("update.sh"));
     match look.places.text(git.join("HEAD")) {
         Err(why) => look.fail("updates", why),
         Ok(head) => {
@@ -190,10 +230,8 @@ fn signatures(look: &mut Look<'_>) {
         }
         _ => look.fail("clamav", format!("{}: no readable signatures", folder.display())),
     }
-    match files::size(&folder, look.now) {
-        Some(size) if folder.exists() => look.out.set(&clamav::DB_SIZE, (size.bytes / files::MIB).round()),
-        _ => look.fail("clamav", format!("{}: cannot be read", folder.display())),
-    }
+    let size = files::size(&folder, Millis::now());
+    look.tell(&clamav::DB_SIZE, size.map(|size| (size.bytes / files::MIB).round()));
 }
 
 /// How the collector is told where Docker is, and what to grant where it is not.

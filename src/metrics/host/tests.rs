@@ -63,8 +63,8 @@ fn host_at(root: &Path, now: Millis) {
         root,
         "var/log/auth.log",
         format!(
-            "{stamp} mail sshd[5]: Failed password for root from 198.51.100.9 port 5 ssh2\n\
-        2020-01-01T00:00:00+00:00 mail sshd[5]: Failed password for root from 198.51.100.9 port 5 ssh2\n"
+            "2020-01-01T00:00:00+00:00 mail sshd[5]: Failed password for root from 198.51.100.9 port 5 ssh2\n\
+        {stamp} mail sshd[5]: Failed password for root from 198.51.100.9 port 5 ssh2\n"
         ),
     );
     put(
@@ -184,6 +184,184 @@ async fn every_declared_key_of_the_host_is_told() {
     let next = file_of(&next, &file, now.plus(Duration::from_secs(60)));
     assert_eq!(next.state(&disk::VMAIL_MAILDIR_SIZE), file.state(&disk::VMAIL_MAILDIR_SIZE));
     assert_eq!(next.slow_at(SLOW_AT), file.slow_at(SLOW_AT));
+}
+
+fn places(root: &Path) -> Places {
+    Places { root: root.to_owned(), mailcow: "/opt/x".into(), backup: None, docker: "/none.sock".into() }
+}
+
+/// What one part of a look tells, and what it could not read.
+fn partly(places: &Places, part: fn(&mut Look<'_>)) -> (Samples, String) {
+    let now = Millis::now();
+    let mut out = Samples::new(now);
+    let (faults, slow_faults) = (Faults::new(), Faults::new());
+    let mut look = Look { places, out: &mut out, faults, slow_faults, slow: true, now };
+    part(&mut look);
+    let faults = format!("{:?} {:?}", look.faults, look.slow_faults);
+    (out, faults)
+}
+
+fn number(samples: &Samples, metric: &Metric) -> Option<f64> {
+    samples.list().iter().find(|it| it.metric == metric.key).and_then(|it| it.state.number())
+}
+
+/// What may not be read looks the same to root as what is damaged: a folder that is a link to itself.
+fn close(path: &Path) {
+    let _ = fs::remove_dir_all(path);
+    std::os::unix::fs::symlink(path, path).unwrap();
+}
+
+#[test]
+fn a_size_of_a_part_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    put(root, "x/a/b", "x".repeat(5000));
+    put(root, "x/empty", "");
+    let size = files::size(&root.join("x"), Millis::now()).unwrap();
+    assert!(size.bytes >= 4096.0 && size.empty == 1, "{size:?}");
+    assert!(files::size(&root.join("gone"), Millis::now()).unwrap_err().contains("No such file"));
+    let vanished = fs::metadata(root.join("gone"));
+    assert!(matches!(files::unless_gone(vanished), Ok(None)), "what vanishes meanwhile is no error");
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert!(files::unless_gone::<()>(Err(denied)).is_err());
+}
+
+/// Only who is not root is kept out by modes.
+#[test]
+fn what_one_may_not_read_is_no_zero() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    put(root, "opt/backup/mailcow-1/a.tar.gz", "x");
+    put(root, "opt/backup/mailcow-2/part/b.tar.gz", "x");
+    let places = places(root);
+    if fs::read_dir("/proc/1/fd").is_ok() {
+        eprintln!("left out: root may read everything");
+        return;
+    }
+    let mode = |path: &str, mode| {
+        fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("opt/backup", 0o000);
+    let (out, faults) = partly(&places, backup::look);
+    mode("opt/backup", 0o755);
+    assert_eq!((number(&out, &b::COUNT), number(&out, &b::DIR_EXISTS)), (None, Some(1.0)));
+    assert!(faults.contains("Permission denied"), "{faults}");
+    mode("opt/backup/mailcow-2/part", 0o000);
+    let (out, faults) = partly(&places, backup::look);
+    mode("opt/backup/mailcow-2/part", 0o755);
+    assert_eq!(number(&out, &b::COUNT), Some(2.0));
+    assert_eq!((number(&out, &b::SIZE), number(&out, &b::ZERO_FILES)), (None, None));
+    assert!(faults.contains("Permission denied"), "{faults}");
+    mode("opt", 0o000);
+    let (out, faults) = partly(&places, backup::look);
+    mode("opt", 0o755);
+    assert_eq!(number(&out, &b::DIR_EXISTS), None, "nobody knows");
+    assert!(faults.contains("Permission denied"), "{faults}");
+}
+
+#[test]
+fn a_backup_folder_that_cannot_be_looked_at_is_not_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    fs::create_dir_all(root.join("opt")).unwrap();
+    let (out, faults) = partly(&places(root), backup::look);
+    assert_eq!(number(&out, &b::DIR_EXISTS), Some(0.0), "{faults}");
+    close(&root.join("opt/backup"));
+    let (out, faults) = partly(&places(root), backup::look);
+    assert_eq!((number(&out, &b::DIR_EXISTS), number(&out, &b::COUNT)), (None, None));
+    assert!(faults.contains("opt/backup: "), "{faults}");
+}
+
+#[test]
+fn slow_values_that_fail_are_not_those_of_before() {
+    let start = Millis::from_secs(1_795_200_000);
+    let of = |at: Millis, size: Option<u32>, fault: Option<&str>| {
+        let mut samples = Samples::new(at);
+        if let Some(size) = size {
+            samples.set(&b::SIZE, size);
+        }
+        if let Some(fault) = fault {
+            samples.set(&SLOW_FAULTS, fault);
+        }
+        samples
+    };
+    let after = |minutes: u64| start.plus(Duration::from_secs(60 * minutes));
+    let first = file_of(&of(start, Some(5), None), &CollectorFile::default(), start);
+    let second = file_of(&of(after(1), None, None), &first, after(1));
+    assert_eq!(second.state(&b::SIZE), Some(State::Number(5.0)));
+    let failed = file_of(&of(after(61), None, Some("backup: closed")), &second, after(61));
+    assert_eq!(failed.state(&b::SIZE), None);
+    assert_eq!(failed.slow_at(SLOW_AT), Some(after(61)));
+    let later = file_of(&of(after(62), None, None), &failed, after(62));
+    assert_eq!(later.state(&SLOW_FAULTS), Some(State::from("backup: closed")), "said as long as it lacks");
+    let well = file_of(&of(after(130), Some(6), None), &later, after(130));
+    assert_eq!((well.state(&SLOW_FAULTS), well.state(&b::SIZE)), (None, Some(State::Number(6.0))));
+}
+
+/// A syslog line and a line of fail2ban so many hours ago.
+fn lines(now: Millis, hours: u64, address: &str) -> [String; 2] {
+    let at = now.minus(Duration::from_secs(3600 * hours)).in_zone(&jiff::tz::TimeZone::system());
+    let stamp = at.strftime("%Y-%m-%dT%H:%M:%S%:z");
+    let failed = format!("{stamp} mail sshd[5]: Failed password for root from {address} port 5 ssh2\n");
+    let stamp = at.strftime("%Y-%m-%d %H:%M:%S");
+    [failed, format!("{stamp},1 fail2ban.actions [7]: NOTICE  [sshd] Ban {address}\n")]
+}
+
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packer, text.as_bytes()).unwrap();
+    packer.finish().unwrap()
+}
+
+#[test]
+fn a_day_reaches_into_what_was_rotated_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, now) = (dir.path(), Millis::now());
+    let of = |index: usize, all: &[(u64, &str)]| -> String {
+        all.iter().map(|(hours, address)| lines(now, *hours, address)[index].clone()).collect()
+    };
+    let told = || {
+        let (out, faults) = partly(&places(root), logs::look);
+        let values = [&host::SSH_FAILED, &host::BANS, &host::BANNED].map(|metric| number(&out, metric));
+        (values, faults)
+    };
+    let old = |path: &str, hours: u64| {
+        let at = std::time::SystemTime::now() - Duration::from_secs(3600 * hours);
+        fs::File::options().write(true).open(root.join(path)).unwrap().set_modified(at).unwrap();
+    };
+    // Rotated an hour ago, with nothing left before.
+    put(root, "var/log/auth.log", of(0, &[(1, "192.0.2.1")]));
+    put(root, "var/log/fail2ban.log", of(1, &[(1, "192.0.2.1")]));
+    let (values, faults) = told();
+    assert_eq!(values, [None; 3], "the window is not covered");
+    assert!(faults.contains("ssh") && faults.contains("fail2ban"), "{faults}");
+    // The day before, packed or not, and in between a file without a line.
+    put(
+        root,
+        "var/log/auth.log.2.gz",
+        gzipped(&of(0, &[(40, "192.0.2.3"), (5, "192.0.2.2"), (3, "192.0.2.2")])),
+    );
+    put(root, "var/log/auth.log.1", "");
+    put(root, "var/log/fail2ban.log.1", of(1, &[(40, "192.0.2.3"), (3, "192.0.2.2")]));
+    for (path, hours) in [("auth.log.2.gz", 2), ("auth.log.1", 1), ("fail2ban.log.1", 2)] {
+        old(&format!("var/log/{path}"), hours);
+    }
+    let (values, faults) = told();
+    assert_eq!(values, [Some(3.0), Some(2.0), Some(3.0)], "{faults}");
+    // What was rotated away before tells of nothing that is needed; of bans it does.
+    put(root, "var/log/auth.log.3.xz", "no text");
+    put(root, "var/log/fail2ban.log.2.gz", gzipped(&of(1, &[(24 * 6, "192.0.2.4")])));
+    for path in ["auth.log.3.xz", "fail2ban.log.2.gz"] {
+        old(&format!("var/log/{path}"), 41);
+    }
+    assert_eq!(told().0, [Some(3.0), Some(2.0), Some(4.0)]);
+    // Damaged.
+    put(root, "var/log/auth.log.2.gz", &gzipped(&of(0, &[(40, "192.0.2.3")]))[..20]);
+    old("var/log/auth.log.2.gz", 2);
+    let (values, faults) = told();
+    assert_eq!(values[0], None);
+    assert!(faults.contains("auth.log.2.gz"), "{faults}");
 }
 
 #[tokio::test]

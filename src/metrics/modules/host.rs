@@ -85,7 +85,7 @@ metrics! {
         /// Processor time of one core in use.
         EACH_CORE = Metric::gauge("host.core.used[{#CORE}]", Unit::Percent).from(Origin::Host).per(&["core"]);
 
-        /// Fill level of a file system.
+        /// Fill level of a file system on a disk.
         EACH_DISK_USED = Metric::gauge("host.disk.used[{#DISK}]", Unit::Percent).from(Origin::Host).per(&["disk"])
             .above(&[(Warning, 80.0), (High, 90.0), (Disaster, 95.0)]);
 

@@ -35,7 +35,7 @@ metrics! {
         VERSION_BRANCH = Metric::text("mailcow.version.branch").from(Origin::HostFiles);
 
         /// Installed commit.
-        VERSION_COMMIT = Metric::text("mailcow.version.commit").from(Origin::Releases);
+        VERSION_COMMIT = Metric::text("mailcow.version.commit").from(Origin::HostFiles);
 
         /// Installed Mailcow version.
         VERSION_CURRENT = Metric::text("mailcow.version.current").from(Origin::Version);

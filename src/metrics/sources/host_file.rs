@@ -57,6 +57,12 @@ pub(super) fn tell(text: &[u8], now: Millis, out: &mut Samples) -> Result<(), Tr
         let age = age.as_secs();
         return Err(Trouble::Failed(format!("the host collector last wrote {age} s ago: does it run?")));
     }
+    if let Some(ahead) = file.ahead(now) {
+        let ahead = ahead.as_secs();
+        return Err(Trouble::Failed(format!(
+            "the clock of the mail host is {ahead} s ahead of the portal's"
+        )));
+    }
     file.tell(modules::of(&[Origin::Docker, Origin::HostFiles, Origin::Host]), now, out);
     Ok(())
 }

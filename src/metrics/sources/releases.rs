@@ -12,9 +12,6 @@ use crate::{
     remote::releases::{Distance, distance, latest},
 };
 
-/// Letters of a commit that are shown, as git shortens it.
-const SHORT: usize = 8;
-
 pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
     async {
         let Some(feed) = &reach.probes.releases else {
@@ -37,11 +34,10 @@ pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a>
 pub(super) fn tell(newest: &str, installed: &str, distance: Result<Distance, String>, out: &mut Samples) {
     out.set(&m::VERSION_LATEST, newest);
     match distance {
-        Ok(Distance { behind, commit, made }) => {
+        Ok(Distance { behind, made }) => {
             // Who is ahead of the newest release, by a nightly build, has nothing to fetch.
             out.set(&m::UPDATES_AVAILABLE, behind > 0);
             out.set(&m::UPDATES_COMMITS_BEHIND, behind as f64);
-            out.set(&m::VERSION_COMMIT, commit.chars().take(SHORT).collect::<String>());
             out.set(&m::VERSION_DATE, made.strftime("%Y-%m-%d").to_string());
         }
         Err(why) => {
@@ -50,7 +46,7 @@ pub(super) fn tell(newest: &str, installed: &str, distance: Result<Distance, Str
                 true => out.set(&m::UPDATES_AVAILABLE, false),
                 false => out.unknown(&m::UPDATES_AVAILABLE, &why),
             }
-            for metric in [&m::UPDATES_COMMITS_BEHIND, &m::VERSION_COMMIT, &m::VERSION_DATE] {
+            for metric in [&m::UPDATES_COMMITS_BEHIND, &m::VERSION_DATE] {
                 out.unknown(metric, &why);
             }
         }

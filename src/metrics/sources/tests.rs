@@ -4,8 +4,17 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    metrics::{modules, registry::Metric, samples::Samples},
+    metrics::{
+        collector_file::CollectorFile,
+        exports, modules,
+        registry::{Kind, Metric},
+        samples::Samples,
+    },
     model::sample::State,
+    store::{
+        fresh,
+        samples::{Batch, Book},
+    },
 };
 
 const NOW: Millis = Millis::from_secs(1_795_200_000);
@@ -72,15 +81,11 @@ fn the_version() {
 fn the_releases() {
     use crate::remote::releases::Distance;
     use modules::updates as m;
-    let distance = |behind| {
-        let commit = "5c1e0b7a94d2f36b8e0c7d1a2f4b6c8d9e0f1a2b".to_owned();
-        Ok(Distance { behind, commit, made: "2026-08-18T23:12:44Z".parse().unwrap() })
-    };
+    let distance = |behind| Ok(Distance { behind, made: "2026-08-18T23:12:44Z".parse().unwrap() });
     let behind = samples(|out| super::releases::tell("2026-10", "2026-08", distance(37), out));
     complete(&[Origin::Releases], &behind, &[]);
     assert_eq!(number(&behind, &m::UPDATES_COMMITS_BEHIND), 37.0);
     assert_eq!(is(&behind, &m::UPDATES_AVAILABLE), State::from(true));
-    assert_eq!(is(&behind, &m::VERSION_COMMIT), State::from("5c1e0b7a"));
     assert_eq!(is(&behind, &m::VERSION_DATE), State::from("2026-08-18"));
     assert_eq!(is(&behind, &m::VERSION_LATEST), State::from("2026-10"));
     let ahead = samples(|out| super::releases::tell("2026-10", "2026-11a", distance(0), out));
@@ -90,7 +95,7 @@ fn the_releases() {
     };
     complete(&[Origin::Releases], &lost("2026-10"), &[]);
     assert_eq!(is(&lost("2026-10"), &m::UPDATES_AVAILABLE), State::from(false));
-    for metric in [&m::UPDATES_AVAILABLE, &m::UPDATES_COMMITS_BEHIND, &m::VERSION_COMMIT, &m::VERSION_DATE] {
+    for metric in [&m::UPDATES_AVAILABLE, &m::UPDATES_COMMITS_BEHIND, &m::VERSION_DATE] {
         assert_eq!(is(&lost("x"), metric), State::Unknown("no such version".to_owned()), "{}", metric.key);
     }
 }
@@ -179,6 +184,60 @@ fn the_mail_store_and_the_host() {
     let out = samples(|out| super::status::tell_machine(&machine, out));
     complete(&[Origin::Machine], &out, &[]);
     assert!(matches!(is(&out, &host::SWAP), State::NotInUse(_)));
+}
+
+#[test]
+fn a_file_of_the_future_is_not_of_the_present() {
+    let tell = |ahead: i64| {
+        let text = format!(r#"{{"timestamp":{}}}"#, NOW.secs() + ahead);
+        super::host_file::tell(text.as_bytes(), NOW, &mut Samples::new(NOW))
+    };
+    assert!(tell(60).is_ok() && tell(-300).is_ok());
+    assert!(tell(61).is_err() && tell(86_400).is_err() && tell(-301).is_err());
+}
+
+/// What is told, stored and read again: as others get it.
+#[tokio::test]
+async fn json_of_many_mailboxes_stays_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = 0;
+    for db in fresh::databases(&dir).await {
+        for count in [500, 5000] {
+            let reply: Vec<_> = (0..count)
+                .map(|n| {
+                    json(&format!(
+                        r#"{{"username":"somebody.{n:05}@department.example.org","domain":"department.example.org",
+                        "active":1,"quota":3221225472,"quota_used":900000000}}"#
+                    ))
+                })
+                .collect();
+            let mut out = samples(|out| super::mailboxes::tell(&reply, out));
+            out.keep(modules::all().filter(|metric| metric.kind == Kind::Json));
+            server += 1;
+            let batch = Batch {
+                server: ServerId(server),
+                source: "mailboxes",
+                at: NOW,
+                took: Duration::ZERO,
+                period: Duration::from_secs(300),
+                error: None,
+                samples: out.list(),
+            };
+            Book::default().append(&db, batch).await.unwrap();
+            let list = exports::present(&db, ServerId(server), NOW).await.unwrap();
+            let object = exports::json::object(&list, NOW);
+            let mut file = CollectorFile::of(&Samples::new(NOW), NOW);
+            file.add_portal(object["values"].as_object().unwrap().clone());
+            let file: serde_json::Value = json(&file.text());
+            for metric in [&modules::mailboxes::LLD_MAILBOXES, &modules::mailboxes::LLD_MAILBOX_DATA] {
+                let text = object["values"][metric.key].as_str().unwrap();
+                let found: serde_json::Value = json(text);
+                let length = found.as_array().map(Vec::len).or(found.as_object().map(serde_json::Map::len));
+                assert_eq!(length, Some(count), "{}", metric.key);
+                assert_eq!(file[metric.key], text);
+            }
+        }
+    }
 }
 
 #[test]

@@ -236,6 +236,22 @@ async fn each_domain_gets_its_verdicts() {
 }
 
 #[tokio::test]
+async fn a_record_may_let_everybody_send_by_another() {
+    let names = NameServer::default()
+        .text("alpha.test", "v=spf1 redirect=spf.provider.test")
+        .text("beta.test", "v=spf1 mx include:spf.provider.test -all")
+        .text("gamma.test", "v=spf1 ?include:spf.provider.test -all")
+        .text("spf.provider.test", "v=spf1 ip4:192.0.2.0/24 include:all.provider.test -all")
+        .text("all.provider.test", "v=spf1 +all");
+    let run = collect(&rig(names, &[]).await, "dns").await;
+    for domain in ["alpha.test", "beta.test"] {
+        assert_eq!(check(&run, domain, "SPF"), State::Number(0.0), "{domain}");
+        assert!(detail(&run, domain).contains("SPF: lets everybody send"), "{domain}");
+    }
+    assert_eq!(check(&run, "gamma.test", "SPF"), State::Number(1.0));
+}
+
+#[tokio::test]
 async fn without_an_answer_nothing_is_known() {
     let away = NameServer::default().failing("203.0.113.5".parse().unwrap());
     let rig = rig(away, &[]).await;

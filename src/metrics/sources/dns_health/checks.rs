@@ -1,5 +1,7 @@
 //! The checks of one domain. What could not be looked up is never taken for missing.
 
+use std::collections::HashMap;
+
 use crate::{
     metrics::facts::{Finding, Outcome, Publish},
     model::sample::State,
@@ -189,6 +191,7 @@ impl Checker<'_> {
     /// Follows what the record includes, as receivers do (RFC 7208 section 4.6.4).
     async fn spf_of(&self, domain: &str, texts: &[String]) -> Result<Sound, Error> {
         let (mut lookups, mut next, mut texts) = (0, 0, texts.to_vec());
+        let mut known = HashMap::new();
         let mut names = vec![domain.to_owned()];
         while let Some(name) = names.get(next).cloned() {
             if next > 0 {
@@ -199,14 +202,15 @@ impl Checker<'_> {
                 Err(wrong) if next == 0 => return Ok(Err(wrong)),
                 Err(wrong) => return Ok(Err(format!("{name}, which it refers to: {wrong}"))),
             };
-            if next == 0 && found.lets_all {
+            lookups += found.lookups;
+            names.extend(found.others().map(str::to_owned));
+            known.insert(name, found);
+            if records::lets_everybody_send(domain, &known) {
                 return Ok(Err("lets everybody send".to_owned()));
             }
-            lookups += found.lookups;
             if lookups > SPF_LOOKUPS {
                 return Ok(Err(format!("costs more than {SPF_LOOKUPS} lookups")));
             }
-            names.extend(found.others);
             next += 1;
         }
         Ok(Ok(()))

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use crate::{
     metrics::{
+        exports::instance,
         health::{Standing, Value},
         modules::mailboxes,
         registry::{Kind, Limits, Metric, Module, Severity, Unit},
@@ -61,12 +62,7 @@ pub fn trouble(frame: &Frame, value: &Value<'_>) -> String {
 
 /// The key of a series: that of its metric, with the things themselves in the places of the macros.
 pub fn key(value: &Value<'_>) -> String {
-    let key = value.metric.key;
-    let (Some((base, macros)), Some(latest)) = (key.split_once('['), value.latest) else {
-        return key.to_owned();
-    };
-    let things = latest.labels.iter().take(macros.matches("{#").count()).map(|(_, thing)| thing);
-    format!("{base}[{}]", things.collect::<Vec<_>>().join(","))
+    value.latest.map_or_else(|| value.metric.key.to_owned(), |latest| instance(value.metric, &latest.labels))
 }
 
 /// The name of a module.
