@@ -55,6 +55,8 @@ pub struct Reach {
     pub collector_file: Option<PathBuf>,
     /// Whether it may post instead.
     pub collector_posts: bool,
+    /// Mailcow's containers that are off on purpose.
+    pub containers_off: Vec<String>,
     /// What the probes over the network need.
     pub probes: Probes,
     /// Mailcow's host name.

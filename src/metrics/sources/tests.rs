@@ -111,7 +111,7 @@ fn containers() {
         "dovecot-mailcow":{"state":"running","started_at":"2026-11-20T10:40:00Z","image":"mailcow/dovecot:2.33"},
         "rspamd-mailcow":{"state":"restarting","started_at":"","image":"rspamd"}}"#,
     );
-    let out = samples(|out| super::containers::tell(&reply, NOW, out));
+    let out = samples(|out| super::containers::tell(&reply, &[], &[], NOW, out));
     complete(&[Origin::Containers], &out, &[]);
     use modules::{clamav, docker, dovecot, postfix, rspamd, updates};
     assert_eq!(number(&out, &postfix::PROCESS_RUNNING), 1.0);
