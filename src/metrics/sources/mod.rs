@@ -74,8 +74,6 @@ pub struct Reach {
 pub struct Memory {
     dovecot: tokio::sync::Mutex<dovecot_log::Memory>,
     postfix: tokio::sync::Mutex<postfix_log::Memory>,
-    rspamd: tokio::sync::Mutex<rspamd::Memory>,
-    sync_jobs: tokio::sync::Mutex<sync_jobs::Memory>,
 }
 
 pub use probes::Probes;
