@@ -306,10 +306,13 @@ fn bans_and_their_services() {
 
 #[test]
 fn the_portal() {
-    let out = samples(|out| super::portal::tell(&[], NOW, out));
+    let logged = crate::work::logged::Tally { errors: 2, warnings: 3 };
+    let out = samples(|out| {
+        super::portal::tell(&[], NOW, out);
+        super::portal::tell_agent(NOW, &[], Some(logged), NOW, out);
+    });
     use modules::{collector as m, host, updates};
     let elsewhere = [
-        &m::AGENT_UPTIME,
         &updates::CONFIG_HOSTNAME,
         &updates::CONFIG_TIMEZONE,
         &host::EACH_SOURCE_UP,
@@ -317,6 +320,7 @@ fn the_portal() {
     ];
     complete(&[Origin::Portal], &out, &elsewhere);
     assert!(matches!(is(&out, &m::AGE), State::Unknown(_)), "no run is not the year 1970");
+    assert_eq!((number(&out, &m::AGENT_LOG_ERRORS), number(&out, &m::AGENT_LOG_WARNINGS)), (2.0, 3.0));
 }
 
 #[test]
