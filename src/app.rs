@@ -93,6 +93,7 @@ impl App {
             server: SERVER,
             clock: Clock::system(),
             collector_file: config.collector_file.clone(),
+            containers_off: config.containers_off.clone(),
             collector_posts: config.web.collector_key.is_some(),
             probes,
             hostname: config.mailcow.base.host_str().unwrap_or_default().to_owned(),

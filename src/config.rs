@@ -68,6 +68,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Where the host collector writes.
     pub collector_file: Option<PathBuf>,
+    /// Mailcow's containers that are off on purpose.
+    pub containers_off: Vec<String>,
     /// What is looked at over the network.
     pub probes: ProbeSettings,
     /// The log of this program.
@@ -220,6 +222,7 @@ impl Config {
         let mails = reader.take(&s::RETENTION);
         let lines = reader.take(&s::RETENTION_LINES);
         let collector_file = reader.take(&s::COLLECTOR_FILE).map(PathBuf::from);
+        let containers_off = reader.take(&s::CONTAINERS_OFF).unwrap_or_default();
         let probes = ProbeSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let raw = reader.take(&s::RETENTION_SAMPLES);
         let minutes = reader.take(&s::RETENTION_SAMPLES_5M);
@@ -251,6 +254,7 @@ impl Config {
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours?, mailboxes: mailboxes? },
             },
             collector_file,
+            containers_off,
             probes: probes?,
             reports: reports?,
             web: web?,

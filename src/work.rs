@@ -4,6 +4,7 @@
 //! again later; it never ends the loop, let alone the process.
 
 pub mod cores;
+pub mod logged;
 pub mod memory;
 
 use std::{

@@ -3,9 +3,14 @@
 use std::io::{self, IsTerminal, Write};
 
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{EnvFilter, fmt, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
-use crate::config::{self, LogFormat, LogSettings};
+use crate::{
+    config::{self, LogFormat, LogSettings},
+    work::logged::LOGGED,
+};
 
 /// What stands in the log for an address.
 const HIDDEN: &str = "(address)";
@@ -25,13 +30,12 @@ impl LogArgs {
     /// Starts the log as the command line says, else as the settings say.
     pub fn start(self, settings: LogSettings) {
         let level = self.log_level.unwrap_or(settings.level);
-        let log = fmt()
-            .with_env_filter(filter(level))
-            .with_ansi(io::stderr().is_terminal())
-            .with_writer(Careful(io::stderr));
+        let shown = fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(Careful(io::stderr));
+        // Errors and warnings count, whatever is shown.
+        let log = tracing_subscriber::registry().with(LOGGED.layer().with_filter(filter(Level::WARN)));
         let started = match self.log_format.unwrap_or(settings.format) {
-            LogFormat::Text => log.finish().try_init(),
-            LogFormat::Json => log.json().finish().try_init(),
+            LogFormat::Text => log.with(shown.with_filter(filter(level))).try_init(),
+            LogFormat::Json => log.with(shown.json().with_filter(filter(level))).try_init(),
         };
         if let Err(error) = started {
             eprintln!("mailcow-status: the log was started before: {error}");

@@ -225,6 +225,10 @@ settings! {
         /// set, posts are refused; with `COLLECTOR_FILE` set, the file counts.
         COLLECTOR_KEY: SecretString = kind::SECRET, Optional "";
 
+        /// Mailcow's containers that are off on purpose, separated by commas: stopped or missing, they are no trouble. Any other
+        /// that was there and is missing does not run, until it was seen to be down for seven days.
+        CONTAINERS_OFF: Vec<String> = mailboxes::HOSTS, Optional "clamd,solr";
+
         /// The mail host whose ports, certificates, reverse names and relaying are looked at over the network. Not set, that of
         /// `MAILCOW_DOMAIN`; where that is plain `http://`, nothing is looked at.
         MAIL_HOST: String = mailboxes::HOST, Optional "mail.example.org";

@@ -11,7 +11,7 @@ use crate::{
         history::Point,
         sample::{MAILBOX, State},
     },
-    store::samples::{Beyond, Latest, Limit, Passed},
+    store::samples::{Beyond, Gap, Latest, Limit, Passed},
 };
 
 /// How something is, from best to worst.
@@ -154,7 +154,7 @@ fn passed_limits(limits: Limits, least: Severity) -> impl Iterator<Item = Passed
 pub fn trouble<'a>(value: &Value<'a>) -> Option<Beyond<'a>> {
     let latest = value.latest?;
     let passed = passed_limits(value.metric.limits.of(&latest.labels), Severity::Warning).collect();
-    Some(Beyond { metric: value.metric.key, labels: &latest.labels, passed })
+    Some(Beyond { metric: value.metric.key, labels: &latest.labels, passed, gap: Gap::Pause })
 }
 
 /// Judges all modules, in the order of [`Module::ALL`].

@@ -22,7 +22,7 @@ pub use ranges::{Range, ranges};
 pub use read::{Latest, Limit, Passed, Track, Which, latest, tracks};
 pub use roll::{Keep, STEPS, prune, roll};
 pub use runs::{Run, claim, sources, wish};
-pub use since::{Beyond, beyond_since};
+pub use since::{Beyond, Gap, beyond_since};
 
 /// Longest labels that are stored, in characters.
 const LONGEST_LABELS: usize = 600;

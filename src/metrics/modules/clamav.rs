@@ -8,7 +8,7 @@ use super::super::registry::{
 
 metrics! {
     Clamav {
-        /// ClamAV is up: its container runs. Not in use where Mailcow has no such container.
+        /// ClamAV is up: its container runs. Not in use where Mailcow never had such a container, or `CONTAINERS_OFF` names it.
         RUNNING = Metric::flag("mailcow.clamav.running").from(Origin::Containers).bad_at(&[(High, 0.0)]);
 
         /// ClamAV engine version.

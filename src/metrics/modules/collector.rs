@@ -41,11 +41,11 @@ metrics! {
         /// Sources that have run at least once.
         AGENT_CONFIGS = Metric::gauge("zabbix.agent.configs", Unit::Count).from(Origin::Portal);
 
-        /// Errors that this program logged in the last hour.
+        /// Errors that this program logged in the last hour, as far as it was running.
         AGENT_LOG_ERRORS = Metric::gauge("zabbix.agent.log.errors", Unit::Count).from(Origin::Portal).over(Hour)
             .above(&[(Warning, 5.0)]);
 
-        /// Warnings that this program logged in the last hour.
+        /// Warnings that this program logged in the last hour, as far as it was running; whatever `LOG_LEVEL` shows.
         AGENT_LOG_WARNINGS = Metric::gauge("zabbix.agent.log.warnings", Unit::Count).from(Origin::Portal)
             .over(Hour);
 
@@ -60,6 +60,9 @@ metrics! {
 
         /// Whether commands can be passed from outside: always 0, there is no such way.
         AGENT_UNSAFE = Metric::flag("zabbix.agent.unsafe").from(Origin::Portal);
+
+        /// When this program was started.
+        STARTED = Metric::moment("portal.started").from(Origin::Portal);
 
         /// Seconds since this program was started.
         AGENT_UPTIME = Metric::gauge("zabbix.agent.uptime", Unit::Seconds).from(Origin::Portal);

@@ -14,9 +14,9 @@ metrics! {
         /// Values per container: cpu, mem_mb, mem_pct, pids, restarts, uptime_h, health.
         CONTAINER_DATA = Metric::json("mailcow.docker.container.data").from(Origin::Docker);
 
-        /// Mailcow containers.
+        /// Mailcow containers, with those that were there and are missing.
         TOTAL = Metric::gauge("mailcow.docker.total", Unit::Count).from(Origin::Containers)
-            .corrects("Always equal to the running ones there; here stopped containers count, too.");
+            .corrects("Always equal to the running ones there; here stopped and missing containers count, too.");
 
         /// Running Mailcow containers.
         RUNNING = Metric::gauge("mailcow.docker.running", Unit::Count).from(Origin::Containers)
@@ -52,7 +52,8 @@ metrics! {
         EACH_UPTIME_H = Metric::gauge("mailcow.docker.uptime_h[{#CONTAINER}]", Unit::Hours)
             .from(Origin::Containers).per(&["container"]);
 
-        /// Container runs. Told of those without a flag of their own: not of Postfix, Dovecot, Rspamd and ClamAV.
+        /// Container runs. Told of those without a flag of their own: not of Postfix, Dovecot, Rspamd and ClamAV; one that
+        /// was there and is missing does not run.
         EACH_RUNNING = Metric::flag("portal.container.running[{#CONTAINER}]").from(Origin::Containers)
             .per(&["container"]).bad_at(&[(High, 0.0)]);
 

@@ -34,7 +34,7 @@ metrics! {
         /// Messages rejected as spam.
         SPAM = Metric::counter("mailcow.rspamd.spam", Unit::Count).from(Origin::RspamdStats);
 
-        /// Share of the messages scanned since the last sample but one hour that were rejected or marked.
+        /// Share of the messages scanned in the last hour that were rejected or marked; unknown until an hour was seen.
         SPAM_RATE = Metric::gauge("mailcow.rspamd.spam.rate", Unit::Percent).from(Origin::RspamdStats)
             .over(Hour);
 

@@ -42,7 +42,8 @@ metrics! {
             .above(&[(High, 0.0)])
             .corrects(
                 "A run's begin is not told; the other package takes the end of the last run for it. Here the \
-                 portal notes when it first saw the job running.",
+                 portal's history says when it first saw the job running. Where nobody looked, the job went on, unless \
+                 a run has ended since.",
             );
 
         /// Job enabled.

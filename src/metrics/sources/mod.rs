@@ -55,6 +55,8 @@ pub struct Reach {
     pub collector_file: Option<PathBuf>,
     /// Whether it may post instead.
     pub collector_posts: bool,
+    /// Mailcow's containers that are off on purpose.
+    pub containers_off: Vec<String>,
     /// What the probes over the network need.
     pub probes: Probes,
     /// Mailcow's host name.
@@ -72,8 +74,6 @@ pub struct Reach {
 pub struct Memory {
     dovecot: tokio::sync::Mutex<dovecot_log::Memory>,
     postfix: tokio::sync::Mutex<postfix_log::Memory>,
-    rspamd: tokio::sync::Mutex<rspamd::Memory>,
-    sync_jobs: tokio::sync::Mutex<sync_jobs::Memory>,
 }
 
 pub use probes::Probes;

@@ -1,36 +1,42 @@
 //! Rspamd's counters, and what its Bayes filter learned.
 
-use std::{collections::VecDeque, time::Duration};
-
 use futures_util::FutureExt;
 
-use super::Reach;
+use super::{Reach, window};
 use crate::{
-    metrics::{collector::Outcome, modules::rspamd as m, samples::Samples},
-    model::time::Millis,
+    metrics::{collector::Outcome, modules::rspamd as m, registry::Metric, samples::Samples},
+    model::{history::Span, mail::ServerId, scope::Scope, time::Millis},
     remote::status::RspamdStats,
+    store::{
+        self, Db,
+        samples::{Track, tracks},
+    },
 };
 
-/// The time over which the share of spam is taken.
-const HOUR: Duration = Duration::from_secs(3600);
 /// Said of a counter that the reply lacks.
 const LACKING: &str = "Rspamd did not tell it";
-
-/// Scanned and spam at earlier moments, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Memory(VecDeque<(Millis, f64, f64)>);
 
 pub(super) fn collect<'a>(reach: &'a Reach, out: &'a mut Samples) -> Outcome<'a> {
     async {
         let stats = reach.mailcow.rspamd_stats().await?;
-        let mut memory = reach.memory.rspamd.lock().await;
-        tell(&stats, &mut memory, reach.clock.now(), out);
+        let now = reach.clock.now();
+        let past = past(&reach.db, reach.server, now).await?;
+        tell(&stats, &past, now, out);
         Ok(())
     }
     .boxed()
 }
 
-pub(super) fn tell(stats: &RspamdStats, memory: &mut Memory, now: Millis, out: &mut Samples) {
+/// What the share of spam is made of, over the last hour: scanned, rejected, marked.
+const COUNTED: [&Metric; 3] = [&m::SCANNED, &m::REJECT_TOTAL, &m::ADD_HEADER];
+
+/// The histories of [`COUNTED`] in the last hour, so that a restart of the portal costs nothing of it.
+async fn past(db: &Db, server: ServerId, now: Millis) -> store::Result<Vec<Track>> {
+    let keys = COUNTED.map(|metric| metric.key);
+    tracks(db, &Scope::All, server, &keys, (now.minus(window::HOUR), now)).await
+}
+
+pub(super) fn tell(stats: &RspamdStats, past: &[Track], now: Millis, out: &mut Samples) {
     for (metric, action) in [
         (&m::GREYLIST, "greylist"),
         (&m::HAM, "no action"),
@@ -53,32 +59,56 @@ pub(super) fn tell(stats: &RspamdStats, memory: &mut Memory, now: Millis, out: &
     let spam = ["reject", "add header"].map(|action| stats.actions.get(action).copied());
     match (stats.scanned, spam) {
         (Some(scanned), [Some(rejected), Some(marked)]) => {
-            let rate = memory.rate(now, scanned, rejected + marked);
-            out.set_or(&m::SPAM_RATE, rate, "nothing was scanned in the last hour");
+            let counts = Counts { scanned, spam: rejected + marked };
+            match rate(past, counts, now) {
+                Ok(rate) => out.set_or(&m::SPAM_RATE, rate, "nothing was scanned in the last hour"),
+                Err(why) => out.unknown(&m::SPAM_RATE, &why),
+            }
         }
         _ => out.unknown(&m::SPAM_RATE, LACKING),
     }
     tell_bayes(stats, out);
 }
 
-impl Memory {
-    /// The share of spam in the last hour, in percent. Until an hour is remembered: since Rspamd's counters began.
-    fn rate(&mut self, now: Millis, scanned: f64, spam: f64) -> Option<f64> {
-        // Counters that fell were reset.
-        if self.0.back().is_some_and(|(_, before, _)| *before > scanned) {
-            self.0.clear();
-            self.0.push_back((now, 0.0, 0.0));
-        }
-        while self.0.get(1).is_some_and(|(at, ..)| now.since(*at) >= HOUR) {
-            self.0.pop_front();
-        }
-        let covers = self.0.front().is_some_and(|(at, ..)| now.since(*at) >= HOUR);
-        let (_, scanned_before, spam_before) =
-            self.0.front().copied().filter(|_| covers).unwrap_or((now, 0.0, 0.0));
-        self.0.push_back((now, scanned, spam));
-        let new = scanned - scanned_before;
-        (new > 0.0).then(|| ((spam - spam_before) / new * 1000.0).round() / 10.0)
+/// Rspamd's counters at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    scanned: f64,
+    spam: f64,
+}
+
+/// The share of spam in the last hour, in percent; none where nothing was scanned. An error as long as the counters of an
+/// hour ago are not known.
+fn rate(past: &[Track], counts: Counts, now: Millis) -> Result<Option<f64>, String> {
+    let before = earlier(past);
+    window::covers(Some(before.first().map_or(now, |(at, _)| *at)), now)?;
+    let (mut scanned, mut spam) = (0.0, 0.0);
+    let all: Vec<Counts> = before.into_iter().map(|(_, counts)| counts).chain([counts]).collect();
+    for pair in all.windows(2) {
+        let [one, next] = pair else { continue };
+        // Counters that fell began anew.
+        let fell = next.scanned < one.scanned;
+        scanned += if fell { next.scanned } else { next.scanned - one.scanned };
+        spam += if fell { next.spam } else { (next.spam - one.spam).max(0.0) };
     }
+    Ok((scanned > 0.0).then(|| (spam / scanned * 1000.0).round() / 10.0))
+}
+
+/// The counters at each moment at which the number of scanned mails is known, oldest first.
+fn earlier(past: &[Track]) -> Vec<(Millis, Counts)> {
+    let pieces = |metric: &Metric| {
+        let own = past.iter().find(|track| track.metric == metric.key);
+        own.map(|track| track.pieces.as_slice()).unwrap_or_default()
+    };
+    let [scanned, rejected, marked] = COUNTED.map(pieces);
+    let at = |pieces: &[Span], at: Millis| {
+        pieces.iter().find(|piece| piece.at <= at && at < piece.until).and_then(|piece| piece.last)
+    };
+    let counts = |piece: &Span| {
+        let spam = at(rejected, piece.at)? + at(marked, piece.at)?;
+        Some((piece.at, Counts { scanned: piece.last?, spam }))
+    };
+    scanned.iter().filter_map(counts).collect()
 }
 
 fn tell_bayes(stats: &RspamdStats, out: &mut Samples) {
@@ -115,21 +145,63 @@ fn tell_bayes(stats: &RspamdStats, out: &mut Samples) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn the_share_of_spam_is_that_of_the_last_hour() {
-        let (mut memory, at) = (Memory::default(), |minute: i64| Millis(minute * 60_000));
-        assert_eq!(memory.rate(at(0), 1000.0, 500.0), Some(50.0), "at first, since the counters began");
-        for minute in 1..60 {
-            memory.rate(at(minute), 1000.0, 500.0);
+    use super::*;
+    use crate::{
+        model::sample::State,
+        store::{
+            fresh::databases,
+            samples::{Batch, Book},
+        },
+    };
+
+    const SERVER: ServerId = ServerId(1);
+    const START: Millis = Millis::from_secs(1_795_132_800);
+
+    #[tokio::test]
+    async fn the_share_of_spam_is_that_of_the_last_hour_and_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        for db in databases(&dir).await {
+            // Each look is that of a portal that was just started.
+            let look = async |minute: i64, scanned: u32, spam: u32| {
+                let text = format!(
+                    r#"{{"scanned":{scanned},"actions":{{"reject":{},"add header":{}}}}}"#,
+                    spam / 2,
+                    spam - spam / 2
+                );
+                let (stats, at) = (serde_json::from_str(&text).unwrap(), Millis(START.0 + minute * 60_000));
+                let past = past(&db, SERVER, at).await.unwrap();
+                let mut out = Samples::new(at);
+                tell(&stats, &past, at, &mut out);
+                let (took, period, samples) = (Duration::ZERO, Duration::from_secs(60), out.list());
+                let batch =
+                    Batch { server: SERVER, source: "rspamd", at, took, period, error: None, samples };
+                Book::default().append(&db, batch).await.unwrap();
+                samples.iter().find(|it| it.metric == m::SPAM_RATE.key).unwrap().state.clone()
+            };
+            let unknown = |why: &str| State::Unknown(why.to_owned());
+            let soon = |minutes: u32| unknown(&format!("counted for {minutes} of the 60 minutes so far"));
+            assert_eq!(look(0, 1000, 500).await, soon(0), "not the share since Rspamd was started");
+            for minute in 1..60 {
+                let state = look(minute, 1000, 500).await;
+                assert!(minute == 59 || state == soon(minute as u32), "{minute}: {state:?}");
+            }
+            assert_eq!(look(60, 1010, 501).await, State::Number(10.0));
+            assert_eq!(look(61, 1010, 501).await, State::Number(10.0));
+            assert_eq!(look(62, 4, 1).await, State::Number(14.3), "counters that began anew: 2 of 14");
+            assert_eq!(look(80, 24, 1).await, State::Number(5.9), "a pause within the hour: 2 of 34");
+            for minute in 81..144 {
+                look(minute, 24, 1).await;
+            }
+            assert_eq!(look(144, 24, 1).await, unknown("nothing was scanned in the last hour"));
+            assert_eq!(look(300, 1024, 901).await, soon(0), "what came in hours is not that of the last");
+            assert_eq!(look(330, 1034, 901).await, soon(30));
+            for minute in 331..360 {
+                look(minute, 1034, 901).await;
+            }
+            assert_eq!(look(360, 1034, 901).await, State::Number(0.0));
+            db.close().await;
         }
-        assert_eq!(memory.rate(at(60), 1010.0, 501.0), Some(10.0));
-        assert_eq!(memory.rate(at(61), 1010.0, 501.0), Some(10.0));
-        for minute in 62..125 {
-            memory.rate(at(minute), 1010.0, 501.0);
-        }
-        assert_eq!(memory.rate(at(125), 1010.0, 501.0), None, "nothing is no share");
-        assert_eq!(memory.rate(at(126), 4.0, 1.0), Some(25.0), "counters that were reset");
     }
 }

@@ -116,7 +116,7 @@ fn containers() {
         "dovecot-mailcow":{"state":"running","started_at":"2026-11-20T10:40:00Z","image":"mailcow/dovecot:2.33"},
         "rspamd-mailcow":{"state":"restarting","started_at":"","image":"rspamd"}}"#,
     );
-    let out = samples(|out| super::containers::tell(&reply, NOW, out));
+    let out = samples(|out| super::containers::tell(&reply, &[], &[], NOW, out));
     complete(&[Origin::Containers], &out, &[]);
     use modules::{clamav, docker, dovecot, postfix, rspamd, updates};
     assert_eq!(number(&out, &postfix::PROCESS_RUNNING), 1.0);
@@ -150,12 +150,13 @@ fn rspamd_counters() {
         "rewrite subject":0,"add header":3,"greylist":3,"no action":27},"statfiles":[
         {"symbol":"BAYES_SPAM","revision":150},{"symbol":"BAYES_HAM","revision":450}]}"#,
     );
-    let out = samples(|out| super::rspamd::tell(&reply, &mut Default::default(), NOW, out));
+    let out = samples(|out| super::rspamd::tell(&reply, &[], NOW, out));
     complete(&[Origin::RspamdStats], &out, &[]);
     use modules::rspamd as m;
-    assert_eq!((number(&out, &m::SPAM_RATE), number(&out, &m::BAYES_RATIO)), (20.0, 75.0));
+    assert_eq!(number(&out, &m::BAYES_RATIO), 75.0);
+    assert!(matches!(is(&out, &m::SPAM_RATE), State::Unknown(_)), "nothing is known of an hour ago");
     assert_eq!(is(&out, &m::BAYES_STATUS), State::from("good"));
-    let silent = samples(|out| super::rspamd::tell(&json("{}"), &mut Default::default(), NOW, out));
+    let silent = samples(|out| super::rspamd::tell(&json("{}"), &[], NOW, out));
     complete(&[Origin::RspamdStats], &silent, &[]);
     assert!(
         matches!(is(&silent, &m::SCANNED), State::Unknown(_))
@@ -289,8 +290,8 @@ fn sync_jobs_and_quarantine() {
         {"id":3,"user2":"cat@a.test","host1":"old.test","active":1,"is_running":0,"last_run":null,"success":null},
         {"id":4,"user2":"cat@a.test","host1":"old.test","active":0,"is_running":0,"last_run":"2026-11-20 17:00:00","success":0,"exit_status":"EX_X"}]"#,
     );
-    let mut memory = Default::default();
-    let out = samples(|out| super::sync_jobs::tell(&jobs, &mut memory, Some(0), NOW, out));
+    let seen = std::collections::HashMap::from([(2, NOW.minus(Duration::from_secs(25 * 3600)))]);
+    let out = samples(|out| super::sync_jobs::tell(&jobs, &Default::default(), Some(0), NOW, out));
     complete(&[Origin::SyncJobs], &out, &[]);
     let counts = [&m::ACTIVE, &m::RUNNING, &m::FAILED, &m::NEVER_RUN, &m::STUCK];
     assert_eq!(
@@ -299,8 +300,7 @@ fn sync_jobs_and_quarantine() {
         "just seen running is not stuck"
     );
     assert_eq!(number(&out, &m::OLDEST_RUN), 48.0, "the least recent one");
-    let later = NOW.plus(Duration::from_secs(25 * 3600));
-    let out = samples(|out| super::sync_jobs::tell(&jobs, &mut memory, Some(0), later, out));
+    let out = samples(|out| super::sync_jobs::tell(&jobs, &seen, Some(0), NOW, out));
     assert_eq!(number(&out, &m::STUCK), 1.0);
 
     let entries: Vec<_> = json(
@@ -365,10 +365,13 @@ fn bans_and_their_services() {
 
 #[test]
 fn the_portal() {
-    let out = samples(|out| super::portal::tell(&[], NOW, out));
+    let logged = crate::work::logged::Tally { errors: 2, warnings: 3 };
+    let out = samples(|out| {
+        super::portal::tell(&[], NOW, out);
+        super::portal::tell_agent(NOW, &[], Some(logged), NOW, out);
+    });
     use modules::{collector as m, host, updates};
     let elsewhere = [
-        &m::AGENT_UPTIME,
         &updates::CONFIG_HOSTNAME,
         &updates::CONFIG_TIMEZONE,
         &host::EACH_SOURCE_UP,
@@ -376,6 +379,7 @@ fn the_portal() {
     ];
     complete(&[Origin::Portal], &out, &elsewhere);
     assert!(matches!(is(&out, &m::AGE), State::Unknown(_)), "no run is not the year 1970");
+    assert_eq!((number(&out, &m::AGENT_LOG_ERRORS), number(&out, &m::AGENT_LOG_WARNINGS)), (2.0, 3.0));
 }
 
 #[test]

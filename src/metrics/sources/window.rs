@@ -42,16 +42,18 @@ impl<T: Default> Window<T> {
         while self.minutes.front().is_some_and(|(minute, _)| *minute < first) {
             self.minutes.pop_front();
         }
-        match self.covered_from {
-            // A minute of grace: the minute at the edge counts as a whole.
-            Some(from) if from <= now.minus(HOUR).plus(Duration::from_secs(60)) => {
-                Ok(self.minutes.iter().map(|(_, tally)| tally))
-            }
-            Some(from) => {
-                Err(format!("counted for {} of the 60 minutes so far", now.since(from).as_secs() / 60))
-            }
-            None => Err("not read yet".to_owned()),
-        }
+        covers(self.covered_from, now)?;
+        Ok(self.minutes.iter().map(|(_, tally)| tally))
+    }
+}
+
+/// An error that says why what is known from a moment on, if anything, is not the whole hour before another.
+pub(super) fn covers(from: Option<Millis>, now: Millis) -> Result<(), String> {
+    match from {
+        // A minute of grace: the minute at the edge counts as a whole.
+        Some(from) if from <= now.minus(HOUR).plus(Duration::from_secs(60)) => Ok(()),
+        Some(from) => Err(format!("counted for {} of the 60 minutes so far", now.since(from).as_secs() / 60)),
+        None => Err("not read yet".to_owned()),
     }
 }
 

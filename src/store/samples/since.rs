@@ -2,7 +2,7 @@
 
 use super::{
     STEPS,
-    ranges::held_since,
+    ranges::{AT_ONCE, held_since},
     read::{Passed, Visible},
     roll::RAW,
 };
@@ -10,6 +10,15 @@ use crate::{
     model::{mail::ServerId, sample::Labels, scope::Scope, time::Millis},
     store::db::{Db, Result, Sql, Value, sql},
 };
+
+/// What a time is in which nothing was known of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// A pause.
+    Pause,
+    /// None: what was so before and after it was so all the time.
+    Bridged,
+}
 
 /// A series, and limits of its numbers.
 #[derive(Debug, Clone)]
@@ -20,6 +29,8 @@ pub struct Beyond<'a> {
     pub labels: &'a Labels,
     /// It is beyond its limits when it has passed one of these.
     pub passed: Vec<Passed>,
+    /// What a time without numbers is.
+    pub gap: Gap,
 }
 
 #[derive(sqlx::FromRow)]
@@ -37,14 +48,28 @@ struct Open<'a> {
     index: usize,
     id: i64,
     passed: &'a [Passed],
+    gap: Gap,
     /// From when on it belongs to the visitor.
     held: Option<Millis>,
 }
 
 /// For each, since when it has been beyond its limits without a pause, as far as history tells; `None` where it does
-/// not, and where the visitor may not see it. A time in which nothing is known is a pause. What began before the samples
+/// not, and where the visitor may not see it. What began before the samples
 /// that are kept is as exact as the finest roll-up that reaches back so far.
 pub async fn beyond_since(
+    db: &Db,
+    scope: &Scope,
+    server: ServerId,
+    asked: &[Beyond<'_>],
+) -> Result<Vec<Option<Millis>>> {
+    let mut begins = Vec::with_capacity(asked.len());
+    for some in asked.chunks(AT_ONCE) {
+        begins.extend(some_since(db, scope, server, some).await?);
+    }
+    Ok(begins)
+}
+
+async fn some_since(
     db: &Db,
     scope: &Scope,
     server: ServerId,
@@ -100,34 +125,40 @@ async fn known<'a>(
             index,
             id: row.id,
             passed: &one.passed,
+            gap: one.gap,
             held: held_since(scope, row.domain.as_ref(), row.address.as_ref()),
         }));
     }
     Ok(open)
 }
 
-/// For each series, in one step: its id, when it was last not beyond, and the first row after that.
+/// For each series, in one step: its id, when it was last not beyond, and the first row after that in which it was.
 fn statement(step: i64, open: &[Open<'_>]) -> Sql<'static> {
     let (table, number) = match step {
         RAW => ("sample", "number"),
         _ => ("sample_roll", "CASE WHEN last IS NULL AND seconds > 0 THEN total / seconds ELSE last END"),
     };
     let narrowed = if step == RAW { String::new() } else { format!("step = {step} AND ") };
-    let mut values: Vec<Value<'static>> = Vec::new();
-    let pauses = open.iter().map(|one| {
+    let (mut texts, mut values) = (Vec::new(), Vec::<Value<'static>>::new());
+    for one in open {
         let passed: Vec<String> = one.passed.iter().map(|it| format!("({number}) {} ?", it.sign())).collect();
+        let passed = passed.join(" OR ");
+        let unknown = match one.gap {
+            Gap::Pause => format!("({number}) IS NULL OR "),
+            Gap::Bridged => String::new(),
+        };
+        let limits = || one.passed.iter().map(|it| it.number().into());
         values.extend([one.id.into(), one.id.into()]);
-        values.extend(one.passed.iter().map(|it| it.number().into()));
-        format!(
-            "SELECT ? AS series, (SELECT at FROM {table} WHERE {narrowed}series = ? \
-             AND (({number}) IS NULL OR NOT ({})) ORDER BY at DESC LIMIT 1) AS paused",
-            passed.join(" OR ")
-        )
-    });
-    let pauses = pauses.collect::<Vec<_>>().join(" UNION ALL ");
-    let text = format!(
-        "SELECT t.series, t.paused, (SELECT MIN(at) FROM {table} WHERE {narrowed}series = t.series \
-         AND at > COALESCE(t.paused, -1)) FROM ({pauses}) t"
-    );
+        values.extend(limits());
+        values.push(one.id.into());
+        values.extend(limits());
+        texts.push(format!(
+            "SELECT ? AS series, p.paused, (SELECT at FROM {table} WHERE {narrowed}series = ? \
+             AND at > COALESCE(p.paused, -1) AND ({passed}) ORDER BY at LIMIT 1) AS first FROM \
+             (SELECT (SELECT at FROM {table} WHERE {narrowed}series = ? AND ({unknown}NOT ({passed})) \
+             ORDER BY at DESC LIMIT 1) AS paused) p"
+        ));
+    }
+    let text = texts.join(" UNION ALL ");
     sql(text).bind_all(values)
 }

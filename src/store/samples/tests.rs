@@ -147,16 +147,17 @@ async fn since_when_a_limit_has_been_passed_is_found_as_far_back_as_history_goes
     let (none, owned) = (Labels::NONE, Labels::one(MAILBOX, "ann@alpha.test"));
     for db in databases(&dir).await {
         let mut book = Book::default();
-        let since = async |scope: &Scope| {
+        let since_by = async |scope: &Scope, gap: Gap| {
             let asked = [
                 ("a", &none, vec![Passed::Above(10.0), Passed::At(3.0)]),
                 ("b", &none, vec![]),
                 ("a", &owned, vec![Passed::Below(99.0)]),
             ]
-            .map(|(metric, labels, passed)| Beyond { metric, labels, passed });
+            .map(|(metric, labels, passed)| Beyond { metric, labels, passed, gap });
             let begins = beyond_since(&db, scope, SERVER, &asked).await.unwrap();
             begins.into_iter().map(|at| at.map(|at| (at.0 - START.0) / 60_000)).collect::<Vec<_>>()
         };
+        let since = async |scope: &Scope| since_by(scope, Gap::Pause).await;
         let mut now = 0;
         let mut go_on = async |until: i64, number: Option<f64>| {
             while now < until {
@@ -181,8 +182,10 @@ async fn since_when_a_limit_has_been_passed_is_found_as_far_back_as_history_goes
         assert_eq!(since(&Scope::All).await[0], Some(10));
         go_on(16, None).await;
         assert_eq!(since(&Scope::All).await[0], None, "not known");
+        assert_eq!(since_by(&Scope::All, Gap::Bridged).await[0], Some(10));
         go_on(20, Some(20.0)).await;
         assert_eq!(since(&Scope::All).await[0], Some(16), "a time in which nothing is known is a pause");
+        assert_eq!(since_by(&Scope::All, Gap::Bridged).await[0], Some(10), "or is bridged");
         let now = go_on(110, Some(20.0)).await;
         roll(&db, minute(now)).await.unwrap();
         prune(&db, &keep, minute(now)).await.unwrap();

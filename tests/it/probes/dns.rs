@@ -146,6 +146,7 @@ async fn rig(names: NameServer, block_lists: &[&str]) -> Rig {
         server: ServerId(1),
         clock: Clock::system(),
         collector_file: None,
+        containers_off: Vec::new(),
         collector_posts: false,
         probes,
         hostname: "mail.alpha.test".to_owned(),

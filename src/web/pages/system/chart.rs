@@ -150,7 +150,7 @@ pub fn draw(
 ) -> Chart {
     lines.truncate(LINES);
     for line in lines.iter_mut().filter(|line| line.metric.kind == Kind::Counter) {
-        line.range.points = increases(&line.range.points);
+        line.range.points = increases(&line.range.points, line.range.width);
     }
     let from =
         lines.iter().filter_map(|line| line.range.points.first()).map(|point| point.at).min().unwrap_or(from);
@@ -184,15 +184,26 @@ pub fn draw(
     }
 }
 
-/// What a counter gained in each bucket; after a reset, what it has since.
-fn increases(points: &[Point]) -> Vec<Point> {
-    let mut before: Option<f64> = None;
+/// A bucket of which less is known does not tell what a counter gained in it.
+const KNOWN: f64 = 0.9;
+
+/// What a counter gained in each bucket, as far as what is kept of it tells: its number at the end, the least and the
+/// greatest one.
+///
+/// What it gained while nothing was known is no bucket's, as nobody knows when that was: a bucket that begins or ends unknown
+/// tells what it gained while known, if that is nearly all of it. A counter that began anew counts up to its greatest number
+/// and then from zero; what it had gained before it did is lost where it has grown beyond that again in the same bucket.
+fn increases(points: &[Point], width: i64) -> Vec<Point> {
+    let mut before = None;
     let step = |point: &Point| {
-        let gained = match (before, point.last) {
-            (Some(before), Some(last)) => Some(if last >= before { last - before } else { last }),
-            _ => None,
-        };
-        before = point.last.or(before);
+        let enough = point.seconds >= KNOWN * width as f64 / 1000.0;
+        let gained = point.extremes.and_then(|(low, high)| {
+            let edges = enough.then_some((low, high));
+            let first = before.or(edges.map(|(low, _)| low))?;
+            let last = point.last.or(edges.map(|(_, high)| high))?;
+            Some(gained(first, (low, high), last))
+        });
+        before = point.last;
         Point {
             extremes: gained.map(|gained| (gained, gained)),
             total: gained.unwrap_or_default(),
@@ -202,6 +213,16 @@ fn increases(points: &[Point]) -> Vec<Point> {
         }
     };
     points.iter().map(step).collect()
+}
+
+/// What a counter gained from its first to its last number, with the least and the greatest between.
+fn gained(first: f64, (low, high): (f64, f64), last: f64) -> f64 {
+    if low >= first && high <= last {
+        return last - first;
+    }
+    // It began anew. Behind that it only grows, so a number above the last one was there before.
+    let peak = if high > last { high } else { first };
+    last + if peak >= first { peak - first } else { peak }
 }
 
 /// The height of the drawing as a value: a round one above everything, and above a limit that is near.
@@ -451,11 +472,45 @@ mod tests {
         assert_eq!(old, [("180.0".into(), "540.0".into())], "what was not told is not known");
     }
 
+    fn gains(points: &[Point]) -> Vec<Option<f64>> {
+        increases(points, 60_000).iter().map(Point::mean).collect()
+    }
+
+    /// What is kept of a bucket of a minute.
+    fn bucket(low: f64, high: f64, last: Option<f64>, seconds: f64) -> Point {
+        let extremes = Some((low, high));
+        Point { at: Millis(0), extremes, total: high * seconds, seconds, last, told: true }
+    }
+
     #[test]
     fn counters_show_what_they_gain_and_survive_a_reset() {
-        let points = increases(&range(&[Some(10.0), Some(14.0), None, Some(20.0), Some(3.0)]).points);
-        let gained: Vec<Option<f64>> = points.iter().map(Point::mean).collect();
-        assert_eq!(gained, [None, Some(4.0), None, Some(6.0), Some(3.0)]);
+        let points = range(&[Some(10.0), Some(14.0), Some(14.0), Some(3.0)]).points;
+        assert_eq!(gains(&points), [Some(0.0), Some(4.0), Some(0.0), Some(3.0)]);
+        let whole = |low, high, last| bucket(low, high, Some(last), 60.0);
+        let reset = [whole(900.0, 1000.0, 1000.0), whole(0.0, 5000.0, 200.0)];
+        assert_eq!(gains(&reset), [Some(100.0), Some(4200.0)], "4,000 before it began anew, 200 since");
+        let unseen = [whole(10.0, 10.0, 10.0), whole(10.0, 5000.0, 200.0)];
+        assert_eq!(gains(&unseen)[1], Some(5190.0), "though it never was below its first number");
+        let beyond = [whole(1000.0, 1000.0, 1000.0), whole(5.0, 3000.0, 3000.0)];
+        assert_eq!(gains(&beyond)[1], Some(3000.0), "at least what it has since");
+        let twice = [whole(1000.0, 1000.0, 1000.0), whole(0.0, 100.0, 50.0)];
+        assert_eq!(gains(&twice)[1], Some(150.0), "never less than nothing");
+    }
+
+    #[test]
+    fn what_a_counter_gained_in_a_gap_is_no_buckets() {
+        let points = range(&[Some(10.0), None, None, Some(20.0), Some(25.0)]).points;
+        assert_eq!(gains(&points), [Some(0.0), None, None, Some(0.0), Some(5.0)], "not 10 at once");
+        let begun = [bucket(10.0, 10.0, None, 20.0), bucket(20.0, 24.0, Some(24.0), 30.0)];
+        assert_eq!(gains(&begun), [None, None], "too little is known of either");
+        let edges = [
+            bucket(10.0, 10.0, Some(10.0), 60.0),
+            bucket(10.0, 18.0, None, 58.0),
+            bucket(21.0, 24.0, Some(24.0), 57.0),
+        ];
+        assert_eq!(gains(&edges), [Some(0.0), Some(8.0), Some(3.0)], "a short gap at the edge costs no day");
+        let within = [bucket(10.0, 10.0, Some(10.0), 60.0), bucket(10.0, 30.0, Some(30.0), 6.0)];
+        assert_eq!(gains(&within)[1], Some(20.0), "a gap within a bucket is in that bucket");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Why something is wrong or not known, in the visitor's language. Sources and probes say it in English; other languages have
-//! a file with those sentences, in which `{}` stands for what differs. What is not in it is shown as it was said.
+//! a file with those sentences, in which `{}` stands for what differs. What is not in it is shown as it was said: so is what a
+//! peer answered. A test reads the sources for what they say, so that no sentence of ours is left out.
 
 use std::sync::OnceLock;
 
@@ -71,11 +72,169 @@ impl Pattern {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
     use super::*;
     use crate::{
+        metrics::registry::Privilege,
         parse::records,
         remote::{Cause, Error, tls::Fault},
     };
+
+    /// Where reasons are said: files and folders.
+    const PLACES: [&str; 13] = [
+        "metrics/collector.rs",
+        "metrics/collector_file.rs",
+        "metrics/exports/mod.rs",
+        "metrics/samples.rs",
+        "metrics/sources",
+        "model/sample.rs",
+        "parse/records.rs",
+        "remote/clamd.rs",
+        "remote/dialogue.rs",
+        "remote/dns.rs",
+        "remote/memcached.rs",
+        "remote/mod.rs",
+        "remote/tls.rs",
+    ];
+
+    /// What is said there otherwise: to the log, to peers, in records and in values, and what peers say.
+    const NO_REASONS: &[&str] = &[
+        "a source told nothing",
+        "what a source told could not be stored",
+        "notAfter={} subject=CN={}",
+        "{verdict}; {}, by {}, until {}; chain of {}; {}",
+        "v=BIMI1; l=https://{domain}/bimi.svg",
+        "v=DMARC1; p=none; rua=mailto:postmaster@{domain}",
+        "v=TLSRPTv1; {reports}",
+        "v=spf1 mx a:{} -all",
+        "v=STSv1; id=1",
+        "version: STSv1\\nmode: testing\\n{hosts}max_age: 86400",
+        "mx: {host}\\n",
+        "(auth failed",
+        "Password mismatch",
+        "unknown user",
+        "imap-login: ",
+        "pop3-login: ",
+        "Quota exceeded",
+        "quota exceeded",
+        "Mailbox is full",
+        "Connection closed",
+        "Logged out",
+        "Banning {network} ",
+        " matched rule id ",
+        "auth failed",
+        "no action",
+        "rewrite subject",
+        "soft reject",
+        "add header",
+        "Mail queue",
+        "Dovecot replication",
+        "EHLO {own}\\r\\n",
+        "DNS {kind} {name}",
+    ];
+
+    /// The sources of a place, without comments and tests.
+    fn code(place: &Path) -> Vec<String> {
+        if place.is_dir() {
+            let entries = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
+            return entries.flat_map(|path| code(&path)).collect();
+        }
+        if place.ends_with("tests.rs") {
+            return Vec::new();
+        }
+        let text = fs::read_to_string(place).unwrap();
+        let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        vec![lines.collect::<Vec<_>>().join("\n")]
+    }
+
+    /// The sentences in a source: texts of at least two words beside what differs.
+    fn sentences(code: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut rest = code;
+        while let Some((_, after)) = rest.split_once('"') {
+            let mut escaped = false;
+            let ends = |c: char| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            };
+            let Some((text, after)) = after.split_once(ends) else { break };
+            // A line that is broken goes on behind its indent.
+            let text: Vec<&str> = text.split("\\\n").collect();
+            let text =
+                text.iter().enumerate().map(|(at, part)| if at == 0 { part } else { part.trim_start() });
+            found.push(text.collect::<String>());
+            rest = after;
+        }
+        let words = |text: &str| {
+            let plain = filled(text, "");
+            plain.split(' ').filter(|word| word.chars().filter(|c| c.is_alphabetic()).count() > 1).count()
+        };
+        found.retain(|text| words(text) > 1);
+        found
+    }
+
+    /// The text with something in the place of what differs.
+    fn filled(text: &str, what: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            out = out + before + what;
+            rest = after.split_once('}').map_or("", |(_, behind)| behind);
+        }
+        out + rest
+    }
+
+    #[test]
+    fn whatever_the_sources_say_is_said_in_german() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let said: Vec<String> = PLACES.iter().flat_map(|place| code(&root.join(place))).collect();
+        let said: BTreeSet<String> = said.iter().flat_map(|code| sentences(code)).collect();
+        assert!(
+            said.len() > 100 && said.contains("it is off on purpose: CONTAINERS_OFF names it"),
+            "{said:?}"
+        );
+        let missing = said.iter().filter(|text| {
+            let text_of = filled(text, "7");
+            in_language(Lang::De, &text_of) == text_of && !NO_REASONS.contains(&text.as_str())
+        });
+        let missing: Vec<&String> = missing.collect();
+        assert!(missing.is_empty(), "locales/reasons.de.txt lacks {missing:#?}");
+        let idle: Vec<_> = NO_REASONS.iter().filter(|text| !said.contains(**text)).collect();
+        assert!(idle.is_empty(), "no longer said: {idle:#?}");
+        for grant in Privilege::ALL.map(Privilege::grant) {
+            assert_ne!(in_language(Lang::De, grant), grant);
+        }
+    }
+
+    #[test]
+    fn sentences_are_found_and_one_without_german_is_seen() {
+        let code = r#"out.unknown(&X, "the moon is down"); f("word"); g(&format!("{a} {b}: it has {c} legs"));
+            "a \"quoted\" one, \
+              broken""#;
+        let found = sentences(code);
+        assert_eq!(
+            found,
+            ["the moon is down", "{a} {b}: it has {c} legs", r#"a \"quoted\" one, broken"#],
+            "{found:?}"
+        );
+        assert_eq!(filled(&found[1], "7"), "7 7: it has 7 legs");
+        assert_eq!(in_language(Lang::De, "the moon is down"), "the moon is down");
+    }
+
+    #[test]
+    fn one_thing_has_one_german_word() {
+        for name in ["de", "metrics.de", "reasons.de", "settings.de"] {
+            let path = format!("{}/locales/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+            let text = fs::read_to_string(path).unwrap();
+            for word in ["Kollektor", "Postfix-Log"] {
+                let lines: Vec<&str> = text.lines().filter(|line| line.contains(word)).collect();
+                assert!(lines.is_empty(), "{name}: Sammler, Postfix-Protokoll: {lines:?}");
+            }
+        }
+    }
 
     #[test]
     fn what_probes_say_is_said_in_german() {
