@@ -30,7 +30,7 @@ use crate::{
         setting::Line,
         user::{RoleRules, SessionLimits},
     },
-    store::samples::Keep,
+    store::{reports::Whose, samples::Keep},
 };
 
 mod brands;
@@ -106,6 +106,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// Whether that is true of DMARC reports, too, that other programs wrote into the same tables.
+    pub whose_reports: Whose,
     /// What people did and looked at.
     pub access: Duration,
     /// What was measured.
@@ -227,6 +229,8 @@ impl Config {
         let mailboxes = reader.take(&s::RETENTION_SAMPLES_MAILBOXES);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
+        // What others wrote goes only where somebody said so.
+        let whose_reports = if reader.has(&s::RETENTION_REPORTS) { Whose::Anybodys } else { Whose::Ours };
         let access = reader.take(&s::RETENTION_ACCESS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
@@ -247,6 +251,7 @@ impl Config {
                 mails: mails?,
                 lines: lines?,
                 reports: kept_reports?,
+                whose_reports,
                 access: access?,
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours?, mailboxes: mailboxes? },
             },
