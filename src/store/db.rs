@@ -726,7 +726,30 @@ impl Tx {
         add: &[&'static str],
         rows: Vec<[Value<'v>; N]>,
     ) -> Result<()> {
-        let tail = self.conflict_clause(table, keys, update, add);
+        let set = |fresh: &dyn Fn(&str) -> String| {
+            let set = update.iter().map(|column| format!("{column} = {}", fresh(column)));
+            let sums = add.iter().map(|column| format!("{column} = {table}.{column} + {}", fresh(column)));
+            set.chain(sums).collect::<Vec<_>>().join(", ")
+        };
+        self.upsert_setting(table, columns, keys, set, rows).await
+    }
+
+    /// As [`Tx::upsert`], but `set` writes what becomes of a row that is there; it is told how the new value of a column is
+    /// named. MariaDB assigns one after the other, so what others are made from comes last.
+    pub async fn upsert_setting<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        keys: &[&'static str],
+        set: impl FnOnce(&dyn Fn(&str) -> String) -> String,
+        rows: Vec<[Value<'v>; N]>,
+    ) -> Result<()> {
+        let mysql = self.mysql;
+        let set = set(&|column| match mysql {
+            false => format!("excluded.{column}"),
+            true => format!("VALUES({column})"),
+        });
+        let tail = self.conflict_clause(keys, &set);
         self.insert_rows(table, columns, rows, &tail).await
     }
 
@@ -787,14 +810,7 @@ impl Tx {
         Ok(())
     }
 
-    fn conflict_clause(&self, table: &str, keys: &[&str], update: &[&str], add: &[&str]) -> String {
-        let fresh = |column: &str| match self.mysql {
-            false => format!("excluded.{column}"),
-            true => format!("VALUES({column})"),
-        };
-        let set = update.iter().map(|column| format!("{column} = {}", fresh(column)));
-        let sums = add.iter().map(|column| format!("{column} = {table}.{column} + {}", fresh(column)));
-        let set = set.chain(sums).collect::<Vec<_>>().join(", ");
+    fn conflict_clause(&self, keys: &[&str], set: &str) -> String {
         match self.mysql {
             false if set.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
             false => format!(" ON CONFLICT ({}) DO UPDATE SET {set}", keys.join(", ")),
