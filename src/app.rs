@@ -66,6 +66,17 @@ impl App {
     /// The same, with probes that are not those of the settings alone.
     pub async fn build_with(config: Config, probes: Probes) -> anyhow::Result<Self> {
         let db = open_database(&config.database).await?;
+        Self::build_around(db, config, probes)
+    }
+
+    /// The same to look only: the schema of the database stays as it is.
+    pub async fn build_to_look(config: Config) -> anyhow::Result<Self> {
+        let db = look_at_database(&config.database).await?;
+        let probes = probes::open(&config);
+        Self::build_around(db, config, probes)
+    }
+
+    fn build_around(db: Db, config: Config, probes: Probes) -> anyhow::Result<Self> {
         let settings = mailcow::Settings {
             base: config.mailcow.base.clone(),
             key: config.mailcow.api_key.clone(),
@@ -351,6 +362,11 @@ pub async fn connect_database(settings: &DatabaseSettings) -> anyhow::Result<Db>
 }
 
 fn place(settings: &DatabaseSettings) -> Place {
+/// Opens the database that the settings name, and leaves its schema as it is.
+pub async fn look_at_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
+    Db::look(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
     match settings {
         DatabaseSettings::Sqlite(path) => Place::Sqlite(path.clone()),
         DatabaseSettings::Mysql(mysql) => Place::mysql(
