@@ -139,7 +139,13 @@ impl App {
             public_url: self.config.web.public_url.clone(),
             mailboxes: mailboxes.map(|it| (it.account.clone(), it.folders.clone())).collect(),
             files,
+            poll_patience: self.poll_patience(),
         })
+    }
+
+    /// A log that was not read for so long is stuck.
+    fn poll_patience(&self) -> Duration {
+        self.config.poll_interval * 3 + Duration::from_secs(120)
     }
 
     /// The client for Mailcow's API.
@@ -340,7 +346,7 @@ impl App {
             keep_samples: self.config.retention.samples,
             declared: self.config.lines.clone(),
             report_mailbox: self.report_mailbox(),
-            poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
+            poll_patience: self.poll_patience(),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
         let (db, mailcow) = (self.db.clone(), Arc::clone(&self.mailcow));
@@ -356,17 +362,17 @@ pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
     Db::open(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
 }
 
+/// Opens the database that the settings name, and leaves its schema as it is.
+pub async fn look_at_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
+    Db::look(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
 /// Opens another program's database, and leaves its schema alone.
 pub async fn connect_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
     Db::connect(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
 }
 
 fn place(settings: &DatabaseSettings) -> Place {
-/// Opens the database that the settings name, and leaves its schema as it is.
-pub async fn look_at_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
-    Db::look(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
-}
-
     match settings {
         DatabaseSettings::Sqlite(path) => Place::Sqlite(path.clone()),
         DatabaseSettings::Mysql(mysql) => Place::mysql(

@@ -317,7 +317,11 @@ pub fn log_format(word: &str) -> Result<LogFormat, String> {
     s::LOG_FORMAT.read_word(word)
 }
 
-/// The files that hold secrets: `.env` in the working directory, and those that settings name by `…_FILE`.
+/// Where the shipped systemd unit reads the settings from; the program itself meets them in its environment.
+const UNIT_SETTINGS: &str = "/etc/mailcow-status/.env";
+
+/// The files that hold secrets: `.env` in the working directory, that of the systemd unit, and those that settings name by
+/// `…_FILE`.
 pub fn secret_files() -> Vec<PathBuf> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
@@ -325,7 +329,18 @@ pub fn secret_files() -> Vec<PathBuf> {
     let (file, _) = dotenv::parse(dotenv.as_deref().unwrap_or_default(), |_| None);
     let mut files: Vec<PathBuf> = named_files(environment.chain(file)).collect();
     files.extend(dotenv.map(|_| PathBuf::from(".env")));
+    files.extend(there(UNIT_SETTINGS.into()).filter(|_| !same_file(".env", UNIT_SETTINGS)));
     files
+}
+
+/// The path, unless nothing is there: a file that is hidden from us is there.
+fn there(path: PathBuf) -> Option<PathBuf> {
+    let missing = std::fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    (!missing).then_some(path)
+}
+
+fn same_file(one: &str, other: &str) -> bool {
+    std::fs::canonicalize(one).is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 /// Values of those names that stand for the file of a secret.
