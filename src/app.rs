@@ -66,6 +66,17 @@ impl App {
     /// The same, with probes that are not those of the settings alone.
     pub async fn build_with(config: Config, probes: Probes) -> anyhow::Result<Self> {
         let db = open_database(&config.database).await?;
+        Self::build_around(db, config, probes)
+    }
+
+    /// The same to look only: the schema of the database stays as it is.
+    pub async fn build_to_look(config: Config) -> anyhow::Result<Self> {
+        let db = look_at_database(&config.database).await?;
+        let probes = probes::open(&config);
+        Self::build_around(db, config, probes)
+    }
+
+    fn build_around(db: Db, config: Config, probes: Probes) -> anyhow::Result<Self> {
         let settings = mailcow::Settings {
             base: config.mailcow.base.clone(),
             key: config.mailcow.api_key.clone(),
@@ -129,7 +140,13 @@ impl App {
             public_url: self.config.web.public_url.clone(),
             mailboxes: mailboxes.map(|it| (it.account.clone(), it.folders.clone())).collect(),
             files,
+            poll_patience: self.poll_patience(),
         })
+    }
+
+    /// A log that was not read for so long is stuck.
+    fn poll_patience(&self) -> Duration {
+        self.config.poll_interval * 3 + Duration::from_secs(120)
     }
 
     /// The client for Mailcow's API.
@@ -330,7 +347,7 @@ impl App {
             keep_samples: self.config.retention.samples,
             declared: self.config.lines.clone(),
             report_mailbox: self.report_mailbox(),
-            poll_patience: self.config.poll_interval * 3 + Duration::from_secs(120),
+            poll_patience: self.poll_patience(),
         };
         let jobs: Arc<dyn Jobs> = Arc::clone(&self.worker) as Arc<dyn Jobs>;
         let (db, mailcow) = (self.db.clone(), Arc::clone(&self.mailcow));
@@ -344,6 +361,11 @@ impl App {
 /// Opens the database that the settings name and brings its schema up to date.
 pub async fn open_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
     Db::open(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
+}
+
+/// Opens the database that the settings name, and leaves its schema as it is.
+pub async fn look_at_database(settings: &DatabaseSettings) -> anyhow::Result<Db> {
+    Db::look(&place(settings)).await.with_context(|| format!("cannot open the database {settings}"))
 }
 
 /// Opens another program's database, and leaves its schema alone.

@@ -30,7 +30,7 @@ use crate::{
         setting::Line,
         user::{RoleRules, SessionLimits},
     },
-    store::samples::Keep,
+    store::{reports::Whose, samples::Keep},
 };
 
 mod brands;
@@ -108,6 +108,8 @@ pub struct RetentionSettings {
     pub lines: Duration,
     /// DMARC and TLS reports.
     pub reports: Duration,
+    /// Whether that is true of DMARC reports, too, that other programs wrote into the same tables.
+    pub whose_reports: Whose,
     /// What people did and looked at.
     pub access: Duration,
     /// What was measured.
@@ -230,6 +232,8 @@ impl Config {
         let mailboxes = reader.take(&s::RETENTION_SAMPLES_MAILBOXES);
         let reports = ReportSettings::take(reader, mailcow.as_ref().map(|mailcow| &mailcow.base));
         let kept_reports = reader.take(&s::RETENTION_REPORTS);
+        // What others wrote goes only where somebody said so.
+        let whose_reports = if reader.has(&s::RETENTION_REPORTS) { Whose::Anybodys } else { Whose::Ours };
         let access = reader.take(&s::RETENTION_ACCESS);
         let admins = reader.take(&s::ADMIN).unwrap_or_default();
         let domain_admins = reader.take(&s::DOMAIN_ADMINS).unwrap_or_default();
@@ -250,6 +254,7 @@ impl Config {
                 mails: mails?,
                 lines: lines?,
                 reports: kept_reports?,
+                whose_reports,
                 access: access?,
                 samples: Keep { raw: raw?, minutes: minutes?, hours: hours?, mailboxes: mailboxes? },
             },
@@ -316,7 +321,11 @@ pub fn log_format(word: &str) -> Result<LogFormat, String> {
     s::LOG_FORMAT.read_word(word)
 }
 
-/// The files that hold secrets: `.env` in the working directory, and those that settings name by `…_FILE`.
+/// Where the shipped systemd unit reads the settings from; the program itself meets them in its environment.
+const UNIT_SETTINGS: &str = "/etc/mailcow-status/.env";
+
+/// The files that hold secrets: `.env` in the working directory, that of the systemd unit, and those that settings name by
+/// `…_FILE`.
 pub fn secret_files() -> Vec<PathBuf> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
@@ -324,7 +333,18 @@ pub fn secret_files() -> Vec<PathBuf> {
     let (file, _) = dotenv::parse(dotenv.as_deref().unwrap_or_default(), |_| None);
     let mut files: Vec<PathBuf> = named_files(environment.chain(file)).collect();
     files.extend(dotenv.map(|_| PathBuf::from(".env")));
+    files.extend(there(UNIT_SETTINGS.into()).filter(|_| !same_file(".env", UNIT_SETTINGS)));
     files
+}
+
+/// The path, unless nothing is there: a file that is hidden from us is there.
+fn there(path: PathBuf) -> Option<PathBuf> {
+    let missing = std::fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    (!missing).then_some(path)
+}
+
+fn same_file(one: &str, other: &str) -> bool {
+    std::fs::canonicalize(one).is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 /// Values of those names that stand for the file of a secret.

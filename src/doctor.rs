@@ -15,9 +15,9 @@ use crate::{
         imap::{self, Access, Account, Limits},
         mailcow::Mailcow,
         oauth::OAuth,
-        outside::{Outside, Seen},
+        outside::Outside,
     },
-    store::{self, Db, backup, checkup, ingestion},
+    store::{self, Db, checkup, db::schema, ingestion},
 };
 
 /// Clocks that differ by more than this make sign-ins and times fail.
@@ -36,8 +36,8 @@ pub enum Hook {
     Off,
     /// Only the running portal knows.
     Elsewhere,
-    /// When Rspamd last asked this process for the list, if it did.
-    Here(Option<Millis>),
+    /// When Rspamd last asked this process for the list, if it did, and since when it could.
+    Here(Option<Millis>, Millis),
 }
 
 /// What is looked at.
@@ -60,26 +60,27 @@ pub struct Patient {
     pub mailboxes: Vec<(Account, Vec<String>)>,
     /// Files that hold secrets.
     pub files: Vec<PathBuf>,
+    /// A log that was not read for so long is stuck.
+    pub poll_patience: Duration,
 }
 
 impl Patient {
     /// Looks at all parts.
     pub async fn examine(&self, now: Millis, hook: Hook) -> Vec<Finding> {
-        let (database, key, oauth, rings, mailboxes, outside, dotenv) = tokio::join!(
+        let (database, key, (oauth, clock), rings, mailboxes, address, dotenv) = tokio::join!(
             self.database(),
             self.key(),
-            self.client(),
+            self.client(now),
             self.rings(now),
             self.mailboxes(),
-            self.outside(now),
+            self.address(),
             self.dotenv(),
         );
         let mut findings =
             vec![Finding::new("settings", Health::Fine, "settings_fine"), database, key, oauth];
         findings.extend(rings);
         findings.extend(mailboxes);
-        findings.extend(outside);
-        findings.extend([hook_finding(hook, now), dotenv]);
+        findings.extend([address, clock, hook_finding(hook, now), dotenv]);
         findings.extend(self.files());
         findings
     }
@@ -87,18 +88,28 @@ impl Patient {
     async fn database(&self) -> Finding {
         let finding = |health, says| Finding::new("database", health, says).with("engine", self.db.engine());
         let broken = |error: store::Error| finding(Health::Wrong, "database_away").with("error", error);
-        if let Err(error) = checkup::try_writing(&self.db).await {
+        let steps = match self.db.steps().await {
+            Ok(steps) => steps,
+            Err(error) => return broken(error),
+        };
+        let step = steps.last().copied();
+        if step.is_some()
+            && let Err(error) = checkup::try_writing(&self.db).await
+        {
             return broken(error);
         }
-        match checkup::missing_rights(&self.db).await {
-            Ok(Some(missing)) if missing.is_empty() => {
-                finding(Health::Fine, "database_fine").with("step", backup::schema())
-            }
-            Ok(Some(missing)) => {
+        let more = schema().count() - steps.len();
+        match (checkup::missing_rights(&self.db).await, step) {
+            (Err(error), _) => broken(error),
+            (Ok(Some(missing)), _) if !missing.is_empty() => {
                 finding(Health::Doubtful, "database_rights").with("rights", missing.join(", "))
             }
-            Ok(None) => finding(Health::Unknown, "database_role").with("step", backup::schema()),
-            Err(error) => broken(error),
+            (Ok(_), None) => finding(Health::Doubtful, "database_new"),
+            (Ok(_), Some(step)) if more > 0 => {
+                finding(Health::Doubtful, "database_older").with("step", step).with("count", more)
+            }
+            (Ok(Some(_)), Some(step)) => finding(Health::Fine, "database_fine").with("step", step),
+            (Ok(None), Some(step)) => finding(Health::Unknown, "database_role").with("step", step),
         }
     }
 
@@ -115,22 +126,28 @@ impl Patient {
         }
     }
 
-    /// Asks to sign in as a browser does, and goes no further: Mailcow then says whether it knows us.
-    async fn client(&self) -> Finding {
+    /// Asks to sign in as a browser does, and goes no further: Mailcow then says whether it knows us, and what time it has.
+    async fn client(&self, now: Millis) -> (Finding, Finding) {
         let finding = |health, says| Finding::new("oauth", health, says).with("redirect", &self.redirect);
         let url = self.oauth.authorize_url("doctor", &"d".repeat(64));
-        match self.outside.look(url, "Mailcow oauth/authorize").await {
+        let seen = self.outside.look(url, "Mailcow oauth/authorize").await;
+        let clock = clock(seen.as_ref().ok().and_then(|seen| seen.date), now);
+        let client = match seen {
             Ok(seen) if seen.holds("redirect_uri_mismatch") => finding(Health::Wrong, "oauth_redirect"),
             Ok(seen) if seen.holds("invalid_client") => finding(Health::Wrong, "oauth_client"),
             Ok(seen) if matches!(seen.status, 200 | 302 | 303) => finding(Health::Fine, "oauth_fine"),
             Ok(seen) => finding(Health::Unknown, "oauth_odd").with("status", seen.status),
             Err(error) => finding(Health::Wrong, "mailcow_away").with("error", error),
-        }
+        };
+        (client, clock)
     }
 
     async fn rings(&self, now: Millis) -> Vec<Finding> {
         let finding = |health, says| Finding::new("rings", health, says);
         let read = async {
+            if self.db.steps().await?.is_empty() {
+                return Ok((Vec::new(), Vec::new()));
+            }
             let gaps = ingestion::gaps(&self.db, now.minus(LATELY), now).await?;
             Ok::<_, store::Error>((ingestion::sources(&self.db).await?, gaps))
         };
@@ -144,8 +161,12 @@ impl Patient {
         let judge = |source: &ingestion::Source| {
             let lost = gaps.iter().filter(|gap| gap.source == source.source).count();
             let share = (source.ring_peak * 100.0).round();
+            let age = source.succeeded_at.map(|at| now.since(at)).filter(|age| *age > self.poll_patience);
             let finding = match (&source.error, lost) {
                 (Some(error), _) => finding(Health::Wrong, "rings_error").with("error", error),
+                (None, _) if let Some(age) = age => {
+                    finding(Health::Wrong, "rings_stuck").with("minutes", age.as_secs() / 60)
+                }
                 (None, 1..) => finding(Health::Wrong, "rings_lost").with("gaps", lost),
                 (None, 0) if source.ring_peak > TIGHT => finding(Health::Doubtful, "rings_tight"),
                 _ => finding(Health::Fine, "rings_fine"),
@@ -171,23 +192,15 @@ impl Patient {
         findings
     }
 
-    /// The portal as visitors reach it, and the clock of what stands in front of it.
-    async fn outside(&self, now: Millis) -> Vec<Finding> {
+    /// The portal as visitors reach it.
+    async fn address(&self) -> Finding {
         let url = self.public_url.as_str().trim_end_matches('/').to_owned() + "/healthz";
         let finding = |health, says| Finding::new("address", health, says).with("url", &url);
-        let Ok(address) = Url::parse(&url) else { return vec![finding(Health::Unknown, "address_odd")] };
+        let Ok(address) = Url::parse(&url) else { return finding(Health::Unknown, "address_odd") };
         match self.outside.look(address, &url).await {
-            Ok(seen) => {
-                let address = match seen.status == 200 && seen.is("ok") {
-                    true => finding(Health::Fine, "address_fine"),
-                    false => finding(Health::Wrong, "address_other").with("status", seen.status),
-                };
-                vec![address, clock(&seen, now)]
-            }
-            Err(error) => {
-                let away = finding(Health::Wrong, "address_away").with("error", error);
-                vec![away, Finding::new("clock", Health::Unknown, "clock_untold")]
-            }
+            Ok(seen) if seen.status == 200 && seen.is("ok") => finding(Health::Fine, "address_fine"),
+            Ok(seen) => finding(Health::Wrong, "address_other").with("status", seen.status),
+            Err(error) => finding(Health::Wrong, "address_away").with("error", error),
         }
     }
 
@@ -226,14 +239,16 @@ fn hook_finding(hook: Hook, now: Millis) -> Finding {
     match hook {
         Hook::Off => finding(Health::Idle, "hook_off"),
         Hook::Elsewhere => finding(Health::Unknown, "hook_elsewhere"),
-        Hook::Here(Some(read)) if now.since(read) <= MAP => finding(Health::Fine, "hook_fine"),
-        Hook::Here(_) => finding(Health::Wrong, "hook_missing"),
+        Hook::Here(Some(read), _) if now.since(read) <= MAP => finding(Health::Fine, "hook_fine"),
+        Hook::Here(None, since) if now.since(since) <= MAP => finding(Health::Unknown, "hook_waiting"),
+        Hook::Here(..) => finding(Health::Wrong, "hook_missing"),
     }
 }
 
-fn clock(seen: &Seen, now: Millis) -> Finding {
+/// Mailcow's clock beside ours.
+fn clock(mailcow: Option<Millis>, now: Millis) -> Finding {
     let finding = |health, says| Finding::new("clock", health, says);
-    let Some(date) = seen.date else { return finding(Health::Unknown, "clock_untold") };
+    let Some(date) = mailcow else { return finding(Health::Unknown, "clock_untold") };
     let skew = date.0.abs_diff(now.0) / 1000;
     match skew <= SKEW.as_secs() {
         true => finding(Health::Fine, "clock_fine"),

@@ -22,7 +22,7 @@ pub use file::{Summary, TableSum};
 
 use super::{log::LogArgs, serve::runtime};
 use crate::{
-    app::open_database,
+    app::{look_at_database, open_database},
     config::{Config, backup_passphrase},
     model::time::Millis,
     store::{
@@ -67,7 +67,8 @@ pub fn run(args: &BackupArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Res
     log.start(config.log);
     let what = if passphrase.is_some() { "written, encrypted" } else { "written" };
     runtime()?.block_on(async {
-        let db = open_database(&config.database).await?;
+        // The backup before an upgrade must not be the upgrade.
+        let db = look_at_database(&config.database).await?;
         let done = async {
             if args.file.as_os_str() == "-" {
                 let summary = write(&db, &mut *out, passphrase.as_ref(), Millis::now()).await?;
@@ -151,12 +152,16 @@ pub async fn write(
 }
 
 async fn write_frames<W: Write>(db: &Db, out: W, now: Millis) -> anyhow::Result<(Summary, W)> {
-    let tables = backup::tables().await?;
     let mut snapshot = Snapshot::begin(db).await?;
+    // Who reads them later than the rows finds at most more of them, and then the rows tell that they are missing.
+    let steps = db.steps().await?;
+    let schema = steps.last().copied();
+    let schema = schema.context("the database has no tables of this program: there is nothing to back up")?;
+    let tables = backup::tables_of(&steps).await?;
     let head = Head {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         engine: db.engine().to_owned(),
-        schema: backup::schema(),
+        schema,
         at: now,
     };
     let mut writer = Writer::begin(out, head)?;

@@ -48,7 +48,7 @@ pub fn run(args: &DoctorArgs, log: LogArgs, out: &mut impl Write) -> anyhow::Res
     log.start(config.log);
     let findings = runtime()?.block_on(async {
         let tracking = config.web.tracker.is_some();
-        let app = App::build(config).await?;
+        let app = App::build_to_look(config).await?;
         let hook = if tracking { Hook::Elsewhere } else { Hook::Off };
         let findings = app.patient(secret_files())?.examine(Millis::now(), hook).await;
         app.db.close().await;

@@ -212,7 +212,8 @@ settings! {
         /// a report counts. Not set, it is `MAILCOW_DOMAIN` and each `IMAP_HOST`.
         REPORT_AUTHSERV: Vec<String> = mailboxes::HOSTS, Optional "mail.example.org";
 
-        /// For how many days reports are kept.
+        /// For how many days reports are kept. DMARC reports that another program, as dmarcts-report-parser, wrote into the
+        /// same database are not removed unless this is set; what is set, be it 400, holds for them, too.
         RETENTION_REPORTS: Duration = kind::DAYS, Default "400";
     }
 

@@ -65,6 +65,9 @@ FOOTER_COMPANY_URL=https://example.org
     let expected = RoleRules::new(["admin@example.org", "boss@example.org"], none, Some("postmaster"));
     assert_eq!(config.roles, expected);
     assert_eq!(config.retention.mails, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.retention.whose_reports, Whose::Ours, "the reports of the app are left alone");
+    let with = Config::load(std::iter::empty(), Some(&format!("{old}RETENTION_REPORTS=400")), no_files);
+    assert_eq!(with.unwrap().retention.whose_reports, Whose::Anybodys);
     assert!(config.web.cron_key.is_none(), "an empty key must not open the cron addresses");
     assert_eq!(config.web.branding.logo_dark, None);
     assert_eq!(config.web.redirect_uri(), "https://mail.example.org/status/callback.php");

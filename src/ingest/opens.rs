@@ -78,7 +78,7 @@ struct Buffers {
     day: Option<DayKey>,
 }
 
-/// Opens on their way. Without a key nothing is counted, and all images still answer.
+/// Opens on their way. Without a key only old links count, which need none; all images still answer.
 #[derive(Default)]
 pub struct Opens {
     key: Option<TrackerKey>,
@@ -107,9 +107,6 @@ impl Opens {
 
     /// Takes a load by a link of the PHP app, which anybody can make.
     pub fn note_old(&self, link: &str, caller: Caller) {
-        if self.key.is_none() {
-            return;
-        }
         let mark = crate::model::open::old_link(link);
         self.take(mark.map(|(queue_id, message_id)| Mark::Old { queue_id, message_id }), caller);
     }
@@ -165,7 +162,6 @@ impl Opens {
 
     /// Turns loads into rows without addresses; gives the loads by old links, whose mails must be looked up first.
     fn digest(&self, now: Millis) -> Vec<(String, String, opens::Row)> {
-        let Some(key) = &self.key else { return Vec::new() };
         let (loads, day) = {
             let mut buffers = self.buffers();
             (std::mem::take(&mut buffers.loads), buffers.day_key(now))
@@ -175,7 +171,7 @@ impl Opens {
             match mark {
                 Mark::Ours(token) => {
                     let class = match Reader::of(&caller.agent, Some(caller.at.since(token.sent))) {
-                        Reader::Person if key.is_from(&token, caller.client) => Reader::Own,
+                        Reader::Person if self.is_own(&token, caller.client) => Reader::Own,
                         class => class,
                     };
                     self.keep(row(day.as_ref(), token.mail, &caller, class, true));
@@ -188,6 +184,11 @@ impl Opens {
             }
         }
         old
+    }
+
+    /// Whether a mail is loaded where it came from.
+    fn is_own(&self, token: &Token, client: IpAddr) -> bool {
+        self.key.as_ref().is_some_and(|key| key.is_from(token, client))
     }
 
     /// Keeps the opens by old links whose mails there are: anybody can make links to others.
@@ -213,9 +214,7 @@ impl Opens {
         let mut buffers = self.buffers();
         let key = (row.token, row.reader, row.slot);
         if let Some(kept) = buffers.rows.get_mut(&key) {
-            kept.loads += row.loads;
-            kept.at = kept.at.min(row.at);
-            return;
+            return kept.join(&row);
         }
         let of_mail = (row.token, i64::MIN, Millis(i64::MIN))..=(row.token, i64::MAX, Millis(i64::MAX));
         let full = buffers.rows.len() >= MOST_ROWS || buffers.rows.range(of_mail).count() >= MOST_OF_ONE;

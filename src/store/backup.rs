@@ -5,10 +5,10 @@
 //! come back, and no job may wait for one of the past.
 
 use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, MySql, Row, pool::PoolConnection, sqlite::SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, MySql, Row, migrate::Migrator, pool::PoolConnection, sqlite::SqlitePoolOptions};
 
 use super::{
-    db::{Db, Error, MYSQL_MIGRATIONS, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql},
+    db::{self, Db, Error, Result, SQLITE_MIGRATIONS, Tx, Value, places, sql},
     gathered, traffic,
 };
 
@@ -61,13 +61,19 @@ pub type Cells = Vec<Value<'static>>;
 
 /// The step of the schema that this program makes.
 pub fn schema() -> i64 {
-    MYSQL_MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0)
+    db::schema().max().unwrap_or(0)
 }
 
 /// The tables that are copied, and those that are made from them.
 pub async fn tables() -> Result<Vec<Table>> {
+    tables_of(&db::schema().collect::<Vec<_>>()).await
+}
+
+/// The same in a database that has these steps of the schema.
+pub async fn tables_of(steps: &[i64]) -> Result<Vec<Table>> {
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
-    SQLITE_MIGRATIONS
+    let made = SQLITE_MIGRATIONS.iter().filter(|step| steps.contains(&step.version));
+    Migrator::with_migrations(made.cloned().collect())
         .run(&pool)
         .await
         .map_err(|error| Error::Broken(sqlx::Error::Migrate(Box::new(error))))?;
@@ -117,7 +123,7 @@ impl Snapshot {
                 let mut tx = read.begin().await?;
                 // The moment of the first read counts.
                 let _: i64 =
-                    sqlx::query_scalar("SELECT COUNT(*) FROM log_source").fetch_one(&mut *tx).await?;
+                    sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut *tx).await?;
                 Ok(Self::Sqlite(tx))
             }
             Db::Mysql { pool, .. } => {

@@ -29,6 +29,11 @@ use crate::model::{mail::MailId, time::Millis};
 pub(super) static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 pub(super) static MYSQL_MIGRATIONS: Migrator = sqlx::migrate!("migrations/mysql");
 
+/// The steps of the schema that this program makes; the same for both engines.
+pub fn schema() -> impl Iterator<Item = i64> {
+    SQLITE_MIGRATIONS.iter().map(|step| step.version)
+}
+
 /// Rows in one statement. Rows go in powers of two, so that few forms of a statement exist and all stay prepared: to
 /// prepare one anew means to close another, and over TCP each such pair of small packets waits for a delayed
 /// acknowledgement of 40 ms, because the driver leaves Nagle's algorithm on.
@@ -374,26 +379,44 @@ impl Db {
         Ok(db)
     }
 
+    /// Opens the database and leaves its schema as it is: an older version of this program may be at work on it. A file that
+    /// is missing is not made, and looked at as an empty database.
+    pub async fn look(place: &Place) -> Result<Self> {
+        match place {
+            Place::Sqlite(path) if !path.exists() => Self::sqlite(SqliteConnectOptions::new()).await,
+            _ => Self::connect(place).await,
+        }
+    }
+
+    /// The steps of the schema that the database has, in order. One that this program does not know is an error.
+    pub async fn steps(&self) -> Result<Vec<i64>> {
+        let known = match self {
+            Self::Sqlite { .. } => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Self::Mysql { .. } => {
+                "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() \
+                 AND table_name = '_sqlx_migrations'"
+            }
+        };
+        if self.fetch_one::<(i64,)>(sql(known)).await?.is_none_or(|(tables,)| tables == 0) {
+            return Ok(Vec::new());
+        }
+        let text = "SELECT version FROM _sqlx_migrations WHERE success = TRUE ORDER BY version";
+        let steps: Vec<(i64,)> = self.fetch(sql(text)).await?;
+        let steps: Vec<i64> = steps.into_iter().map(|(step,)| step).collect();
+        let ours: Vec<i64> = schema().collect();
+        match steps.iter().find(|step| !ours.contains(step)) {
+            Some(newer) => Err(Error::NewerSchema(*newer)),
+            None => Ok(steps),
+        }
+    }
+
     /// Opens a database and leaves its schema alone: another program's.
     pub async fn connect(place: &Place) -> Result<Self> {
         Ok(match place {
             Place::Sqlite(path) => {
                 make_private(path);
-                let options = SqliteConnectOptions::new()
-                    .filename(path)
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .foreign_keys(true)
-                    .busy_timeout(Duration::from_secs(15))
-                    .row_buffer_size(ROWS_AHEAD)
-                    .pragma("cache_size", "-1500")
-                    .pragma("wal_autocheckpoint", CHECKPOINT);
-                // A file does not go away like a server: nothing is asked before each statement.
-                let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
-                let write = pool(1).connect_with(options.clone()).await?;
-                let read = pool(4).connect_lazy_with(options);
-                Self::Sqlite { read, write, memory: Memory::default() }
+                let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+                Self::sqlite(options).await?
             }
             Place::Mysql(options) => {
                 // Statements may hold their values, which are nothing for a log.
@@ -412,6 +435,22 @@ impl Db {
                 Self::Mysql { pool, memory: Memory::default() }
             }
         })
+    }
+
+    async fn sqlite(options: SqliteConnectOptions) -> Result<Self> {
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(15))
+            .row_buffer_size(ROWS_AHEAD)
+            .pragma("cache_size", "-1500")
+            .pragma("wal_autocheckpoint", CHECKPOINT);
+        // A file does not go away like a server: nothing is asked before each statement.
+        let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
+        let write = pool(1).connect_with(options.clone()).await?;
+        let read = pool(4).connect_lazy_with(options);
+        Ok(Self::Sqlite { read, write, memory: Memory::default() })
     }
 
     async fn migrate(&self) -> Result<()> {
@@ -726,7 +765,30 @@ impl Tx {
         add: &[&'static str],
         rows: Vec<[Value<'v>; N]>,
     ) -> Result<()> {
-        let tail = self.conflict_clause(table, keys, update, add);
+        let set = |fresh: &dyn Fn(&str) -> String| {
+            let set = update.iter().map(|column| format!("{column} = {}", fresh(column)));
+            let sums = add.iter().map(|column| format!("{column} = {table}.{column} + {}", fresh(column)));
+            set.chain(sums).collect::<Vec<_>>().join(", ")
+        };
+        self.upsert_setting(table, columns, keys, set, rows).await
+    }
+
+    /// As [`Tx::upsert`], but `set` writes what becomes of a row that is there; it is told how the new value of a column is
+    /// named. MariaDB assigns one after the other, so what others are made from comes last.
+    pub async fn upsert_setting<'v, const N: usize>(
+        &mut self,
+        table: &'static str,
+        columns: [&'static str; N],
+        keys: &[&'static str],
+        set: impl FnOnce(&dyn Fn(&str) -> String) -> String,
+        rows: Vec<[Value<'v>; N]>,
+    ) -> Result<()> {
+        let mysql = self.mysql;
+        let set = set(&|column| match mysql {
+            false => format!("excluded.{column}"),
+            true => format!("VALUES({column})"),
+        });
+        let tail = self.conflict_clause(keys, &set);
         self.insert_rows(table, columns, rows, &tail).await
     }
 
@@ -787,14 +849,7 @@ impl Tx {
         Ok(())
     }
 
-    fn conflict_clause(&self, table: &str, keys: &[&str], update: &[&str], add: &[&str]) -> String {
-        let fresh = |column: &str| match self.mysql {
-            false => format!("excluded.{column}"),
-            true => format!("VALUES({column})"),
-        };
-        let set = update.iter().map(|column| format!("{column} = {}", fresh(column)));
-        let sums = add.iter().map(|column| format!("{column} = {table}.{column} + {}", fresh(column)));
-        let set = set.chain(sums).collect::<Vec<_>>().join(", ");
+    fn conflict_clause(&self, keys: &[&str], set: &str) -> String {
         match self.mysql {
             false if set.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
             false => format!(" ON CONFLICT ({}) DO UPDATE SET {set}", keys.join(", ")),

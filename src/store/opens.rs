@@ -21,7 +21,7 @@ pub struct Row {
     pub reader: i64,
     /// Begin of the window.
     pub slot: Millis,
-    /// The first load.
+    /// The first load that tells the class.
     pub at: Millis,
     /// Loads.
     pub loads: i64,
@@ -31,7 +31,7 @@ pub struct Row {
     pub verified: bool,
 }
 
-/// Adds opens; a reader who is there already only loads once more. Those beyond [`MOST_PER_MAIL`] are left out.
+/// Adds opens; those of a reader who is there already are joined. Those beyond [`MOST_PER_MAIL`] are left out.
 pub async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
     tx.touch_lists();
     let tokens: BTreeSet<i64> = rows.iter().map(|row| row.token).collect();
@@ -51,7 +51,17 @@ pub async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
     };
     let rows: Vec<[Value<'_>; 7]> = rows.iter().filter(fits).map(Row::values).collect();
     let columns = ["token", "reader", "slot", "at", "loads", "class", "verified"];
-    tx.upsert_adding("opened", columns, &["token", "reader", "slot"], &[], &["loads"], rows).await
+    // As Row::join.
+    let set = |new: &dyn Fn(&str) -> String| {
+        format!(
+            "loads = opened.loads + {}, at = CASE WHEN {class} < opened.class THEN {} ELSE opened.at END, \
+             class = CASE WHEN {class} < opened.class THEN {class} ELSE opened.class END",
+            new("loads"),
+            new("at"),
+            class = new("class"),
+        )
+    };
+    tx.upsert_setting("opened", columns, &["token", "reader", "slot"], set, rows).await
 }
 
 /// Adds opens of another tracker that are not there yet; those that are there stay as they are.
@@ -63,6 +73,15 @@ pub async fn add_missing(tx: &mut Tx, rows: &[Row]) -> Result<()> {
 }
 
 impl Row {
+    /// Joins a later row of the same reader and window: all loads count, and the open is that of who is most like a person. A
+    /// mail program may load the image once while the mail is hardly on its way, and again when somebody reads it.
+    pub fn join(&mut self, later: &Self) {
+        self.loads += later.loads;
+        if later.class < self.class {
+            (self.class, self.at) = (later.class, later.at);
+        }
+    }
+
     fn values(&self) -> [Value<'static>; 7] {
         [
             self.token.into(),

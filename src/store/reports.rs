@@ -164,6 +164,7 @@ async fn again(tx: &mut Tx, serial: i64, one: &Incoming<'_>) -> Result<Stored> {
         // Another program stored it: we know more of it now.
         None if settle::same(&mark, report) => {
             tx.insert("report_body", BODY, body_row(serial, one)).await?;
+            tx.insert("report_adopted", ["serial"], [serial.into()]).await?;
             let variants = mark.variants;
             lines::remove(tx, &[mark]).await?;
             Lines::of(serial, report, arrival.proof.min(proof), variants).write(tx).await?;
@@ -269,9 +270,18 @@ pub async fn prove(tx: &mut Tx, serial: i64, proof: Proof, evidence: Option<&str
     Ok(())
 }
 
+/// Whose reports a question is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Those whose rows in `report` and `rptrecord` this program wrote.
+    Ours,
+    /// Those of other programs, too.
+    Anybodys,
+}
+
 /// Deletes some of the reports that begin before a moment, with all that was derived of them. True: more are left.
-pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
-    let marks = lines::oldest(tx, before, PIECE).await?;
+pub async fn prune(tx: &mut Tx, before: Millis, whose: Whose) -> Result<bool> {
+    let marks = lines::oldest(tx, before, whose, PIECE).await?;
     if marks.is_empty() {
         return Ok(false);
     }

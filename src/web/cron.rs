@@ -36,18 +36,20 @@ pub fn prune() -> MethodRouter<AppState> {
 fn job(name: &'static str) -> MethodRouter<AppState> {
     let answer = move |State(state): State<AppState>, guest: Guest, request: Request| async move {
         match refusal(&state, &guest, &request) {
-            None => told(state.jobs.run(name).await),
+            None => told(state.run_job(name).await),
             Some(refused) => refused,
         }
     };
     get(answer).post(answer)
 }
 
-fn told(end: JobEnd) -> Response {
+/// `ok` and `busy` are the words of the PHP app.
+fn told(end: Option<JobEnd>) -> Response {
     match end {
-        JobEnd::Done => plain(StatusCode::OK, "ok"),
-        JobEnd::Busy => plain(StatusCode::OK, "busy"),
-        JobEnd::Failed(reason) => plain(StatusCode::INTERNAL_SERVER_ERROR, &reason),
+        Some(JobEnd::Done) => plain(StatusCode::OK, "ok"),
+        Some(JobEnd::Busy) => plain(StatusCode::OK, "busy"),
+        Some(JobEnd::Failed(reason)) => plain(StatusCode::INTERNAL_SERVER_ERROR, &reason),
+        None => plain(StatusCode::ACCEPTED, "running: it takes long, and goes on by itself"),
     }
 }
 
@@ -123,11 +125,22 @@ pub(super) fn plain(status: StatusCode, words: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_takes_long_is_told_in_plain_text() {
+        let response = told(None);
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        assert!(response.extensions().get::<Bare>().is_some(), "no page is put around it");
+        let body = axum::body::to_bytes(response.into_body(), 200).await.unwrap();
+        assert!(body.starts_with(b"running"), "{body:?}");
+    }
+
     #[test]
     fn only_the_very_key_fits() {
-        assert!(super::same("secret", "secret"));
+        assert!(same("secret", "secret"));
         for offer in ["", "s", "Secret", "secret ", "secretsecret"] {
-            assert!(!super::same(offer, "secret"), "{offer}");
+            assert!(!same(offer, "secret"), "{offer}");
         }
     }
 }

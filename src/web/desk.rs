@@ -113,26 +113,56 @@ fn old_address(desk: &Desk) -> Option<Redirect> {
         // Also `logout`: whoever follows a link must not be signed out by it.
         _ => return Some(Redirect::to(&desk.frame.url("/"))),
     }
-    const STATUSES: [&str; 7] = ["sent", "delayed", "bounced", "", "soft-rejected", "rejected", "junk"];
-    let mut query = Query::default();
-    for (name, value) in pairs() {
+    let query = old_filters(&desk.query);
+    let mark = if query.is_empty() { "" } else { "?" };
+    Some(Redirect::to(&desk.frame.url(&format!("/mails{mark}{query}"))))
+}
+
+/// The query of the list that asks for what a filter of the PHP app's list asked for. What has no like is handed on as it is:
+/// the list says that it does not understand it.
+fn old_filters(query: &str) -> String {
+    const STATUSES: [(&str, &str); 7] = [
+        ("status", "sent"),
+        ("status", "delayed"),
+        ("status", "bounced"),
+        ("opened", "1"),
+        ("status", "soft-rejected"),
+        ("status", "rejected"),
+        ("status", "junk"),
+    ];
+    let mut pairs: Vec<(&str, String)> = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let value = value.trim().to_owned();
+        if value.is_empty() {
+            continue;
+        }
         match &*name {
-            "timestamp" => {
-                query.add("from", &value);
-                query.add("to", &value);
-            }
-            "recipient" => query.add("rcpt", &value),
-            "status" => {
-                let word = value.parse::<usize>().ok().and_then(|code| STATUSES.get(code).copied());
-                query.add("status", word.unwrap_or_default());
-            }
-            "queue_id" | "message_id" | "sender" | "subject" | "ip" | "attachment" => {
-                query.add(&name, &value)
-            }
+            "timestamp" => pairs.extend([("from", value.clone()), ("to", value)]),
+            "recipient" => pairs.push(("rcpt", value)),
+            "status" => pairs.push(match value.parse::<usize>().ok().and_then(|code| STATUSES.get(code)) {
+                Some((name, word)) => (name, (*word).to_owned()),
+                None => ("status", value),
+            }),
+            "ip" => pairs.push((if is_part_of_ip(&value) { "q" } else { "ip" }, value)),
+            "queue_id" => pairs.push(("queue_id", value)),
+            "message_id" => pairs.push(("message_id", value)),
+            "sender" => pairs.push(("sender", value)),
+            "subject" => pairs.push(("subject", value)),
+            "attachment" => pairs.push(("attachment", value)),
             _ => {}
         }
     }
-    Some(Redirect::to(&mails::link(&desk.frame, &query)))
+    // The app's list had no days of its own: its filters looked at all mails.
+    if !pairs.is_empty() && !pairs.iter().any(|(name, _)| *name == "from") {
+        pairs.push(("from", "any".to_owned()));
+    }
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// Such as `192.0.2`, which the PHP app found in addresses.
+fn is_part_of_ip(text: &str) -> bool {
+    text.parse::<std::net::IpAddr>().is_err()
+        && text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':'))
 }
 
 /// `/mails`: the list.

@@ -55,7 +55,7 @@ async fn look(state: AppState) {
     }
     let now = state.clock.now();
     let hook = match state.opens.key() {
-        Some(_) => Hook::Here(state.opens.numbers().map_read),
+        Some(_) => Hook::Here(state.opens.numbers().map_read, state.started),
         None => Hook::Off,
     };
     let findings = patient.examine(now, hook).await;

@@ -1,7 +1,5 @@
 //! The pages of Operation that are about the portal itself: jobs, settings, the portal. For admins.
 
-use std::{sync::Arc, time::Duration};
-
 use axum::{
     extract::Path,
     response::Redirect,
@@ -22,9 +20,6 @@ use crate::{
         footprint, job_runs, lease,
     },
 };
-
-/// A job that was begun by hand takes this long at most before the page comes back; it goes on in the background.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `/jobs`: how each job is.
 pub fn jobs_page() -> MethodRouter<AppState> {
@@ -58,18 +53,7 @@ pub(super) async fn run_by_hand(desk: &Desk, name: &'static str) -> Result<Optio
     tx.commit().await?;
     // Somebody is there to mend a key that Mailcow refused: it may be asked again.
     desk.state.mailcow.retry();
-    let jobs = Arc::clone(&desk.state.jobs);
-    let running = tokio::spawn(async move { jobs.run(name).await });
-    match tokio::time::timeout(PATIENCE, running).await {
-        Err(_) => Ok(None),
-        Ok(Ok(end)) => {
-            if let JobEnd::Failed(words) = &end {
-                tracing::warn!(job = name, words, "a job that was asked for by hand failed");
-            }
-            Ok(Some(end))
-        }
-        Ok(Err(error)) => Err(WebError::broken(format_args!("the job {name}: {error}"))),
-    }
+    Ok(desk.state.run_job(name).await)
 }
 
 /// `/settings`: what is set, and what each setting means.

@@ -141,6 +141,23 @@ pub trait Jobs: Send + Sync {
     fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>>;
 }
 
+/// Somebody who asks for a job waits for its end so long at most: less than a page may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a job because somebody asked for it. It comes to its end, and is noted, also when nobody waits for it any more.
+/// `None` when it takes longer than that.
+async fn run_within(jobs: Arc<dyn Jobs>, name: &'static str, patience: Duration) -> Option<JobEnd> {
+    let running = tokio::spawn(async move {
+        let end = jobs.run(name).await;
+        if let JobEnd::Failed(words) = &end {
+            tracing::warn!(job = name, words, "a job that was asked for failed");
+        }
+        end
+    });
+    let ran = tokio::time::timeout(patience, running).await.ok()?;
+    Some(ran.unwrap_or_else(|_| JobEnd::Failed("It broke off; the log of the portal tells more.".to_owned())))
+}
+
 /// The parts of an [`AppState`].
 pub struct Parts {
     /// The database.
@@ -221,6 +238,11 @@ impl AppState {
         visits.and(looks)
     }
 
+    /// Runs a job because somebody asked for it; it goes on when the caller has gone. `None`: it still does.
+    pub(super) async fn run_job(&self, name: &'static str) -> Option<JobEnd> {
+        run_within(Arc::clone(&self.jobs), name, PATIENCE).await
+    }
+
     /// Counts a request of a class; one too many is an error, and written down.
     pub(super) fn admit(&self, class: Class, client: Client) -> Result<(), WebError> {
         let now = self.clock.now();
@@ -249,5 +271,55 @@ impl Deref for AppState {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// A job that takes a minute.
+    #[derive(Default)]
+    struct Slow(AtomicBool);
+
+    impl Jobs for Slow {
+        fn by_hand(&self) -> &'static [&'static str] {
+            &[]
+        }
+
+        fn run<'a>(&'a self, name: &'a str) -> BoxFuture<'a, JobEnd> {
+            async move {
+                assert!(name != "broken", "it breaks");
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                self.0.store(true, Ordering::SeqCst);
+                JobEnd::Done
+            }
+            .boxed()
+        }
+
+        fn health(&self) -> BTreeMap<&'static str, JobHealth> {
+            BTreeMap::new()
+        }
+
+        fn last_success(&self) -> BoxFuture<'_, Result<Option<Millis>, String>> {
+            async { Ok(None) }.boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_goes_on_when_nobody_waits_any_more() {
+        let jobs = Arc::new(Slow::default());
+        let run = |name, patience| run_within(Arc::clone(&jobs) as _, name, Duration::from_secs(patience));
+        assert_eq!(run("poll", 61).await, Some(JobEnd::Done));
+        jobs.0.store(false, Ordering::SeqCst);
+        assert_eq!(run("poll", 20).await, None);
+        assert!(!jobs.0.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_secs(41)).await;
+        assert!(jobs.0.load(Ordering::SeqCst));
+        assert!(matches!(run("broken", 20).await, Some(JobEnd::Failed(_))), "a panic is told, too");
     }
 }

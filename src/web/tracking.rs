@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use askama::Template;
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderName, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -59,8 +59,11 @@ pub fn old_pixel() -> MethodRouter<AppState> {
 }
 
 /// Who loads an image; nobody when their address does so too often. That leaves no trace but a number: readers'
-/// addresses are not written down.
+/// addresses are not written down. Whoever asks for the head alone does not see the image.
 fn caller(state: &AppState, request: Request) -> Option<Caller> {
+    if request.method() == Method::HEAD {
+        return None;
+    }
     let (parts, _) = request.into_parts();
     let (client, at) = (Client::of(&state.settings.trusted_proxies, &parts), state.clock.now());
     state.limits.admit(Class::Pixel, client, at).ok()?;

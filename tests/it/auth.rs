@@ -1,5 +1,7 @@
 //! Signing in and out, sessions, roles, and what Mailcow's word does to them.
 
+use std::time::Duration;
+
 use mailcow_status::{
     demo::Fault,
     model::{
@@ -658,6 +660,24 @@ async fn cron_needs_its_key() {
     *portal.jobs.end.lock().unwrap() = Some(JobEnd::Failed("Mailcow: no answer in time".to_owned()));
     let page = browser.get(&format!("/cron/update?key={CRON_KEY}")).await;
     assert_eq!((page.status, page.body.as_str()), (500, "Mailcow: no answer in time"));
+}
+
+#[tokio::test]
+async fn a_cron_job_comes_to_its_end_also_when_the_caller_has_gone() {
+    let portal = Portal::start(Wishes::default()).await;
+    *portal.jobs.takes.lock().unwrap() = Duration::from_millis(400);
+    let count = |number: &std::sync::atomic::AtomicUsize| number.load(std::sync::atomic::Ordering::SeqCst);
+    let mut browser = portal.browser();
+    let path = format!("/cron/update?key={CRON_KEY}");
+    assert!(tokio::time::timeout(Duration::from_millis(200), browser.get(&path)).await.is_err());
+    assert_eq!((count(&portal.jobs.runs), count(&portal.jobs.ended)), (1, 0));
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if count(&portal.jobs.ended) == 1 {
+            return;
+        }
+    }
+    panic!("it was dropped with the request");
 }
 
 #[tokio::test]

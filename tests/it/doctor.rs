@@ -3,6 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use mailcow_status::{
+    commands::backup,
     doctor::{Hook, Patient},
     model::{
         finding::{Finding, Health},
@@ -11,7 +12,9 @@ use mailcow_status::{
     },
     remote::{http, mailcow, oauth, outside::Outside},
     store::{
-        Db, backup, checkup,
+        Db,
+        backup::schema,
+        checkup,
         ingestion::{self, Gap, Source},
     },
 };
@@ -19,7 +22,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
 use super::support::{
     db::fresh_databases,
-    portal::{Portal, Wishes},
+    portal::{Portal, Wishes, place},
     rig::open,
 };
 
@@ -38,6 +41,7 @@ fn patient(portal: &Portal) -> Patient {
         public_url: portal.url.parse().unwrap(),
         mailboxes: Vec::new(),
         files: Vec::new(),
+        poll_patience: Duration::from_secs(300),
     }
 }
 
@@ -152,10 +156,65 @@ async fn an_address_that_leads_elsewhere_and_a_wrong_clock_are_told() {
     assert_eq!(found(&elsewhere, "address").await, (Health::Wrong, "address_other"));
     let nowhere = Patient { public_url: "http://127.0.0.1:1/status".parse().unwrap(), ..patient(&portal) };
     assert_eq!(found(&nowhere, "address").await, (Health::Wrong, "address_away"));
-    assert_eq!(found(&nowhere, "clock").await, (Health::Unknown, "clock_untold"));
     let findings = patient(&portal).examine(Millis::now().plus(Duration::from_secs(300)), Hook::Off).await;
     let clock = findings.iter().find(|finding| finding.part == "clock").unwrap();
     assert_eq!((clock.health, clock.says), (Health::Wrong, "clock_off"));
+}
+
+/// What answers at the portal's own address mostly has the portal's own clock.
+#[tokio::test]
+async fn the_clock_is_compared_with_that_of_mailcow() {
+    let portal = Portal::start(Wishes::default()).await;
+    let server = MockServer::start().await;
+    let late = ResponseTemplate::new(200).insert_header("date", "Sat, 21 Nov 2026 00:00:00 GMT");
+    Mock::given(path("/status/healthz")).respond_with(late.clone()).mount(&server).await;
+    let in_front =
+        Patient { public_url: format!("{}/status", server.uri()).parse().unwrap(), ..patient(&portal) };
+    assert_eq!(found(&in_front, "clock").await, (Health::Fine, "clock_fine"));
+    let oauth = |base: String| {
+        let base: reqwest::Url = base.parse().unwrap();
+        oauth::OAuth::new(&oauth::Settings {
+            base: base.clone(),
+            browser_base: base,
+            client_id: "x".to_owned(),
+            client_secret: "s3cret".to_owned().into(),
+            redirect: "https://x.test/callback".to_owned(),
+            http: settings(),
+        })
+        .unwrap()
+    };
+    Mock::given(path("/oauth/authorize")).respond_with(late).mount(&server).await;
+    let behind = Patient { oauth: oauth(server.uri()), ..patient(&portal) };
+    assert_eq!(found(&behind, "clock").await, (Health::Wrong, "clock_off"));
+    let away = Patient { oauth: oauth("http://127.0.0.1:1".to_owned()), ..patient(&portal) };
+    assert_eq!(found(&away, "clock").await, (Health::Unknown, "clock_untold"));
+}
+
+/// The usual order is: the new program in, a look, a backup. The old one may still be at work.
+#[tokio::test]
+async fn a_look_brings_no_schema_forward() {
+    let portal = Portal::start(Wishes::default()).await;
+    for fresh in fresh_databases().await {
+        super::upgrade::make(&fresh, 5).await;
+        let look = async || Db::look(&place(&fresh.url)).await.unwrap();
+        let patient = Patient { db: look().await, ..patient(&portal) };
+        for part in ["database", "rings"] {
+            let (health, says) = found(&patient, part).await;
+            let expected = [(Health::Doubtful, "database_older"), (Health::Unknown, "rings_never")];
+            assert!(expected.contains(&(health, says)), "{part}: {says}");
+        }
+        assert_eq!(look().await.steps().await.unwrap().len(), 5, "{}", patient.db.engine());
+    }
+    for fresh in fresh_databases().await {
+        let patient = Patient { db: Db::look(&place(&fresh.url)).await.unwrap(), ..patient(&portal) };
+        assert_eq!(found(&patient, "database").await, (Health::Doubtful, "database_new"));
+        assert_eq!(found(&patient, "rings").await, (Health::Unknown, "rings_never"));
+        assert!(patient.db.steps().await.unwrap().is_empty());
+        let file = fresh.url.strip_prefix("sqlite:");
+        assert!(file.is_none_or(|file| !Path::new(file).exists()), "a file was made");
+        let refused = backup::write(&patient.db, std::io::sink(), None, Millis(0)).await.unwrap_err();
+        assert!(refused.to_string().contains("nothing to back up"), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -171,9 +230,10 @@ async fn files_hook_and_rings_are_judged() {
     let now = Millis::now();
     for (hook, says) in [
         (Hook::Elsewhere, "hook_elsewhere"),
-        (Hook::Here(None), "hook_missing"),
-        (Hook::Here(Some(now)), "hook_fine"),
-        (Hook::Here(Some(now.minus(Duration::from_secs(3600)))), "hook_missing"),
+        (Hook::Here(None, now.minus(Duration::from_secs(60))), "hook_waiting"),
+        (Hook::Here(None, now.minus(Duration::from_secs(3600))), "hook_missing"),
+        (Hook::Here(Some(now), now), "hook_fine"),
+        (Hook::Here(Some(now.minus(Duration::from_secs(3600))), now), "hook_missing"),
     ] {
         let findings = patient(&portal).examine(Millis::now(), hook).await;
         let finding = findings.iter().find(|finding| finding.part == "hook").unwrap();
@@ -181,11 +241,17 @@ async fn files_hook_and_rings_are_judged() {
     }
     assert_eq!(found(&patient(&portal), "rings").await, (Health::Unknown, "rings_never"));
     let server = ServerId(1);
-    for (peak, gap, says) in
-        [(0.1, false, "rings_fine"), (0.8, false, "rings_tight"), (0.1, true, "rings_lost")]
-    {
+    for (peak, gap, ago, says) in [
+        (0.1, false, 60, "rings_fine"),
+        // Nobody says what is wrong, but nothing is read any more.
+        (0.1, false, 900, "rings_stuck"),
+        (0.8, false, 60, "rings_tight"),
+        (0.1, true, 60, "rings_lost"),
+    ] {
         let mut tx = portal.state.db.begin().await.unwrap();
-        let source = Source { ring_peak: peak, ring_size: 9999, ..Source::new(server, "postfix") };
+        let succeeded_at = Some(now.minus(Duration::from_secs(ago)));
+        let source =
+            Source { ring_peak: peak, ring_size: 9999, succeeded_at, ..Source::new(server, "postfix") };
         ingestion::save_source(&mut tx, &source).await.unwrap();
         if gap {
             let (from_at, to_at) = (now.minus(Duration::from_secs(60)), now.minus(Duration::from_secs(50)));
@@ -207,7 +273,7 @@ async fn trying_the_database_leaves_no_trace() {
         let rows: Vec<(String,)> =
             db.fetch(mailcow_status::store::db::sql("SELECT name FROM lease")).await.unwrap();
         assert!(rows.is_empty());
-        assert!(backup::schema() >= 7);
+        assert!(schema() >= 7);
         // A row that cannot be written is a fault.
         let mut tx = db.begin().await.unwrap();
         let narrow = match db {

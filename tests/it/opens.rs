@@ -18,6 +18,8 @@ use mailcow_status::{
     store::{Db, db::sql, mails, opens},
 };
 
+use reqwest::Method;
+
 use super::support::portal::{Answer, Portal, TRACKER_KEY, Wishes};
 
 const QUEUE_ID: &str = "4cQm1L2Xz9k";
@@ -265,6 +267,63 @@ async fn old_links_count_for_mails_that_there_are_and_are_marked() {
         assert_eq!(portal.state.opens.numbers().strange, 2);
         let story = portal.signed_in("ann@alpha.test").await.get(&format!("/mails/{}", mail.id.0)).await;
         assert!(story.body.contains("which anybody could have made"));
+    }
+}
+
+#[tokio::test]
+async fn old_links_count_without_open_tracking() {
+    for (portal, _) in written(Wishes { tracking: false, ..Wishes::default() }).await {
+        let link: String =
+            format!("{QUEUE_ID}|{MESSAGE_ID}").bytes().map(|byte| format!("{byte:02X}")).collect();
+        load(&portal, &format!("/track.php?msg={link}"), THUNDERBIRD).await;
+        load(&portal, &format!("/track/{}.gif", token(&portal)), THUNDERBIRD).await;
+        flush(&portal).await;
+        let mail = the_mail(&portal.state.db, &Scope::All).await;
+        let opens = opens::of_mail(&portal.state.db, &Scope::All, None, &mail).await.unwrap();
+        let opens: Vec<_> = opens.iter().map(|open| (open.reader, open.verified)).collect();
+        assert_eq!(opens, [(Reader::Person, false)]);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_the_head_of_an_image_has_not_seen_it() {
+    let portal = Portal::start(Wishes::default()).await;
+    let old: String = format!("{QUEUE_ID}|{MESSAGE_ID}").bytes().map(|byte| format!("{byte:02X}")).collect();
+    for path in [format!("/track/{}.gif", token(&portal)), format!("/track.php?msg={old}")] {
+        let mut reader = portal.browser();
+        reader.headers.push(("user-agent".to_owned(), THUNDERBIRD.to_owned()));
+        let head = reader.send(Method::HEAD, &path, &[]).await;
+        assert_eq!((head.status, head.headers["content-type"].to_str().unwrap()), (200, "image/gif"));
+        assert_eq!(portal.state.opens.numbers(), Default::default(), "{path}");
+        reader.get(&path).await;
+        assert_eq!(portal.state.opens.numbers().waiting, 1, "{path}");
+        flush(&portal).await;
+    }
+}
+
+/// As a preview does, and then a person.
+#[tokio::test]
+async fn a_load_that_comes_too_soon_hides_no_person() {
+    for (portal, mail) in written(Wishes::default()).await {
+        let link = key().token(QUEUE_ID, MESSAGE_ID, portal.now(), "198.51.100.7".parse().unwrap());
+        let path = format!("/track/{link}.gif");
+        let first = async |seen: &[(Reader, i64, bool)], person: Option<Millis>| {
+            flush(&portal).await;
+            assert_eq!(self::seen(&portal, &mail).await, seen);
+            let mails = std::slice::from_ref(&mail);
+            let firsts =
+                opens::first_opens(&portal.state.db, &Scope::All, Some(&key()), mails).await.unwrap();
+            assert_eq!(firsts.get(&mail.id).copied(), person);
+        };
+        load(&portal, &path, THUNDERBIRD).await;
+        first(&[(Reader::Scanner, 1, true)], None).await;
+        portal.advance(5);
+        let person = portal.now();
+        load(&portal, &path, THUNDERBIRD).await;
+        first(&[(Reader::Person, 2, true)], Some(person)).await;
+        portal.advance(5);
+        load(&portal, &path, THUNDERBIRD).await;
+        first(&[(Reader::Person, 3, true)], Some(person)).await;
     }
 }
 

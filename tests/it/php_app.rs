@@ -251,7 +251,11 @@ async fn addresses_of_the_app_lead_on() {
                 "ip=192.0.2.1",
             ],
         ),
-        ("/?task=monitor&status=0", &["status=sent"]),
+        ("/?task=monitor&status=0", &["status=sent", "from=any"]),
+        ("/?task=monitor&status=3", &["/status/mails?opened=1"]),
+        ("/?task=monitor&ip=192.0.2", &["q=192.0.2&"]),
+        ("/?task=monitor&queue_id=A1&status=", &["queue_id=A1&from=any"]),
+        ("/?task=monitor&timestamp=2026-11-20", &["?from=2026-11-20&to=2026-11-20"]),
         ("/?task=dmarc", &["/status/dmarc/reports"]),
         ("/?task=ajax&action=dmarc-report&report_id=7", &["/status/dmarc/reports/7"]),
         ("/?task=ajax&action=mail-history&mail_id=7", &["/status/"]),
@@ -271,8 +275,13 @@ async fn addresses_of_the_app_lead_on() {
     // Whoever is not signed in comes back to the wish.
     let stranger = portal.browser().get("/?task=monitor&status=1").await;
     assert!(stranger.location.contains("task%3Dmonitor"), "{}", stranger.location);
-    let page = admin.get("/?task=monitor&status=99").await;
-    assert_eq!(page.status, 303);
+    // What has no like is not left out in silence.
+    for (old, said) in [("status=99", "99"), ("ip=office", "office"), ("timestamp=yesterday", "yesterday")] {
+        let page = admin.get(&format!("/?task=monitor&{old}")).await;
+        assert_eq!(page.status, 303);
+        let list = admin.get(&page.location).await.body;
+        assert!(list.contains(&format!(": {said}. ")), "{old}: {list}");
+    }
     assert_eq!(
         portal.browser().get("/callback.php").await.status,
         portal.browser().get("/callback").await.status

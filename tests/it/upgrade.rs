@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mailcow_status::{
-    commands::backup::{TableSum, write},
+    commands::backup::{TableSum, restore, write, write_file},
     demo::Options,
     ingest::{
         correlate::{Batch, Novelty, take},
@@ -35,7 +35,7 @@ fn steps(engine: &str) -> Vec<std::path::PathBuf> {
 }
 
 /// Makes the schema of the first `count` steps, as a release that had no more.
-async fn make(fresh: &FreshDb, count: usize) {
+pub async fn make(fresh: &FreshDb, count: usize) {
     let dir = tempfile::tempdir().unwrap();
     let engine = if fresh.url.starts_with("sqlite:") { "sqlite" } else { "mysql" };
     for file in steps(engine).into_iter().take(count) {
@@ -54,6 +54,24 @@ async fn make(fresh: &FreshDb, count: usize) {
             pool.close().await;
         }
     }
+}
+
+/// Rows by table after a backup of a database, which is not upgraded by it, and a restore by this version.
+async fn backed_up(fresh: &FreshDb) -> Vec<(String, u64)> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("backup");
+    let old = Db::look(&place(&fresh.url)).await.unwrap();
+    let steps = old.steps().await.unwrap();
+    let written = write_file(&old, &file, None, Millis(0)).await.unwrap();
+    assert_eq!(written.schema, steps[steps.len() - 1]);
+    assert_eq!(old.steps().await.unwrap(), steps, "it was upgraded");
+    old.close().await;
+    let target = sqlite();
+    let db = open(&target).await;
+    restore(&db, &file, None, false).await.unwrap();
+    let now = write(&db, std::io::sink(), None, Millis(0)).await.unwrap().tables;
+    let filled = now.into_iter().filter(|table| table.rows > 0);
+    filled.map(|table| (table.name, table.rows)).collect()
 }
 
 /// Everything that a working database holds.
@@ -142,6 +160,8 @@ async fn a_database_of_every_step_comes_forward_with_its_rows() {
             }
             assert!(kept.iter().any(|(name, rows)| name == "mail_story" && *rows > 50), "{kept:?}");
             old.close().await;
+            let filled: Vec<_> = kept.iter().filter(|(_, rows)| *rows > 0).cloned().collect();
+            assert_eq!(backed_up(&fresh).await, filled, "a backup before step {}", count + 1);
             let db = open(&fresh).await;
             let now: Vec<TableSum> = write(&db, std::io::sink(), None, Millis(0)).await.unwrap().tables;
             let rows = |name: &str| now.iter().find(|table| table.name == name).map(|table| table.rows);

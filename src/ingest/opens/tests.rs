@@ -74,10 +74,28 @@ fn a_reader_counts_once_in_a_window_and_keeps_no_mark_after_the_day() {
     assert_eq!(readers.len(), 3);
 }
 
+/// Such as a preview shows it while the mail is on its way, and a person some seconds later.
 #[test]
-fn without_a_key_nothing_is_counted() {
+fn who_loads_too_soon_and_again_is_a_person_from_then_on() {
+    let opens = Opens::new(Some(key()));
+    let link = key().token("4Q0", "m@alpha.test", NOW, "198.51.100.1".parse().unwrap());
+    for seconds in [1, 60, 90] {
+        opens.note(&link, Caller { at: NOW.plus(Duration::from_secs(seconds)), ..caller("reader") });
+    }
+    opens.digest(NOW);
+    let rows: Vec<_> = opens.buffers().rows.values().copied().collect();
+    let first = NOW.plus(Duration::from_secs(60));
+    assert_eq!(
+        rows.iter().map(|row| (row.class, row.at, row.loads)).collect::<Vec<_>>(),
+        [(Reader::Person, first, 3)]
+    );
+}
+
+#[test]
+fn without_a_key_only_old_links_count() {
     let opens = Opens::new(None);
     opens.note(&token(0), caller("reader"));
-    opens.note_old("4142", caller("reader"));
     assert_eq!(opens.numbers(), Numbers::default());
+    opens.note_old("417C42", caller("reader"));
+    assert_eq!(opens.digest(NOW).len(), 1);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use super::{packed, rows::fit};
+use super::{Whose, packed, rows::fit};
 use crate::{
     model::{
         report::{Proof, Report},
@@ -176,12 +176,19 @@ pub async fn mark(tx: &mut Tx, serial: i64) -> Result<Option<Mark>> {
 }
 
 /// The oldest lines that begin before a moment.
-pub async fn oldest(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Mark>> {
-    tx.fetch(oldest_statement(before, limit)).await
+pub async fn oldest(tx: &mut Tx, before: Millis, whose: Whose, limit: i64) -> Result<Vec<Mark>> {
+    tx.fetch(oldest_statement(before, whose, limit)).await
 }
 
-pub(super) fn oldest_statement(before: Millis, limit: i64) -> Sql<'static> {
-    let text = format!("{MARK} WHERE begin_at < ? ORDER BY begin_at, serial LIMIT ?");
+pub(super) fn oldest_statement(before: Millis, whose: Whose, limit: i64) -> Sql<'static> {
+    let ours = match whose {
+        Whose::Ours => {
+            " AND (SELECT serial FROM report_body WHERE serial = report_line.serial) IS NOT NULL \
+             AND (SELECT serial FROM report_adopted WHERE serial = report_line.serial) IS NULL"
+        }
+        Whose::Anybodys => "",
+    };
+    let text = format!("{MARK} WHERE begin_at < ?{ours} ORDER BY begin_at, serial LIMIT ?");
     sql(text).bind(before).bind(limit)
 }
 
@@ -221,6 +228,7 @@ pub async fn note_variants(tx: &mut Tx, serial: i64, variants: i64) -> Result<()
 pub async fn delete_beside(tx: &mut Tx, serials: &[i64]) -> Result<()> {
     for text in [
         "DELETE FROM report_body WHERE serial",
+        "DELETE FROM report_adopted WHERE serial",
         "DELETE FROM report_variant WHERE family = 'dmarc' AND serial",
     ] {
         let text = format!("{text} IN ({})", places(serials.len()));

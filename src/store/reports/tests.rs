@@ -87,13 +87,14 @@ pub async fn count(db: &Db, table: &str) -> i64 {
 }
 
 /// Every table that a report leaves rows in.
-pub const TABLES: [&str; 9] = [
+pub const TABLES: [&str; 10] = [
     "report",
     "rptrecord",
     "report_line",
     "report_source",
     "report_month",
     "report_body",
+    "report_adopted",
     "report_variant",
     "report_digest",
     "report_debut",

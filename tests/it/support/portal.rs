@@ -106,6 +106,10 @@ impl Default for Wishes {
 pub struct CountingJobs {
     /// Updates and prunes so far.
     pub runs: AtomicUsize,
+    /// Those of them that came to their end.
+    pub ended: Arc<AtomicUsize>,
+    /// How long the next runs take.
+    pub takes: Mutex<Duration>,
     /// How the next runs end.
     pub end: Mutex<Option<JobEnd>>,
     /// When a poll last succeeded.
@@ -120,7 +124,13 @@ impl Jobs for CountingJobs {
     fn run<'a>(&'a self, _: &'a str) -> BoxFuture<'a, JobEnd> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let end = self.end.lock().unwrap().clone().unwrap_or(JobEnd::Done);
-        async move { end }.boxed()
+        let (takes, ended) = (*self.takes.lock().unwrap(), Arc::clone(&self.ended));
+        async move {
+            tokio::time::sleep(takes).await;
+            ended.fetch_add(1, Ordering::SeqCst);
+            end
+        }
+        .boxed()
     }
 
     fn health(&self) -> BTreeMap<&'static str, JobHealth> {

@@ -123,6 +123,47 @@ async fn their_parser_writes_beside_ours() {
     assert_eq!((&stored.report, stored.line.proof), (&whole, Proof::Proven));
     whole.records.pop();
     assert_eq!(put(&db, &arrival(Proof::Unchecked), &whole, "other").await, Stored::Variant(line.serial));
+    forget(&db, Whose::Ours).await;
+    assert_eq!((count(&db, "report").await, count(&db, "rptrecord").await), (1, 2), "theirs stay");
+}
+
+async fn forget(db: &Db, whose: Whose) {
+    let mut tx = db.begin().await.unwrap();
+    while prune(&mut tx, Millis(i64::MAX), whose).await.unwrap() {}
+    tx.commit().await.unwrap();
+}
+
+/// Of what another program wrote, no row goes unless an admin set for how long it stays: also not when the same report came to
+/// us later.
+#[tokio::test]
+async fn only_our_reports_pass_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let one = |id: &str| {
+            report("alpha.test", "Big", id, 0, vec![record("192.0.2.1", 2, "pass", "pass", "none")])
+        };
+        for id in ["ours", "theirs", "both"] {
+            put(&db, &arrival(Proof::Proven), &one(id), id).await;
+        }
+        // Theirs have no body.
+        let mut tx = db.begin().await.unwrap();
+        let text =
+            "DELETE FROM report_body WHERE serial IN (SELECT serial FROM report WHERE reportid <> 'ours')";
+        tx.execute(sql(text)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(matches!(put(&db, &arrival(Proof::Proven), &one("both"), "both").await, Stored::Known(_)));
+        forget(&db, Whose::Ours).await;
+        let left: Vec<(String,)> =
+            db.fetch(sql("SELECT reportid FROM report ORDER BY serial")).await.unwrap();
+        let left: Vec<&str> = left.iter().map(|(id,)| id.as_str()).collect();
+        assert_eq!(left, ["theirs", "both"], "{}", db.engine());
+        assert_eq!((count(&db, "rptrecord").await, count(&db, "report_line").await), (2, 2));
+        forget(&db, Whose::Anybodys).await;
+        refresh(&db).await.unwrap();
+        for table in TABLES {
+            assert_eq!(count(&db, table).await, 0, "{} {table}", db.engine());
+        }
+    }
 }
 
 #[tokio::test]

@@ -386,14 +386,14 @@ async fn all_figures_equal_those_of_a_plain_list() {
             compare_all(&db, &all, &HOSTED, "digests of all months are kept").await;
             let before = Millis(BEGIN + 12 * DAY + 1);
             let mut tx = db.begin().await.unwrap();
-            while prune(&mut tx, before).await.unwrap() {}
+            while prune(&mut tx, before, Whose::Anybodys).await.unwrap() {}
             tx.commit().await.unwrap();
             all.retain(|kept| kept.report.begin >= before);
             compare_all(&db, &all, &HOSTED, "pruned").await;
             refresh(&db).await.unwrap();
             compare_all(&db, &all, &HOSTED, "pruned, and digests are kept of the rest").await;
             let mut tx = db.begin().await.unwrap();
-            while prune(&mut tx, Millis(i64::MAX)).await.unwrap() {}
+            while prune(&mut tx, Millis(i64::MAX), Whose::Anybodys).await.unwrap() {}
             names::prune(&mut tx, Millis(i64::MAX)).await.unwrap();
             tx.commit().await.unwrap();
             refresh(&db).await.unwrap();

@@ -85,6 +85,10 @@ async fn no_question_scans() {
             assert!(found.is_empty(), "{}: newer reports: {found:?}", db.engine());
         }
         assert!(scans(&db, settle::statement(2990), never).await.is_empty(), "{}: settling", db.engine());
-        assert!(scans(&db, lines::oldest_statement(Millis(BEGIN - 360 * DAY), 50), never).await.is_empty());
+        for whose in [Whose::Ours, Whose::Anybodys] {
+            let statement = lines::oldest_statement(Millis(BEGIN - 360 * DAY), whose, 50);
+            let found = scans(&db, statement, never).await;
+            assert!(found.is_empty(), "{}: the oldest, {whose:?}: {found:?}", db.engine());
+        }
     }
 }
