@@ -114,7 +114,7 @@ local function rewritten(part, addition, newline)
   end
 end
 
--- The HTML part that gets the image: the last one that is shown. nil when the mail must stay as it is.
+-- The HTML part that gets the image: the last one that shows something. nil when the mail must stay as it is.
 local function html_part(task)
   for _, part in ipairs(task:get_parts() or {}) do
     local kind, subtype = part:get_type()
@@ -128,7 +128,8 @@ local function html_part(task)
     local kind, subtype, parameters = part:get_type_full()
     local charset = ((parameters or {}).charset or ''):lower()
     local is_html = (kind or ''):lower() == 'text' and (subtype or ''):lower() == 'html'
-    if is_html and not part:is_attachment() and not matches(charset, WIDE) then chosen = part end
+    local is_shown = not part:is_attachment() and tostring(part:get_content()):find('%S')
+    if is_html and is_shown and not matches(charset, WIDE) then chosen = part end
   end
   return chosen
 end
@@ -148,12 +149,26 @@ local function is_outgoing(task, map, user)
   return false
 end
 
+-- Where a text lies in memory.
+local function address(text)
+  return tonumber((tostring(text:ptr()):match('0x(%x+)')), 16)
+end
+
+-- The first and last byte of the part's raw content within the whole mail. The same words may stand elsewhere, too
+-- (in a header, in the plain text beside), so its place in memory tells; nil where that is not sure.
+local function place(whole, raw)
+  local first = address(raw) - address(whole) + 1
+  local last = first + #raw - 1
+  if first < 1 or last > #whole or whole:span(first, #raw) ~= raw then return nil end
+  return first, last
+end
+
 local function add_image(task, part, addition)
   local newline = task:get_newlines_type() == 'lf' and '\n' or '\r\n'
   local raw, whole = part:get_raw_content(), task:get_content()
   local fresh = rewritten(part, addition, newline)
   -- Everything around the part stays byte by byte, so that no header needs a change.
-  local first, last = whole:find(tostring(raw))
+  local first, last = place(whole, raw)
   if not fresh or not first then return false end
   local pieces = { whole:span(1, first - 1), fresh }
   if last < #whole then pieces[3] = whole:span(last + 1) end

@@ -80,6 +80,9 @@ pub struct SetupArgs {
     /// File with the read-only API key
     #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
+    /// The PHP app's .env, whose settings and database are taken over
+    #[arg(long, value_name = "FILE")]
+    pub php_app: Option<PathBuf>,
     /// End of the redirect URI; callback.php where the PHP app's OAuth2 app is used on
     #[arg(long, default_value = "callback", value_parser = ["callback", "callback.php"])]
     pub callback: String,
@@ -107,6 +110,20 @@ pub struct SetupArgs {
     /// Take away what setup wrote, and put back what was there before
     #[arg(long)]
     pub remove: bool,
+}
+
+/// The arguments alone, as a command line.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    args: SetupArgs,
+}
+
+impl SetupArgs {
+    /// What counts where nothing is given.
+    fn usual() -> Self {
+        <Line as clap::Parser>::parse_from(["setup"]).args
+    }
 }
 
 /// Runs at a terminal, or without one.

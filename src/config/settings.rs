@@ -220,7 +220,7 @@ settings! {
     "What is measured" {
         /// The file that `mailcow-status collect` (or the collector of the Zabbix package) writes on the mail host. Not set,
         /// what only the host can tell is not in use.
-        COLLECTOR_FILE: String = kind::TEXT, Optional "/var/tmp/mailcow-monitor.json";
+        COLLECTOR_FILE: String = kind::TEXT, Optional "/var/lib/mailcow-monitor/mailcow-monitor.json";
 
         /// Key with which `mailcow-status collect --portal` may post what it sees, where portal and mail host share no file. Not
         /// set, posts are refused; with `COLLECTOR_FILE` set, the file counts.

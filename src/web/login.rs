@@ -16,7 +16,7 @@ use super::{
     errors::WebError,
     limits::Class,
     pages::entrance,
-    session::{self, COOKIE, Reader, cookie, set_cookie},
+    session::{self, COOKIE, Reader, SIGN_IN_COOKIE, SIGNED_OUT_COOKIE, cookie, set_cookie},
     state::{AppState, WebSettings},
     visitor::{Guest, standing},
 };
@@ -39,10 +39,6 @@ use crate::{
     },
 };
 
-/// Begins the names of the cookies that bind a sign-in to its browser; the begin of `state` follows.
-const SIGN_IN_COOKIE: &str = "status_sign_in_";
-/// Tells that this browser signed out, so that Start does not sign in again by itself.
-const SIGNED_OUT_COOKIE: &str = "status_signed_out";
 const DAY: u64 = 24 * 3600;
 
 type Cookies = Vec<(HeaderName, HeaderValue)>;

@@ -17,6 +17,12 @@ use crate::{
 
 /// The cookie with the session's id.
 pub const COOKIE: &str = "status_session";
+/// The cookie that tells that this browser signed out, so that Start does not sign in again by itself.
+pub const SIGNED_OUT_COOKIE: &str = "status_signed_out";
+/// Begins the names of the cookies that bind a sign-in to its browser; the begin of `state` follows.
+pub const SIGN_IN_COOKIE: &str = "status_sign_in_";
+/// All cookies of the portal's but those of sign-ins. The file for Mailcow's nginx lets no others through.
+pub const COOKIES: [&str; 5] = [COOKIE, SIGNED_OUT_COOKIE, "lang", "theme", "zone"];
 
 /// A fresh secret: 256 random bits, 64 hex digits.
 pub fn secret() -> Result<String, WebError> {
@@ -66,6 +72,7 @@ pub fn set_cookie(
     seconds: Option<u64>,
     reader: Reader,
 ) -> Result<HeaderValue, WebError> {
+    debug_assert!(COOKIES.contains(&name) || name.starts_with(SIGN_IN_COOKIE), "{name} is not in the list");
     let path = if settings.base_path.is_empty() { "/" } else { &settings.base_path };
     let mut text = format!("{name}={value}; Path={path}; SameSite=Lax");
     if let Some(seconds) = seconds {

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use mailcow_status::web::session::{COOKIES, SIGN_IN_COOKIE};
 use reqwest::{StatusCode, header};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,7 +30,7 @@ const OWN_HOST: &str = include_str!("../../deploy/nginx/status.conf");
 struct Nginx {
     child: Child,
     url: String,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Drop for Nginx {
@@ -37,6 +38,20 @@ impl Drop for Nginx {
         // The master ends its workers on SIGTERM; kill() would leave them behind.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
+    }
+}
+
+impl Nginx {
+    /// Its access log, once it has written of a request that has this in its address.
+    async fn log_with(&self, last: &str) -> String {
+        for _ in 0..100 {
+            let log = fs::read_to_string(self.dir.path().join("access")).unwrap();
+            if log.contains(last) {
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{last} is not in the access log");
     }
 }
 
@@ -110,14 +125,14 @@ async fn nginx(files: impl Fn(u16) -> (String, String)) -> Option<Nginx> {
         .stderr(Stdio::from(error_log))
         .spawn()
         .unwrap();
-    let running = Nginx { child, url: format!("http://127.0.0.1:{port}"), _dir: dir };
+    let running = Nginx { child, url: format!("http://127.0.0.1:{port}"), dir };
     for _ in 0..100 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             return Some(running);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("nginx: {}", fs::read_to_string(running._dir.path().join("errors")).unwrap());
+    panic!("nginx: {}", fs::read_to_string(running.dir.path().join("errors")).unwrap());
 }
 
 /// As Mailcow's: the same defaults of the server, its waiting page, its cookie, and locations that compete for paths.
@@ -130,7 +145,7 @@ fn configuration(dir: &Path, port: u16, inside: &str, beside: &str) -> String {
     format!(
         "{user} daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn;\n\
          events {{ worker_connections 64; }}\n\
-         http {{ access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4;\n\
+         http {{ access_log access; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4;\n\
          scgi_temp_path t5;\n{beside}\n\
          server {{ listen 127.0.0.1:{port}; server_name mail.example.org; absolute_redirect off;\n\
          add_header X-Frame-Options SAMEORIGIN always; add_header Referrer-Policy strict-origin;\n\
@@ -149,6 +164,14 @@ fn fitted(text: &str, names: &Names, portal: u16) -> String {
     );
     text.replace("127.0.0.11", &names.address.to_string())
         .replace("status-mailcow:8080", &format!("status-mailcow:{portal}"))
+}
+
+/// The server of its own, without what only Mailcow has: certificates, and where to listen.
+fn own_host(names: &Names, portal: u16, port: u16) -> String {
+    let text = fitted(OWN_HOST, names, portal);
+    let lines = text.lines().filter(|line| !line.contains("ssl_") && !line.contains("listen_ssl.active"));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    text.replace("include /etc/nginx/conf.d/listen_plain.active;", &format!("listen 127.0.0.1:{port};"))
 }
 
 fn client() -> reqwest::Client {
@@ -189,7 +212,10 @@ async fn a_portal_that_refuses_connections_is_told_from_one_that_answers_badly()
     let Some(nginx) = nginx(|_| (fitted(BELOW, &names, closed), String::new())).await else { return };
     let away = client().get(format!("{}/status/", nginx.url)).send().await.unwrap();
     assert_eq!(away.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(away.text().await.unwrap().contains("away"));
+    let words = away.text().await.unwrap();
+    assert!(words.contains("away") && words.contains("nicht da"), "{words}");
+    let said = |text: &str| text.lines().find(|line| line.contains("return 503")).unwrap().trim().to_owned();
+    assert_eq!(said(BELOW), said(OWN_HOST), "both say the same");
     assert_eq!(
         client().get(format!("{}/status.html", nginx.url)).send().await.unwrap().status(),
         StatusCode::OK
@@ -222,11 +248,7 @@ async fn the_portal_gets_its_own_paths_and_cookies_and_true_headers() {
             "MCSESSID=secret; status_session=abc; 0xHIGHFLYxSOGo=x; theme=dark",
             vec!["status_session=abc", "theme=dark"],
         ),
-        (
-            "status_sign_in_0a1b=1; status_sign_in_ffee=2; a=b; lang=de",
-            vec!["status_sign_in_0a1b=1", "status_sign_in_ffee=2", "lang=de"],
-        ),
-        ("xstatus_session=no; xlang=no; a=lang=no; status-x=no", vec![]),
+        ("xstatus_session=no; xlang=no; a=lang=no; status-x=no; status_sign_in_0a1b=1", vec![]),
         ("a=1;status_session=tight;b=2", vec!["status_session=tight"]),
         ("status_signed_out=1", vec!["status_signed_out=1"]),
     ] {
@@ -237,12 +259,72 @@ async fn the_portal_gets_its_own_paths_and_cookies_and_true_headers() {
         assert_eq!(found, expected, "{sent}: {head}");
         assert_eq!(line.is_none(), expected.is_empty(), "no header without cookies: {head}");
     }
+    let own = COOKIES.map(|name| format!("{name}=of-{name}"));
+    let many: String = (0..40).map(|number| format!("{SIGN_IN_COOKIE}{number:016x}={number}; ")).collect();
+    let sent = format!("MCSESSID=secret; {many}{}; {SIGN_IN_COOKIE}00000000000000ff=newest", own.join("; "));
+    for (state, sign_in) in [
+        (format!("{:064}", 0), Some("status_sign_in_0000000000000000=0")),
+        (format!("00000000000000ff{:048}", 7), Some("status_sign_in_00000000000000ff=newest")),
+        (format!("0000000000000111{:048}", 7), None),
+        (".*".to_owned(), None),
+    ] {
+        let head = ask(&format!("/status/callback?code=x&state={state}"), &sent).await.text().await.unwrap();
+        let line = head.lines().find_map(|line| line.strip_prefix("Cookie: ")).unwrap();
+        let expected: Vec<&str> = own.iter().map(String::as_str).chain(sign_in).collect();
+        assert_eq!(line.split("; ").collect::<Vec<_>>(), expected, "every own one, and that of this sign-in");
+    }
     let moved = ask("/status?a=b", "").await;
     assert_eq!(
         (moved.status(), &moved.headers()["location"]),
         (StatusCode::MOVED_PERMANENTLY, &"/status/?a=b".parse().unwrap())
     );
     assert_eq!(ask("/js/a.js", "").await.text().await.unwrap(), "files of the ui");
+}
+
+/// Marks of readers and keys, as they stand in addresses.
+const SECRET: [&str; 6] = [
+    "/track/t0ken.gif",
+    "/track.php?msg=T0KEN",
+    "/internal/tracked.map?key=k3y",
+    "/login/link/l1nk",
+    "/cron/update?key=k3y",
+    "/cron/prune.php?key=k3y",
+];
+
+#[tokio::test]
+async fn what_is_secret_in_addresses_is_in_no_access_log() {
+    let names = Names::start().await;
+    let there = echo().await;
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    for (portal, status) in [(there, StatusCode::OK), (away, StatusCode::SERVICE_UNAVAILABLE)] {
+        let files = |port: u16| (fitted(BELOW, &names, portal), own_host(&names, portal, port));
+        let Some(nginx) = nginx(files).await else { return };
+        let client = client();
+        let ask = async |host: &str, proto: &str, path: &str| {
+            let request = client.get(format!("{}{path}", nginx.url)).header(header::HOST, host);
+            request.header("X-Forwarded-Proto", proto).send().await.unwrap()
+        };
+        for path in SECRET {
+            let answer = ask("mail.example.org", "https", &format!("/status{path}")).await;
+            assert_eq!(answer.status(), status, "{path}");
+            let answer = ask("status.example.org", "https", path).await;
+            assert_eq!(answer.status(), status, "{path}");
+            let said = answer.text().await.unwrap();
+            if status == StatusCode::OK {
+                assert!(
+                    said.contains("X-Forwarded-Proto: https") && said.contains(path),
+                    "as others: {said}"
+                );
+            }
+            let answer = ask("status.example.org", "http", path).await;
+            assert_eq!(answer.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
+        }
+        ask("mail.example.org", "https", "/status/mailbox/tracking?below").await;
+        ask("status.example.org", "https", "/mailbox/tracking?own").await;
+        let log = nginx.log_with("tracking?own").await;
+        assert!(log.contains("tracking?below"), "all else is: {log}");
+        assert_eq!(log.lines().count(), 2, "{log}");
+    }
 }
 
 #[tokio::test]
@@ -280,13 +362,7 @@ async fn people_sign_in_through_it() {
 async fn a_host_name_of_its_own_stands_beside_mailcows() {
     let names = Names::start().await;
     let echo = echo().await;
-    let beside = |port: u16| {
-        let text = fitted(OWN_HOST, &names, echo);
-        let lines = text.lines().filter(|line| !line.contains("ssl_") && !line.contains("listen_ssl.active"));
-        let text: String = lines.map(|line| format!("{line}\n")).collect();
-        text.replace("include /etc/nginx/conf.d/listen_plain.active;", &format!("listen 127.0.0.1:{port};"))
-    };
-    let Some(nginx) = nginx(|port| (String::new(), beside(port))).await else { return };
+    let Some(nginx) = nginx(|port| (String::new(), own_host(&names, echo, port))).await else { return };
     let client = client();
     let ask = async |host: &str, proto: &str| {
         let request = client.get(format!("{}/mails?a=b", nginx.url)).header(header::HOST, host);

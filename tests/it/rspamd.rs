@@ -317,6 +317,7 @@ fn mail(kind: &str, body: &str) -> String {
 }
 
 const QUOTED: &str = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable";
+const BASE64: &str = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64";
 const HTML: &str = "<html><body><p>Gr=C3=BC=C3=9Fe</p></body></html>\r\n";
 const OUTSIDE: &[&str] = &["hannah@gamma.example"];
 const ANN: Option<&str> = Some("ann@alpha.test");
@@ -378,7 +379,6 @@ async fn every_encoding_keeps_its_words_and_its_headers() {
     let latin = "Content-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable";
     let eight = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit";
     let plain = "Content-Type: text/html";
-    let base64 = "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64";
     let parts = "Content-Type: multipart/alternative; boundary=\"b\"";
     let both = "--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nWords\r\n--b\r\n\
                 Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\
@@ -406,12 +406,53 @@ async fn every_encoding_keeps_its_words_and_its_headers() {
         assert!(fresh[..end].contains("track/"), "{kind}: before the end of the body: {fresh}");
     }
     // <p>Grüße</p> and the body's end.
-    let out = rspamd.pass(&mail(base64, "PHA+R3LDvMOfZTwvcD48L2JvZHk+\r\n"), ANN, OUTSIDE).await;
+    let out = rspamd.pass(&mail(BASE64, "PHA+R3LDvMOfZTwvcD48L2JvZHk+\r\n"), ANN, OUTSIDE).await;
     let body = out.split_once("\r\n\r\n").unwrap().1;
     assert!(body.starts_with("PHA+R3LDvMOfZTwvcD48") && body.len() > 100, "{out}");
     assert!(body.lines().all(|line| line.len() <= 76), "{body}");
     rspamd.pass(&out, None, &["ann@alpha.test"]).await;
     rspamd.wait_for(|log| log.contains("R_DKIM_ALLOW")).await;
+}
+
+/// The same words stand elsewhere in the mail, too: in a header, in the plain text beside, in an earlier part.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_image_goes_into_the_html_part_wherever_its_words_stand_too() {
+    let Some(program) = program() else { return };
+    let portal = Portal::start(Wishes::default()).await;
+    let rspamd = with_map(&portal, &program, "").await;
+    let html = "Content-Type: text/html";
+    let parts = |parts: &[&str]| {
+        let parts: String = parts.iter().map(|part| format!("--b\r\n{part}\r\n")).collect();
+        mail("Content-Type: multipart/mixed; boundary=b", &format!("{parts}--b--\r\n"))
+    };
+    let words = "<p>Words</p>";
+    let plain = format!("Content-Type: text/plain\r\n\r\nOur page says: {words} Bye\r\n");
+    let page =
+        format!("{html}; name=a.html\r\nContent-Disposition: attachment; filename=a.html\r\n\r\n{words}");
+    let shown = format!("{html}\r\n\r\n{words}");
+    let blank = format!("{html}\r\n\r\n\r\n \r\n");
+    let second = format!("Content-ID: <2>\r\n{shown}");
+    for (sent, before) in [
+        (mail(html, "Offer"), "\r\n\r\nOffer"),
+        (mail(&format!("{html}\r\nX-Offer: {words}"), words), "\r\n\r\n<p>Words</p>"),
+        (parts(&[&plain, &shown]), "text/html\r\n\r\n<p>Words</p>"),
+        (parts(&[&page, &shown]), "text/html\r\n\r\n<p>Words</p>"),
+        (parts(&[&shown, &page]), "text/html\r\n\r\n<p>Words</p>"),
+        (parts(&[&shown, &second]), "Content-ID: <2>\r\nContent-Type: text/html\r\n\r\n<p>Words</p>"),
+        (parts(&[&shown, &blank]), "--b\r\nContent-Type: text/html\r\n\r\n<p>Words</p>"),
+    ] {
+        let out = rspamd.pass(&sent, ANN, OUTSIDE).await;
+        let (start, _) =
+            out.split_once("<img").unwrap_or_else(|| panic!("no image: {out}\n{}", rspamd.log()));
+        assert!(start.trim_end().ends_with(before), "{sent}\nbecomes\n{out}");
+        let (_, end) = out.split_once("height:1px\">").unwrap();
+        let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+        let kept = format!("{start}{end}");
+        let flat = |text: &str| text.split_whitespace().collect::<String>();
+        assert!(kept.contains(head), "{out}");
+        assert!(flat(&kept).ends_with(&flat(body)), "nothing else changes: {out}");
+    }
+    assert_eq!(rspamd.log().matches("open tracking failed").count(), 0, "{}", rspamd.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -458,6 +499,11 @@ async fn what_must_stay_as_it_is_stays() {
             "Content-Type: text/html; name=page.html\r\nContent-Disposition: attachment; filename=page.html",
             "<p>Words</p>\r\n",
         ),
+        // Nothing is shown: only a subject, or an empty alternative.
+        mail("Content-Type: text/html", ""),
+        mail("Content-Type: text/html", "\r\n"),
+        mail(BASE64, "DQo=\r\n"),
+        with("multipart/alternative", "").replace(html, "Content-Type: text/html\r\n\r\n\r\n"),
         mail(&format!("Auto-Submitted: auto-replied\r\n{QUOTED}"), HTML),
         mail(&format!("X-Track-Opens: no\r\n{QUOTED}"), HTML),
     ];

@@ -87,3 +87,29 @@ fn the_override_is_sound_and_keeps_the_portal_in_bounds() {
         }
     }
 }
+
+/// What a unit says under a name; the last one counts.
+fn said<'a>(unit: &'a str, name: &str) -> Option<&'a str> {
+    unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).last()
+}
+
+#[test]
+fn the_units_and_the_words_about_them_fit_together() {
+    let portal = include_str!("../../deploy/systemd/mailcow-status.service");
+    let collector = include_str!("../../deploy/systemd/mailcow-status-collect.service");
+    let words = include_str!("../../docs/operating.md");
+    // The user of a dynamic unit is there only while it runs, and only on this way; nor may a static group have its name.
+    assert_eq!((said(portal, "DynamicUser"), said(portal, "User")), (Some("yes"), None));
+    let group = said(collector, "Group").unwrap();
+    assert_ne!(group, "mailcow-status");
+    assert!(words.contains(&format!("groupadd -f -r {group}\n")), "it is made before the timer begins");
+    assert!(words.contains(&format!("SupplementaryGroups={group}\\n")), "the portal becomes a member");
+    // The portal sees neither /tmp nor /var/tmp of the host.
+    let folder = format!("/var/lib/{}", said(collector, "StateDirectory").unwrap());
+    let file = said(collector, "ExecStart").unwrap().split_once("--output ").unwrap().1;
+    assert_eq!(Path::new(file).parent().unwrap(), Path::new(&folder), "it may write there only");
+    assert_eq!(said(collector, "StateDirectoryMode"), Some("0750"));
+    assert!(words.contains(&format!("echo COLLECTOR_FILE={file} >>")));
+    assert_eq!(said(collector, "ProtectSystem"), Some("strict"));
+    assert!(said(collector, "ReadWritePaths").is_none());
+}

@@ -16,7 +16,17 @@ pub fn marked(comment: &str, indent: &str, piece: &str) -> String {
 
 /// A text without the pieces between marks. Fails on marks that do not match, rather than guess.
 pub fn without(text: &str) -> anyhow::Result<String> {
-    let mut kept = String::new();
+    Ok(split(text)?.0)
+}
+
+/// The pieces between marks, without these.
+pub fn within(text: &str) -> anyhow::Result<String> {
+    Ok(split(text)?.1)
+}
+
+/// What is outside and inside of marks.
+fn split(text: &str) -> anyhow::Result<(String, String)> {
+    let (mut kept, mut ours) = (String::new(), String::new());
     let mut inside = false;
     for line in text.split_inclusive('\n') {
         match (is_begin(line), unmarked(line).starts_with(END)) {
@@ -24,14 +34,14 @@ pub fn without(text: &str) -> anyhow::Result<String> {
             (true, _) => inside = true,
             (_, true) if !inside => bail!("\"{END}\" has no beginning"),
             (_, true) => inside = false,
-            _ if inside => {}
+            _ if inside => ours.push_str(line),
             _ => kept.push_str(line),
         }
     }
     if inside {
         bail!("\"{BEGINS}\" has no end");
     }
-    Ok(kept)
+    Ok((kept, ours))
 }
 
 /// A text with the piece in place of what stood between marks, or at its end.
@@ -41,6 +51,30 @@ pub fn appended(text: &str, comment: &str, piece: &str) -> anyhow::Result<String
     let (before, after) = rest.split_at_checked(before).unwrap_or((&rest, ""));
     let end = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
     Ok(format!("{before}{end}{}{after}", marked(comment, "", piece)))
+}
+
+/// Settings of ours by their names; `None`: not now.
+pub type Settings = Vec<(String, Option<String>)>;
+
+/// A text with the settings between marks. What somebody added there under other names stays.
+pub fn with_settings(text: &str, settings: &Settings) -> anyhow::Result<String> {
+    let is_ours = |name: &str| settings.iter().any(|(ours, _)| ours == name);
+    let mut piece = String::new();
+    for (name, value) in settings.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        piece.push_str(&format!("{name}={}\n", quoted(value)));
+    }
+    for line in within(text)?.lines() {
+        if !is_ours(line.trim().trim_start_matches("export ").split('=').next().unwrap_or_default().trim()) {
+            piece.push_str(&format!("{line}\n"));
+        }
+    }
+    appended(text, "#", &piece)
+}
+
+/// A value that Compose, systemd and shells read as it is. It may hold neither `'` nor `\`.
+fn quoted(value: &str) -> String {
+    let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "@.,:/_+-".contains(c));
+    if plain { value.to_owned() } else { format!("'{value}'") }
 }
 
 fn is_begin(line: &str) -> bool {

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use anyhow::bail;
 
-use super::{SetupArgs, Way, block, wish::uses_mariadb};
+use super::{
+    Engine, SetupArgs, Way, block,
+    wish::{CONF_PREFIX, DATABASE, DB_USER, uses_mariadb},
+};
 
 /// The top-level keys of a compose file that we add to.
 struct Sections {
@@ -23,20 +26,28 @@ const PASSED: &[(&str, &str)] = &[
     ("ADMIN", "${STATUS_ADMIN}"),
     ("TIME_ZONE", "${TZ}"),
     ("LISTEN", "0.0.0.0:8080"),
-    // Not written by setup: whoever wants encrypted backups adds it to mailcow.conf.
+    // Not written by setup: whoever wants encrypted backups, or what the host collector sees, adds it to mailcow.conf.
     ("BACKUP_PASSPHRASE", "${STATUS_BACKUP_PASSPHRASE:-}"),
+    ("COLLECTOR_KEY", "${STATUS_COLLECTOR_KEY:-}"),
 ];
 
 /// The override file with our services: a new one, or the present one with ours put in. `public_url` is the address that
-/// visitors type. Refuses what it cannot merge for certain.
-pub fn merged(present: &str, args: &SetupArgs, public_url: &str) -> anyhow::Result<String> {
+/// visitors type; `more`: settings that the portal gets besides. What somebody added to ours stays. Refuses what it cannot
+/// merge for certain.
+pub fn merged(
+    present: &str,
+    args: &SetupArgs,
+    public_url: &str,
+    more: &[(String, String)],
+) -> anyhow::Result<String> {
+    let added = added(&block::within(present)?, args, more);
     let mut text = block::without(present)?;
     let plain =
         |line: &&str| line.starts_with([' ', '#']) || line.trim().is_empty() || top_key(line).is_some();
     if let Some(odd) = text.lines().skip_while(|line| *line == "---").find(|line| !plain(line)) {
         bail!("has a line at its margin that is no key ({odd:?}); {BY_HAND}");
     }
-    let sections = sections(args, public_url);
+    let sections = sections(args, public_url, &added);
     for (name, piece) in
         [("services", &sections.services), ("networks", &sections.networks), ("volumes", &sections.volumes)]
     {
@@ -110,14 +121,14 @@ fn children(body: &str) -> (Option<usize>, Vec<&str>) {
     (first, names)
 }
 
-fn sections(args: &SetupArgs, public_url: &str) -> Sections {
+fn sections(args: &SetupArgs, public_url: &str, added: &[String]) -> Sections {
     if args.way == Way::Host {
         // The portal is no container; Rspamd alone must know of it.
         let map = format!("http://${{IPV4_NETWORK:-172.22.1}}.1:8080{}", below(args));
         let services = rspamd(public_url, &map, false);
         return Sections { services, networks: String::new(), volumes: String::new() };
     }
-    let mut services = portal(args, public_url);
+    let mut services = portal(args, public_url, added);
     services.push_str("  nginx-mailcow:\n    networks:\n      status-network: {}\n");
     if uses_mariadb(args) {
         services.push_str("  mysql-mailcow:\n    networks:\n      status-network: {}\n");
@@ -139,7 +150,7 @@ fn below(args: &SetupArgs) -> &str {
     if args.host.is_some() { "" } else { &args.path }
 }
 
-fn portal(args: &SetupArgs, public_url: &str) -> String {
+fn portal(args: &SetupArgs, public_url: &str, added: &[String]) -> String {
     // An image of no registry was built here. Mailcow's update pulls all images, and would end at one that it cannot find.
     let pull = if args.image.contains('/') { "" } else { "    pull_policy: never\n" };
     let mut out = format!("  status-mailcow:\n    image: {}\n{pull}", args.image);
@@ -151,6 +162,9 @@ fn portal(args: &SetupArgs, public_url: &str) -> String {
     );
     for (name, value) in environment(args, public_url) {
         let _ = writeln!(out, "      - {name}={value}");
+    }
+    for entry in added {
+        let _ = writeln!(out, "      {entry}");
     }
     if !uses_mariadb(args) {
         out.push_str("    volumes:\n      - status-vol-1:/data\n");
@@ -167,8 +181,8 @@ fn environment(args: &SetupArgs, public_url: &str) -> Vec<(&'static str, String)
     all.push(("TRUSTED_PROXIES", args.network.to_string()));
     if uses_mariadb(args) {
         all.push(("DB_HOST", "mysql-mailcow".to_owned()));
-        all.push(("DB_DATABASE", "mailcowstatus".to_owned()));
-        all.push(("DB_USER", "status".to_owned()));
+        all.push(("DB_DATABASE", format!("${{{CONF_PREFIX}DB_DATABASE:-{DATABASE}}}")));
+        all.push(("DB_USER", format!("${{{CONF_PREFIX}DB_USER:-{DB_USER}}}")));
         all.push(("DB_PASSWORD", "${STATUS_DB_PASSWORD}".to_owned()));
     } else {
         all.push(("DATABASE_URL", "sqlite:/data/mailcow-status.sqlite".to_owned()));
@@ -176,6 +190,32 @@ fn environment(args: &SetupArgs, public_url: &str) -> Vec<(&'static str, String)
     if args.open_tracking {
         all.push(("OPEN_TRACKING", "YES".to_owned()));
         all.push(("TRACKER_KEY", "${STATUS_TRACKER_KEY}".to_owned()));
+    }
+    all
+}
+
+/// Entries of the portal's environment besides those of setup: what somebody added between our marks, and new ones.
+fn added(ours: &str, args: &SetupArgs, more: &[(String, String)]) -> Vec<String> {
+    let every = [Engine::Mariadb, Engine::Sqlite].map(|database| SetupArgs {
+        database,
+        open_tracking: true,
+        ..args.clone()
+    });
+    let is_ours =
+        |name: &str| every.iter().any(|args| environment(args, "").iter().any(|(its, _)| *its == name));
+    let named =
+        |entry: &str| entry.trim_start_matches(['-', ' ', '"', '\'']).split('=').next().map(str::to_owned);
+    let lines = ours.lines().map(str::trim).skip_while(|line| *line != "status-mailcow:");
+    let entries = lines.skip_while(|line| *line != "environment:").skip(1);
+    let mut all: Vec<String> = entries
+        .take_while(|line| line.is_empty() || line.starts_with(['-', '#']))
+        .filter(|line| line.starts_with('-') && !named(line).is_some_and(|name| is_ours(&name)))
+        .map(str::to_owned)
+        .collect();
+    for (name, _) in more {
+        if !all.iter().any(|entry| named(entry).as_ref() == Some(name)) {
+            all.push(format!("- {name}=${{{CONF_PREFIX}{name}}}"));
+        }
     }
     all
 }

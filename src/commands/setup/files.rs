@@ -1,14 +1,13 @@
 //! Which files are written, and what each holds.
 
-use std::{
-    fmt::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    SetupArgs, Way, block, compose,
+    SetupArgs, Way,
+    block::{self, Settings},
+    compose,
     plan::Change,
-    wish::{Values, Wish, uses_mariadb, writes_override},
+    wish::{CONF_PREFIX, Values, Wish, uses_mariadb, writes_override},
 };
 
 const BELOW_MAILCOW: &str = include_str!("../../../deploy/nginx/site.status.custom");
@@ -62,14 +61,14 @@ pub fn plan(wish: &Wish) -> anyhow::Result<Vec<Change>> {
     let files = Files::at(&wish.mailcow, args);
     let mut changes = Vec::new();
     let conf = conf(wish);
-    if !conf.is_empty() {
+    if conf.iter().any(|(_, value)| value.is_some()) {
         changes.push(Change::write(&files.conf, true, |was| {
-            block::appended(was.unwrap_or_default(), "#", &conf)
+            block::with_settings(was.unwrap_or_default(), &conf)
         })?);
     }
     if writes_override(args) {
         changes.push(Change::write(&files.compose, false, |was| {
-            compose::merged(was.unwrap_or_default(), args, &wish.public_url())
+            compose::merged(was.unwrap_or_default(), args, &wish.public_url(), &wish.values.more)
         })?);
     }
     let mut whole = |path: &Path, private: bool, comment: &str, text: String| {
@@ -81,14 +80,18 @@ pub fn plan(wish: &Wish) -> anyhow::Result<Vec<Change>> {
         Some(_) => whole(&files.own_host, false, "#", own_host(wish))?,
     }
     if uses_mariadb(args) {
-        whole(&files.sql, true, "--", sql(&wish.values.db_password))?;
+        whole(&files.sql, true, "--", sql(&wish.values))?;
     }
     if args.way == Way::Host {
-        whole(&files.env, true, "#", env(wish))?;
         whole(&files.unit, false, "#", unit(args))?;
     }
+    if args.way == Way::Host {
+        changes.push(Change::write(&files.env, true, |was| {
+            block::with_settings(was.unwrap_or_default(), &env(wish))
+        })?);
+    }
     if args.open_tracking {
-        whole(&files.lua, false, "--", TRACKING.to_owned())?;
+        changes.push(Change::write(&files.lua, false, |_| Ok(block::whole("--", TRACKING)))?);
         changes.push(Change::write(&files.rspamd, false, |was| {
             block::appended(was.unwrap_or_default(), "--", LOAD_TRACKING)
         })?);
@@ -97,56 +100,69 @@ pub fn plan(wish: &Wish) -> anyhow::Result<Vec<Change>> {
 }
 
 /// Variables of ours in `mailcow.conf`, for the compose file.
-fn conf(wish: &Wish) -> String {
-    let Values { admin, client_id, client_secret, api_key, db_password, tracker_key } = &wish.values;
-    let args = &wish.args;
-    let inside = args.way == Way::Compose;
+fn conf(wish: &Wish) -> Settings {
+    let Values {
+        admin,
+        client_id,
+        client_secret,
+        api_key,
+        database,
+        db_user,
+        db_password,
+        tracker_key,
+        more,
+    } = &wish.values;
+    let inside = wish.args.way == Way::Compose;
+    let stored = inside && uses_mariadb(&wish.args);
     let all = [
-        ("STATUS_ADMIN", admin, inside),
-        ("STATUS_CLIENT_ID", client_id, inside),
-        ("STATUS_CLIENT_SECRET", client_secret, inside),
-        ("STATUS_API_KEY", api_key, inside),
-        ("STATUS_DB_PASSWORD", db_password, inside && uses_mariadb(args)),
-        ("STATUS_TRACKER_KEY", tracker_key, args.open_tracking),
+        ("ADMIN", admin, inside),
+        ("CLIENT_ID", client_id, inside),
+        ("CLIENT_SECRET", client_secret, inside),
+        ("API_KEY", api_key, inside),
+        // The compose file has the usual names.
+        ("DB_DATABASE", database, stored && !database.is_empty()),
+        ("DB_USER", db_user, stored && !db_user.is_empty()),
+        ("DB_PASSWORD", db_password, stored),
+        // Stays where tracking is off for a while: with another one, earlier opens would not be found again.
+        ("TRACKER_KEY", tracker_key, !tracker_key.is_empty()),
     ];
-    let wanted = all.iter().filter(|(_, _, wanted)| *wanted);
-    wanted.map(|(name, value, _)| format!("{name}={value}\n")).collect()
+    let more = more.iter().map(|(name, value)| (name.as_str(), value, inside));
+    let named = |(name, value, wanted): (&str, &String, bool)| {
+        (format!("{CONF_PREFIX}{name}"), wanted.then(|| value.clone()))
+    };
+    all.into_iter().chain(more).map(named).collect()
 }
 
 /// The portal's settings on the host.
-fn env(wish: &Wish) -> String {
+fn env(wish: &Wish) -> Settings {
     let (args, values, conf) = (&wish.args, &wish.values, &wish.conf);
     let gate = &conf.ipv4_network;
-    let mut all = vec![
-        ("MAILCOW_DOMAIN", conf.hostname.clone()),
-        ("MAILCOW_CLIENT_ID", values.client_id.clone()),
-        ("MAILCOW_CLIENT_SECRET", values.client_secret.clone()),
-        ("MAILCOW_CALLBACK", args.callback.clone()),
-        ("MAILCOW_API_KEY", values.api_key.clone()),
-        ("ADMIN", values.admin.clone()),
-        ("PUBLIC_URL", wish.public_url()),
+    let stored = |value: &str| uses_mariadb(args).then(|| value.to_owned());
+    let embedded =
+        (!uses_mariadb(args)).then(|| "sqlite:/var/lib/mailcow-status/mailcow-status.sqlite".to_owned());
+    let tracker_key = Some(values.tracker_key.clone()).filter(|key| !key.is_empty());
+    let all = [
+        ("MAILCOW_DOMAIN", Some(conf.hostname.clone())),
+        ("MAILCOW_CLIENT_ID", Some(values.client_id.clone())),
+        ("MAILCOW_CLIENT_SECRET", Some(values.client_secret.clone())),
+        ("MAILCOW_CALLBACK", Some(args.callback.clone())),
+        ("MAILCOW_API_KEY", Some(values.api_key.clone())),
+        ("ADMIN", Some(values.admin.clone())),
+        ("PUBLIC_URL", Some(wish.public_url())),
         // Mailcow's side of the bridge: its nginx gets here, the world does not.
-        ("LISTEN", format!("{gate}.1:8080")),
-        ("TRUSTED_PROXIES", format!("{gate}.0/24")),
-        ("TIME_ZONE", conf.zone.clone()),
+        ("LISTEN", Some(format!("{gate}.1:8080"))),
+        ("TRUSTED_PROXIES", Some(format!("{gate}.0/24"))),
+        ("TIME_ZONE", Some(conf.zone.clone())),
+        ("DB_HOST", stored(&conf.sql_place)),
+        ("DB_DATABASE", stored(values.database())),
+        ("DB_USER", stored(values.db_user())),
+        ("DB_PASSWORD", stored(&values.db_password)),
+        ("DATABASE_URL", embedded),
+        ("OPEN_TRACKING", args.open_tracking.then(|| "YES".to_owned())),
+        ("TRACKER_KEY", tracker_key),
     ];
-    if uses_mariadb(args) {
-        all.extend([
-            ("DB_HOST", conf.sql_place.clone()),
-            ("DB_DATABASE", "mailcowstatus".to_owned()),
-            ("DB_USER", "status".to_owned()),
-            ("DB_PASSWORD", values.db_password.clone()),
-        ]);
-    } else {
-        all.push(("DATABASE_URL", "sqlite:/var/lib/mailcow-status/mailcow-status.sqlite".to_owned()));
-    }
-    if args.open_tracking {
-        all.extend([("OPEN_TRACKING", "YES".to_owned()), ("TRACKER_KEY", values.tracker_key.clone())]);
-    }
-    all.iter().fold(String::new(), |mut out, (name, value)| {
-        let _ = writeln!(out, "{name}={value}");
-        out
-    })
+    let more = values.more.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(more).collect()
 }
 
 fn below(wish: &Wish) -> String {
@@ -170,11 +186,12 @@ fn unit(args: &SetupArgs) -> String {
 }
 
 /// May be run again: it makes what is missing, and sets the password.
-fn sql(password: &str) -> String {
+fn sql(values: &Values) -> String {
+    let (database, user, password) = (values.database(), values.db_user(), &values.db_password);
     format!(
-        "CREATE DATABASE IF NOT EXISTS `mailcowstatus` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;\n\
-         CREATE USER IF NOT EXISTS 'status'@'%' IDENTIFIED BY '{password}';\n\
-         ALTER USER 'status'@'%' IDENTIFIED BY '{password}';\n\
-         GRANT ALL PRIVILEGES ON `mailcowstatus`.* TO 'status'@'%';\n"
+        "CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;\n\
+         CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';\n\
+         ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';\n\
+         GRANT ALL PRIVILEGES ON `{database}`.* TO '{user}'@'%';\n"
     )
 }

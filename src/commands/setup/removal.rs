@@ -26,13 +26,13 @@ pub struct Removal {
 pub fn plan(args: &SetupArgs, mailcow: &Path) -> anyhow::Result<Removal> {
     let files = Files::at(mailcow, args);
     let mut removal = Removal { changes: Vec::new(), foreign: Vec::new() };
-    for (path, private) in [(&files.conf, true), (&files.compose, false), (&files.rspamd, false)] {
+    for (path, private) in
+        [(&files.conf, true), (&files.compose, false), (&files.rspamd, false), (&files.env, true)]
+    {
         removal.take_out(path, private)?;
     }
     let open = [&files.below, &files.own_host, &files.lua, &files.unit];
-    let private = [&files.sql, &files.env];
-    for (path, private) in open.map(|path| (path, false)).into_iter().chain(private.map(|path| (path, true)))
-    {
+    for (path, private) in open.map(|path| (path, false)).into_iter().chain([(&files.sql, true)]) {
         removal.take_away(path, private)?;
     }
     Ok(removal)
@@ -91,7 +91,8 @@ impl Removal {
             "\nWhat is left to do by hand:\n  \
              cd '{}' && docker compose up -d --remove-orphans && docker compose restart nginx-mailcow rspamd-mailcow\n  \
              With systemd: systemctl disable --now mailcow-status (before the unit goes, or kill its process)\n  \
-             The data: DROP DATABASE mailcowstatus; DROP USER 'status'@'%'; or the volume status-vol-1. Kept until then.\n  \
+             The data is kept, in the database or the volume status-vol-1. Before a DROP DATABASE mailcowstatus: the PHP app\n  \
+             and the report fetcher have their tables there, too (mail, mail_history, report, rptrecord), and the same user.\n  \
              In Mailcow: delete the OAuth2 app and the App link; make a new API key if no other tool uses it.\n  \
              Backups (*.bak) stay; those of mailcow.conf hold secrets.\n",
             mailcow.display()

@@ -1,7 +1,11 @@
 //! What only a person can do, in the order in which it works.
 
+use std::path::Path;
+
+use clap::{ValueEnum, builder::PossibleValue};
+
 use super::{
-    Way,
+    SetupArgs, Way,
     files::Files,
     wish::{Wish, uses_mariadb},
 };
@@ -39,8 +43,10 @@ fn database(wish: &Wish) -> Option<String> {
 
 fn oauth(wish: &Wish) -> String {
     let done = match wish.values.client_id.is_empty() || wish.values.client_secret.is_empty() {
-        true => "\nThen run this again with --client-id ID --client-secret-file FILE.",
-        false => "\nClient id and secret are set; what counts is that the redirect URI is exactly this.",
+        true => again(wish, "--client-id ID --client-secret-file FILE"),
+        false => {
+            "\nClient id and secret are set; what counts is that the redirect URI is exactly this.".to_owned()
+        }
     };
     format!(
         "In Mailcow, System, Configuration, Access, OAuth2 apps: one with the redirect URI\n{}{done}",
@@ -54,12 +60,44 @@ fn key(wish: &Wish) -> String {
         Way::Host => format!("{}.1 and the addresses of this host", wish.conf.ipv4_network),
     };
     let done = match wish.values.api_key.is_empty() {
-        true => "\nThen run this again with --api-key-file FILE.",
-        false => "",
+        true => again(wish, "--api-key-file FILE"),
+        false => String::new(),
     };
     format!(
         "In Mailcow, System, Configuration, Access, Administrators, API: the read-only key, active, allowed from\n{from}{done}"
     )
+}
+
+/// The whole command for a further run: options are not kept, so one that is left out would change what is written.
+fn again(wish: &Wish, more: &str) -> String {
+    let usual = SetupArgs::usual();
+    let SetupArgs { mailcow, way, host, path, database, image, network, .. } = &wish.args;
+    let SetupArgs { callback, open_tracking, ofelia, no_override, folder, units, .. } = &wish.args;
+    let choice = |value: Option<PossibleValue>| value.map(|value| value.get_name().to_owned());
+    let other = |value: String, usual: String| Some(value.clone()).filter(|_| value != usual);
+    let shown = |path: &Path| path.display().to_string();
+    let valued = [
+        ("--mailcow", mailcow.as_deref().map(shown)),
+        ("--way", choice(way.to_possible_value()).filter(|_| *way != usual.way)),
+        ("--host", host.clone()),
+        ("--path", other(path.clone(), usual.path)),
+        ("--database", choice(database.to_possible_value()).filter(|_| *database != usual.database)),
+        ("--image", other(image.clone(), usual.image)),
+        ("--network", other(network.to_string(), usual.network.to_string())),
+        ("--callback", other(callback.clone(), usual.callback)),
+        ("--folder", other(shown(folder), shown(&usual.folder))),
+        ("--units", other(shown(units), shown(&usual.units))),
+    ];
+    let flags = [("--open-tracking", open_tracking), ("--ofelia", ofelia), ("--no-override", no_override)];
+    let plain = |value: &str| value.chars().all(|c| c.is_ascii_alphanumeric() || "./:@_-".contains(c));
+    let mut line = "mailcow-status setup".to_owned();
+    for (name, value) in valued.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        line += &if plain(&value) { format!(" {name} {value}") } else { format!(" {name} '{value}'") };
+    }
+    for (name, _) in flags.into_iter().filter(|(_, given)| **given) {
+        line += &format!(" {name}");
+    }
+    format!("\nThen run this again with it:\n{line} {more}")
 }
 
 fn certificate(wish: &Wish) -> Option<String> {

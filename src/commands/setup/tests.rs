@@ -316,11 +316,185 @@ fn the_settings_of_the_host_are_sound() {
     assert!(text(dir.path(), "data/conf/nginx/site.status.custom").contains("172.22.1.1:8080"));
 }
 
+/// The command that a run prints for the next one, as its arguments.
+fn printed(out: &str, file: &str) -> Vec<String> {
+    let line = out.lines().find_map(|line| line.trim().strip_prefix("mailcow-status setup ")).unwrap();
+    line.replace("FILE", file).replace(" ID ", " 0123 ").split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn the_command_that_is_printed_changes_nothing_but_what_it_names() {
+    let ways: [&[&str]; 3] = [
+        &["--database", "sqlite", "--callback", "callback.php", "--open-tracking", "--ofelia"],
+        &["--way", "host", "--path", "/portal", "--open-tracking"],
+        &["--host", "status.example.org", "--image", "example.org/a:1", "--network", "10.9.8.0/29"],
+    ];
+    for more in ways {
+        let dir = mailcow(CONF);
+        fs::write(dir.path().join("given"), "hush").unwrap();
+        let out = done(dir.path(), more);
+        let before = without_backups(dir.path());
+        let line = printed(&out, dir.path().join("given").to_str().unwrap());
+        // Typed literally: nothing but what stands there.
+        let mut said = Vec::new();
+        let line =
+            ["mailcow-status", "setup"].into_iter().chain(line.iter().map(String::as_str)).chain(["--yes"]);
+        let Command::Setup(args) = Cli::try_parse_from(line).unwrap().command else { panic!() };
+        let talk = Talk { asks: false, input: &mut "".as_bytes(), out: &mut said };
+        session(&args, talk, Millis(1_795_000_000_000)).unwrap();
+        for ((name, was), (_, now)) in before.iter().zip(without_backups(dir.path())) {
+            let kept = |text: &str| -> Vec<String> {
+                let lines = text
+                    .lines()
+                    .filter(|line| !line.contains("CLIENT_ID") && !line.contains("CLIENT_SECRET"));
+                lines.map(str::to_owned).collect()
+            };
+            assert_eq!(kept(was), kept(&now), "{more:?} {name}");
+        }
+        assert!(
+            picture(dir.path()).iter().any(|(_, _, text)| text.contains("CLIENT_SECRET=hush")),
+            "{more:?}"
+        );
+    }
+}
+
+#[test]
+fn what_somebody_added_stays() {
+    let dir = mailcow(CONF);
+    let host = ["--way", "host", "--open-tracking"];
+    done(dir.path(), &host);
+    let env = dir.path().join("etc/.env");
+    let key = text(dir.path(), "etc/.env")
+        .lines()
+        .find(|line| line.starts_with("TRACKER_KEY="))
+        .unwrap()
+        .to_owned();
+    let edited = text(dir.path(), "etc/.env").replace("ADMIN=", "# inside\nIMAP_USER='a b'\nADMIN=")
+        + "RETENTION=30\n";
+    fs::write(&env, &edited).unwrap();
+    done(dir.path(), &host);
+    let stays = |what: &[&str]| {
+        let now = text(dir.path(), "etc/.env");
+        assert!(what.iter().all(|line| now.lines().any(|its| its == *line)), "{now}");
+    };
+    stays(&["# inside", "IMAP_USER='a b'", "RETENTION=30", &key]);
+    assert!(done(dir.path(), &host).contains("Nothing to change."));
+    done(dir.path(), &["--way", "host"]);
+    stays(&["IMAP_USER='a b'", "RETENTION=30", &key]);
+    assert!(
+        !text(dir.path(), "etc/.env").contains("OPEN_TRACKING"),
+        "what setup wrote goes when it is not wanted"
+    );
+    done(dir.path(), &["--remove"]);
+    assert_eq!(text(dir.path(), "etc/.env"), "RETENTION=30\n");
+
+    let inside = ["--database", "sqlite", "--open-tracking"];
+    done(dir.path(), &inside);
+    let key = text(dir.path(), "mailcow.conf")
+        .lines()
+        .find_map(|line| line.strip_prefix("STATUS_TRACKER_KEY=").map(str::to_owned))
+        .unwrap();
+    let compose = dir.path().join("docker-compose.override.yml");
+    let with = |name: &str| {
+        text(dir.path(), "docker-compose.override.yml").replace("    environment:\n      - MAILCOW", name)
+    };
+    fs::write(&compose, with("    environment:\n      - \"IMAP_USER=a b\"\n      # mine\n      - MAILCOW"))
+        .unwrap();
+    fs::write(
+        dir.path().join("mailcow.conf"),
+        text(dir.path(), "mailcow.conf").replace("STATUS_ADMIN", "STATUS_IMAP_PASS=x\nSTATUS_ADMIN"),
+    )
+    .unwrap();
+    done(dir.path(), &inside);
+    done(dir.path(), &[]);
+    let now = text(dir.path(), "docker-compose.override.yml");
+    assert_eq!(now.matches("\n      - \"IMAP_USER=a b\"\n").count(), 1, "{now}");
+    assert!(!now.contains("OPEN_TRACKING") && !now.contains("DATABASE_URL"), "{now}");
+    let conf = text(dir.path(), "mailcow.conf");
+    assert!(
+        conf.contains("STATUS_IMAP_PASS=x\n") && conf.contains(&format!("STATUS_TRACKER_KEY={key}\n")),
+        "{conf}"
+    );
+    assert!(done(dir.path(), &[]).contains("Nothing to change."));
+}
+
+const PHP_APP: &str = "# the app's\nMAILCOW_DOMAIN=mail.example.org\nMAILCOW_CLIENT_ID=ab12\nMAILCOW_CLIENT_SECRET=hush\n\
+    MAILCOW_API_KEY=AA-BB\nPOSTFIX_COUNT=2000\nDB_HOST=mysql\nDB_DATABASE=old-status\nDB_USER=reader\n\
+    DB_PASSWORD=\"USE_A_STR0NG_P@SSW0RD! # 'no'\"\nADMIN=admin@example.org\nDOMAIN_ADMIN_PREFIX=postmaster\nRETENTION=45\n\
+    CRON_KEY=cr0n\nFOOTER_COMPANY=\"Alpha & Söhne: #1\"\nLOGO_DARK=\n";
+
+#[test]
+fn the_settings_of_the_php_app_are_taken_over() {
+    let password = "USE_A_STR0NG_P@SSW0RD! # $x \"no\"";
+    let app = PHP_APP.replace("\"USE_A_STR0NG_P@SSW0RD! # 'no'\"", &format!("'{password}'"));
+    for way in ["host", "compose"] {
+        let dir = mailcow(CONF);
+        fs::create_dir_all(dir.path().join("data/web/status")).unwrap();
+        let place = dir.path().join("data/web/status/.env");
+        let place = place.to_str().unwrap();
+        fs::write(place, PHP_APP).unwrap();
+        let (_, result) = said(dir.path(), &["--way", way, "--yes"], None);
+        let words = result.unwrap_err().to_string();
+        assert!(words.contains("--php-app"), "its user would get another password: {words}");
+        let more = ["--way", way, "--callback", "callback.php", "--php-app", place];
+        let (_, result) = said(dir.path(), &[&more[..], &["--yes"]].concat(), None);
+        assert!(result.unwrap_err().to_string().contains("password"), "' is refused");
+        fs::write(place, app.replace("=mysql", "=db.example.org")).unwrap();
+        let (_, result) = said(dir.path(), &[&more[..], &["--yes"]].concat(), None);
+        assert!(result.unwrap_err().to_string().contains("not Mailcow's"));
+        fs::write(place, &app).unwrap();
+        let out = done(dir.path(), &more);
+        assert!(!out.contains("STR0NG") && !out.contains("cr0n"), "{out}");
+        assert!(done(dir.path(), &more).contains("Nothing to change."));
+        assert!(done(dir.path(), &more[..4]).contains("Nothing to change."), "kept from run to run");
+        let sql = text(dir.path(), "mailcow-status.sql");
+        assert!(
+            sql.contains(&format!("'reader'@'%' IDENTIFIED BY '{password}'"))
+                && sql.contains("`old-status`.*")
+        );
+        let env = match way {
+            "host" => text(dir.path(), "etc/.env"),
+            // As Compose hands them on: `mailcow.conf` is a .env of its own.
+            _ => {
+                let compose = text(dir.path(), "docker-compose.override.yml");
+                let portal = compose.lines().skip_while(|line| *line != "    environment:");
+                let entries = portal.filter_map(|line| line.strip_prefix("      - "));
+                let entries: String =
+                    entries.filter(|entry| entry.contains('=')).map(|entry| format!("{entry}\n")).collect();
+                let entries =
+                    entries.replace(":-443}", "}").replace(":-mailcowstatus}", "}").replace(":-status}", "}");
+                let entries =
+                    entries.replace("${HTTPS_PORT}", "443").replace("${STATUS_BACKUP_PASSPHRASE:-}", "");
+                text(dir.path(), "mailcow.conf") + &entries.replace("${STATUS_COLLECTOR_KEY:-}", "")
+            }
+        };
+        let config =
+            Config::load(std::iter::empty(), Some(&env), |_| Err(io::ErrorKind::NotFound.into())).unwrap();
+        assert_eq!(config.web.redirect_uri(), "https://mail.example.org/status/callback.php");
+        let shown = format!("{:?}", config.web);
+        assert!(shown.contains("Alpha & Söhne: #1"), "{shown}");
+        let url = config.database.clone();
+        assert!(format!("{url:?}").contains("old-status"), "{url:?}");
+        if way == "compose" {
+            // Mailcow's scripts read it as a shell does.
+            let print = "set -eu; . ./mailcow.conf; printf %s \"$STATUS_DB_PASSWORD\"";
+            let read =
+                std::process::Command::new("sh").current_dir(&dir).args(["-c", print]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&read.stdout), password);
+            let compose = text(dir.path(), "docker-compose.override.yml");
+            assert!(
+                !compose.contains("cr0n") && compose.contains("CRON_KEY=${STATUS_CRON_KEY}"),
+                "{compose}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_shipped_override_is_what_setup_writes() {
     let dir = mailcow(CONF);
     let args = args(dir.path(), &[]);
-    let written = compose::merged("", &args, "https://mail.example.org/status").unwrap();
+    let written = compose::merged("", &args, "https://mail.example.org/status", &[]).unwrap();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/docker-compose.override.yml");
     if std::env::var_os("MAILCOW_STATUS_WRITE").is_some() {
         fs::write(path, &written).unwrap();

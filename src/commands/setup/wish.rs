@@ -11,6 +11,13 @@ use anyhow::{Context, bail};
 use super::{Engine, SetupArgs, Talk, Way, plan};
 use crate::{config::dotenv, model::token::hex};
 
+/// Begins the names of our variables in `mailcow.conf`.
+pub const CONF_PREFIX: &str = "STATUS_";
+/// The usual name of the database.
+pub const DATABASE: &str = "mailcowstatus";
+/// The usual name of its user.
+pub const DB_USER: &str = "status";
+
 /// Everything that the files are made from.
 #[derive(Debug)]
 pub struct Wish {
@@ -48,11 +55,34 @@ pub struct Values {
     pub client_secret: String,
     /// API key.
     pub api_key: String,
-    /// Password of the database user, made here.
+    /// Database, unless it has the usual name.
+    pub database: String,
+    /// Its user, unless it has the usual name.
+    pub db_user: String,
+    /// Password of the database user, made here unless the PHP app has one.
     pub db_password: String,
     /// What the portal and Rspamd share, made here.
     pub tracker_key: String,
+    /// Further settings of the PHP app's that the portal knows by the same names.
+    pub more: Vec<(String, String)>,
 }
+
+/// Where the PHP app has its settings, below Mailcow's directory.
+const PHP_APP: &str = "data/web/status/.env";
+/// By which names the app finds Mailcow's database.
+const MAILCOWS_MARIADB: &[&str] = &["", "mysql", "mysql-mailcow"];
+/// What else stands there and is meant for the portal, too.
+const PHP_APP_MORE: &[&str] = &[
+    "POSTFIX_COUNT",
+    "RSPAMD_COUNT",
+    "DOMAIN_ADMIN_PREFIX",
+    "RETENTION",
+    "CRON_KEY",
+    "LOGO_DARK",
+    "LOGO_LIGHT",
+    "FOOTER_COMPANY",
+    "FOOTER_COMPANY_URL",
+];
 
 /// The directory of Mailcow that is meant.
 pub fn mailcow_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -82,16 +112,55 @@ impl Wish {
         let (_, text) = plan::read(&mailcow.join("mailcow.conf"))?;
         let text = text.unwrap_or_default();
         let conf = Conf::read(&text)?;
-        let kept = match args.way {
-            Way::Compose => text,
-            Way::Host => plan::read(&args.folder.join(".env"))?.1.unwrap_or_default(),
+        let env = plan::read(&args.folder.join(".env"))?.1.unwrap_or_default();
+        let (kept, other) = match args.way {
+            Way::Compose => (text, env),
+            Way::Host => (env, text),
         };
-        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values: Values::kept(&kept) };
+        let values = Values::kept(&kept).or(Values::kept(&other));
+        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values };
+        wish.take_over_php_app(&kept)?;
         wish.values.take(args)?;
         wish.values.make_up(args.open_tracking)?;
         wish.ask(talk)?;
         wish.values.check()?;
         Ok(wish)
+    }
+
+    /// What the PHP app has, where an earlier run (`kept`) did not know better. Where the app is here, and nothing is to be
+    /// taken over, its database user would get a new password.
+    fn take_over_php_app(&mut self, kept: &str) -> anyhow::Result<()> {
+        let Some(path) = &self.args.php_app else {
+            let usual = self.mailcow.join(PHP_APP);
+            if uses_mariadb(&self.args) && self.values.db_password.is_empty() && usual.is_file() {
+                bail!(
+                    "{} belongs to the PHP app, whose database would be shared: add --php-app '{}' to take its settings \
+                     over, and --callback callback.php to use its OAuth2 app on",
+                    usual.display(),
+                    usual.display()
+                );
+            }
+            return Ok(());
+        };
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let (found, faults) = dotenv::parse(&text, |_| None);
+        if let Some(fault) = faults.first() {
+            bail!("{}: {fault}", path.display());
+        }
+        let place = found.iter().rev().find(|(name, _)| name == "DB_HOST").map(|(_, place)| place.as_str());
+        if uses_mariadb(&self.args) && place.is_some_and(|place| !MAILCOWS_MARIADB.contains(&place)) {
+            bail!("{}: its database is not Mailcow's, which setup does not know to write", path.display());
+        }
+        self.values = std::mem::take(&mut self.values).or(Values::kept(&text));
+        let (known, _) = dotenv::parse(kept, |_| None);
+        for name in PHP_APP_MORE {
+            let is_known = known.iter().any(|(its, _)| its.strip_prefix(CONF_PREFIX).unwrap_or(its) == *name);
+            let value = found.iter().rev().find(|(its, value)| its == name && !value.is_empty());
+            if let Some((name, value)) = value.filter(|_| !is_known) {
+                self.values.more.push((name.clone(), value.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// The address that visitors type.
@@ -208,7 +277,11 @@ pub fn kept_secrets(args: &SetupArgs, mailcow: &Path) -> anyhow::Result<Vec<Stri
 impl Values {
     /// What must not be shown.
     pub fn secrets(&self) -> Vec<String> {
-        [&self.client_secret, &self.api_key, &self.db_password, &self.tracker_key].map(Clone::clone).to_vec()
+        let own =
+            [&self.client_secret, &self.api_key, &self.db_password, &self.tracker_key].map(Clone::clone);
+        let more =
+            self.more.iter().filter(|(name, _)| name.ends_with("_KEY")).map(|(_, value)| value.clone());
+        own.into_iter().chain(more).collect()
     }
 
     /// From what an earlier run wrote: both kinds of file have the same values under two names.
@@ -224,9 +297,38 @@ impl Values {
             client_id: value(["STATUS_CLIENT_ID", "MAILCOW_CLIENT_ID"]),
             client_secret: value(["STATUS_CLIENT_SECRET", "MAILCOW_CLIENT_SECRET"]),
             api_key: value(["STATUS_API_KEY", "MAILCOW_API_KEY"]),
+            database: value(["STATUS_DB_DATABASE", "DB_DATABASE"]),
+            db_user: value(["STATUS_DB_USER", "DB_USER"]),
             db_password: value(["STATUS_DB_PASSWORD", "DB_PASSWORD"]),
             tracker_key: value(["STATUS_TRACKER_KEY", "TRACKER_KEY"]),
+            more: Vec::new(),
         }
+    }
+
+    /// These values, and others where one is not known.
+    fn or(self, others: Self) -> Self {
+        let or = |one: String, other: String| if one.is_empty() { other } else { one };
+        Self {
+            admin: or(self.admin, others.admin),
+            client_id: or(self.client_id, others.client_id),
+            client_secret: or(self.client_secret, others.client_secret),
+            api_key: or(self.api_key, others.api_key),
+            database: or(self.database, others.database),
+            db_user: or(self.db_user, others.db_user),
+            db_password: or(self.db_password, others.db_password),
+            tracker_key: or(self.tracker_key, others.tracker_key),
+            more: self.more,
+        }
+    }
+
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        if self.database.is_empty() { DATABASE } else { &self.database }
+    }
+
+    /// The name of its user.
+    pub fn db_user(&self) -> &str {
+        if self.db_user.is_empty() { DB_USER } else { &self.db_user }
     }
 
     fn take(&mut self, args: &SetupArgs) -> anyhow::Result<()> {
@@ -259,20 +361,26 @@ impl Values {
         Ok(())
     }
 
-    /// The values stand in files that Compose, systemd and Mailcow's shell scripts read, each with rules of its own for
-    /// quotes: only characters that mean themselves everywhere.
+    /// The values stand in files that Compose, systemd, Mailcow's shell scripts and MariaDB read, each with rules of its own:
+    /// between single quotes, all but these two characters mean themselves everywhere.
     fn check(&self) -> anyhow::Result<()> {
         let all = [
             ("the addresses of admins", &self.admin),
             ("the client id", &self.client_id),
             ("the client secret", &self.client_secret),
             ("the API key", &self.api_key),
-            ("the database password of the earlier run", &self.db_password),
-            ("the tracker key of the earlier run", &self.tracker_key),
+            ("the database password", &self.db_password),
+            ("the tracker key", &self.tracker_key),
         ];
-        for (name, value) in all {
-            if !value.chars().all(|c| c.is_ascii_alphanumeric() || "@.,_+-".contains(c)) {
-                bail!("{name}: only letters, digits and @ . , _ + - can be taken");
+        let more = self.more.iter().map(|(name, value)| (name.as_str(), value));
+        for (name, value) in all.into_iter().chain(more) {
+            if value.chars().any(|c| c.is_control() || c == '\'' || c == '\\') {
+                bail!("{name}: a line of text without ' and \\ can be taken");
+            }
+        }
+        for (name, value) in [("the database", self.database()), ("the database user", self.db_user())] {
+            if !value.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
+                bail!("the name of {name}: only letters, digits, _ and - can be taken");
             }
         }
         Ok(())
