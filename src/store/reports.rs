@@ -43,7 +43,7 @@ pub(super) use rows::fit;
 pub(super) use scope::{condition, counted, sees};
 pub use scope::{host, hosted, names as domain_names};
 pub use settle::settle;
-pub use sources::{judge, source, sources};
+pub use sources::{judge, source, sources, survey};
 
 use std::collections::HashSet;
 

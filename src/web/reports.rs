@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     model::{
-        advice::{self, Judge, WINDOW_DAYS},
-        figures::{DomainFigures, Source, SourceFilter, SourceShare, Span, StoredReport, Verdict},
+        advice::{self, Judge, Survey, WINDOW_DAYS},
+        figures::{DomainFigures, SourceFilter, SourceShare, Span, StoredReport, Verdict},
         scope::{Scope, normalise_domain},
         time::Millis,
     },
@@ -35,8 +35,8 @@ use crate::{
     },
 };
 
-/// Sources that advice looks at.
-const JUDGED: usize = 500;
+/// Sources among which the page of a domain finds what is new and what has gone.
+const LISTED: usize = 500;
 /// Longest name of a source.
 const LABEL: usize = 80;
 
@@ -124,17 +124,24 @@ async fn show_domain(
     let before = period.before(now, Some(domain));
     let window = Period { days: WINDOW_DAYS }.span(now, Some(domain));
     let of = |span: &Span| SourceFilter { span: span.clone(), ..SourceFilter::default() };
+    let host = &desk.frame.brand.host;
     let recent = figures_of(desk, &window).await?.unwrap_or_default();
-    let recent_sources = shelf::sources(db, scope, &of(&window), JUDGED).await?;
+    let lately = Judge::of(host, &window, &recent);
+    let (recent_survey, _) = shelf::survey(db, scope, &of(&window), &lately, None, 0).await?;
+    let judge = Judge::of(host, &span, &figures);
+    let (survey, sources) = shelf::survey(db, scope, &of(&span), &judge, None, LISTED).await?;
     let both = Span { from: before.from, ..span.clone() };
     let input = dmarc::Input {
         figures: &figures,
         days: &shelf::days(db, scope, &both).await?,
-        sources: &shelf::sources(db, scope, &of(&span), JUDGED).await?,
-        earlier: &shelf::sources(db, scope, &of(&before), JUDGED).await?,
-        signers: &signers(desk, &recent, &recent_sources, &window).await?,
+        judge,
+        survey: &survey,
+        sources: &sources,
+        earlier: &shelf::sources(db, scope, &of(&before), LISTED).await?,
+        signers: &signers(desk, &recent_survey, &window).await?,
         recent: &recent,
-        recent_sources: &recent_sources,
+        lately,
+        recent_survey: &recent_survey,
         period,
         domains,
     };
@@ -142,14 +149,9 @@ async fn show_domain(
 }
 
 /// For which domain each own source signs of which nothing passes, where its signatures hold.
-async fn signers(
-    desk: &Desk,
-    recent: &DomainFigures,
-    sources: &[Source],
-    window: &Span,
-) -> Result<BTreeMap<IpAddr, String>, WebError> {
+async fn signers(desk: &Desk, recent: &Survey, window: &Span) -> Result<BTreeMap<IpAddr, String>, WebError> {
     let mut signers = BTreeMap::new();
-    for source in advice::silent(sources, &dmarc::recent_judge(&desk.frame, recent)) {
+    for source in advice::silent(recent) {
         let detail = shelf::source(desk.db(), desk.scope(), source.ip, window).await?;
         let domain = detail.iter().flat_map(|detail| &detail.signers).find_map(SourceShare::signed_domain);
         signers.extend(domain.map(|domain| (source.ip, domain.to_owned())));
@@ -183,11 +185,14 @@ pub fn sources_page() -> MethodRouter<AppState> {
         let domain = Some(query.domain.as_str()).filter(|domain| !domain.is_empty());
         let span = query.period.span(desk.now(), domain);
         let (db, scope) = (desk.db(), desk.scope());
-        let found = shelf::sources(db, scope, &query.filter(span.clone()), sources::MOST).await?;
         let domains = shelf::domain_names(db, scope).await?;
         let host = desk.frame.brand.host.clone();
         let judge = judge(&desk, &host, &span).await?;
-        let input = sources::Input { query: &query, sources: &found, judge, domains: &domains };
+        let filter = query.filter(span);
+        let (survey, found) =
+            shelf::survey(db, scope, &filter, &judge, query.standing, sources::MOST).await?;
+        let input =
+            sources::Input { query: &query, survey: &survey, sources: &found, judge, domains: &domains };
         render(&sources::view(&desk.frame, input))
     })
 }
@@ -200,7 +205,7 @@ async fn judge<'a>(desk: &Desk, host: &'a str, span: &Span) -> Result<Judge<'a>,
         all.sums = advice::add(all.sums, &one.sums);
         all.before = advice::add(all.before, &one.before);
     }
-    Ok(Judge::of(host, span.from, &all))
+    Ok(Judge::of(host, span, &all))
 }
 
 /// `/dmarc/sources/{ip}`: one source.
@@ -249,7 +254,8 @@ pub fn judge_source() -> MethodRouter<AppState> {
     post(async |desk: Desk, Path(ip): Path<String>, Form(said): Form<Said>| {
         let ip: IpAddr = ip.parse().map_err(|_| WebError::NotFound)?;
         let verdict = Verdict::from_code(&said.verdict).ok_or(WebError::Form)?;
-        let everything = Span { from: Millis(0), to: Millis(i64::MAX), domain: None };
+        let everything =
+            Span { from: Millis(0), to: Millis(i64::MAX), horizon: Millis(i64::MAX), domain: None };
         shelf::source(desk.db(), desk.scope(), ip, &everything).await?.ok_or(WebError::NotFound)?;
         let label: String = said.label.trim().chars().filter(|c| !c.is_control()).take(LABEL).collect();
         let label = Some(label.as_str()).filter(|label| !label.is_empty());

@@ -46,7 +46,12 @@ async fn put(db: &Db, proof: Proof, report: &TlsReport, json: &str) -> Stored {
 }
 
 fn span(domain: Option<&str>) -> Span {
-    Span { from: Millis(BEGIN), to: Millis(BEGIN + 9 * DAY), domain: domain.map(str::to_owned) }
+    Span {
+        from: Millis(BEGIN),
+        to: Millis(BEGIN + 9 * DAY),
+        horizon: Millis(i64::MAX),
+        domain: domain.map(str::to_owned),
+    }
 }
 
 #[tokio::test]

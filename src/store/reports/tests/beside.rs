@@ -5,7 +5,8 @@ use sqlx::{Connection, Executor, Row};
 use super::*;
 use crate::{
     model::{
-        figures::{Day, ReportFilter, ReportState, SourceFilter, Span, Sums, Verdict},
+        advice::{Judge, Standing},
+        figures::{Day, DomainFigures, ReportFilter, ReportState, SourceFilter, Span, Sums, Verdict},
         report::Reason,
     },
     store::{db::Place, fresh::mysql_url},
@@ -48,7 +49,7 @@ async fn run(url: &str, statements: &[&'static str]) -> sqlx::MySqlConnection {
 }
 
 fn ever() -> Span {
-    Span { from: Millis(0), to: Millis(40_000 * DAY), domain: None }
+    Span { from: Millis(0), to: Millis(40_000 * DAY), horizon: Millis(i64::MAX), domain: None }
 }
 
 #[tokio::test]
@@ -286,11 +287,20 @@ async fn what_admins_and_reverse_dns_say_of_sources() {
         tx.commit().await.unwrap();
         assert_eq!(names::wanted(&db, now, 9).await.unwrap(), ips[2..]);
         assert_eq!(names::wanted(&db, Millis(now.0 + 8 * DAY), 9).await.unwrap(), ips);
-        let filter = SourceFilter { span: ever(), verdict: Some(Verdict::Ours), ..SourceFilter::default() };
-        let found = sources(&db, &Scope::All, &filter, 9).await.unwrap();
+        let filter = SourceFilter { span: ever(), ..SourceFilter::default() };
+        let judge_of_all = Judge::of("mail.alpha.test", &ever(), &DomainFigures::default());
+        let of = |standing| survey(&db, &Scope::All, &filter, &judge_of_all, Some(standing), 9);
+        let (all, found) = of(Standing::Ours).await.unwrap();
         assert_eq!(found.iter().map(|source| source.ip).collect::<Vec<_>>(), ips[2..]);
         assert_eq!(found[0].label.as_deref(), Some("Printer"));
-        let filter = SourceFilter { verdict: None, sort: crate::model::figures::SourceSort::Name, ..filter };
+        assert_eq!((all.of(|_| true).sources, all.of(|_| true).messages), (3, 21), "whatever is chosen");
+        let (_, found) = of(Standing::Mailcow).await.unwrap();
+        assert_eq!(found.iter().map(|source| source.ip).collect::<Vec<_>>(), ips[..1], "by its name");
+        let mut tx = db.begin().await.unwrap();
+        judge(&mut tx, ips[2], Some("Printer"), Verdict::Foreign).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(of(Standing::Ours).await.unwrap().1, [], "a new word is in force at once");
+        let filter = SourceFilter { sort: crate::model::figures::SourceSort::Name, ..filter };
         let found = sources(&db, &Scope::All, &filter, 9).await.unwrap();
         let found: Vec<_> = found.iter().map(|source| (source.ip, source.name.as_deref())).collect();
         assert_eq!(found, [(ips[0], Some("mail.alpha.test")), (ips[2], None), (ips[1], None)]);
@@ -346,7 +356,8 @@ async fn odd_days_are_counted_once() {
             let odd = Report { begin: Millis(begin), end: Millis(begin), ..odd };
             put(&db, &arrival(Proof::Proven), &odd, "<feedback/>").await;
         }
-        let span = |from, to| Span { from: Millis(from), to: Millis(to), domain: None };
+        let span =
+            |from, to| Span { from: Millis(from), to: Millis(to), horizon: Millis(i64::MAX), domain: None };
         for kept in ["worked out", "kept"] {
             db.forget_answers();
             let at = format!("{} {kept}", db.engine());
@@ -376,8 +387,12 @@ async fn figures_read_the_newer_reports_alone() {
                 other => panic!("{other:?}"),
             }
         };
-        let span =
-            |from, to| Span { from: Millis(BEGIN + from * DAY), to: Millis(BEGIN + to * DAY), domain: None };
+        let span = |from, to| Span {
+            from: Millis(BEGIN + from * DAY),
+            to: Millis(BEGIN + to * DAY),
+            horizon: Millis(i64::MAX),
+            domain: None,
+        };
         let told = async || -> Result<(Vec<u64>, [u64; 2], usize)> {
             db.forget_answers();
             let days = days(&db, &Scope::All, &span(0, 40)).await?;

@@ -306,7 +306,12 @@ async fn compare_all(db: &Db, all: &[Kept], hosted: &[&str], at: &str) {
     for scope in &scopes {
         for (from, to, domain) in spans {
             let at_day = |day: i64| Millis(BEGIN + day * DAY);
-            let span = Span { from: at_day(from), to: at_day(to), domain: domain.map(str::to_owned) };
+            let span = Span {
+                from: at_day(from),
+                to: at_day(to),
+                horizon: Millis(i64::MAX),
+                domain: domain.map(str::to_owned),
+            };
             compare(db, all, scope, hosted, &span, at).await;
         }
         compare_lists(db, all, scope, hosted).await;

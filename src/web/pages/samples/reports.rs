@@ -84,7 +84,7 @@ pub fn figures(domain: &str, p: &str) -> DomainFigures {
         receivers: 9,
         first: Some(midnight(29)),
         last: Some(midnight(1)),
-        policy: PolicySeen { p: p.to_owned(), sp: Some("reject".to_owned()), pct: Some(50) },
+        policy: PolicySeen { p: p.to_owned(), sp: Some("reject".to_owned()), pct: Some(50), testing: false },
         policy_before: Some((PolicySeen { p: "none".to_owned(), ..PolicySeen::default() }, midnight(20))),
         new_sources: 1,
         set_aside: 3,

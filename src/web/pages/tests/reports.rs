@@ -7,7 +7,7 @@ use askama::Template;
 use crate::{
     ingest::reports::{Fate, Summary, Taken},
     model::{
-        advice::Judge,
+        advice::{Judge, Survey, WINDOW_DAYS},
         figures::{DomainFigures, PolicySeen, SourceDetail, SourceShare, Sums},
         scope::Role,
     },
@@ -29,13 +29,19 @@ fn overview(frame: &Frame, figures: &DomainFigures, days: u64, calm: bool) -> St
     if calm {
         found.retain(|source| source.sums.aligned > 0);
     }
+    let span = |days| Period { days }.span(frame.formats.now, None);
+    let judge = Judge::of(&frame.brand.host, &span(days), figures);
+    let lately = Judge::of(&frame.brand.host, &span(WINDOW_DAYS), figures);
     let input = dmarc::Input {
         figures,
         days: &samples::days(),
+        judge,
+        survey: &Survey::of_all(&judge, &found),
         sources: &found,
         earlier: &found,
         recent: figures,
-        recent_sources: &found,
+        lately,
+        recent_survey: &Survey::of_all(&lately, &found),
         signers: &BTreeMap::new(),
         period: Period { days },
         domains: &names(),
@@ -55,7 +61,7 @@ fn detail(octet: usize, text: &str) -> SourceDetail {
 
 fn judge(frame: &Frame) -> Judge<'_> {
     let figures = samples::figures("alpha.test", "none");
-    Judge::of(&frame.brand.host, Period::default().span(frame.formats.now, None).from, &figures)
+    Judge::of(&frame.brand.host, &Period::default().span(frame.formats.now, None), &figures)
 }
 
 fn one_source(frame: &Frame, detail: &SourceDetail) -> String {
@@ -177,7 +183,10 @@ pub(super) fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
         ("sources-none", "range=7", Vec::new()),
     ] {
         let query = sources::Query::parse(text);
-        let input = sources::Input { query: &query, sources: &found, judge: judge(frame), domains: &names() };
+        let judge = judge(frame);
+        let survey = Survey::of_all(&judge, &found);
+        let input =
+            sources::Input { query: &query, survey: &survey, sources: &found, judge, domains: &names() };
         add(name, sources::view(frame, input).render().unwrap());
     }
     for (place, name) in
