@@ -384,6 +384,8 @@ pub struct TlsLine {
     pub failed: u64,
     /// Whether it is proven who sent it.
     pub proof: Proof,
+    /// Another body came under the same key; that many.
+    pub variants: u64,
 }
 
 /// Sessions of one day.
@@ -419,6 +421,10 @@ pub struct StoredTlsReport {
     pub report: TlsReport,
     /// How it came.
     pub arrival: Arrival,
+    /// Whether the visitor may see all that it says, and so its JSON.
+    pub whole: bool,
+    /// Bodies that came under the same key, with when each came: number and arrival. Only where the visitor may see them.
+    pub others: Vec<(i64, Arrival)>,
 }
 
 /// Something that could not be read as a report.

@@ -1,7 +1,10 @@
 //! The handlers of the DMARC pages. Every question goes to the store with the visitor's scope; what is foreign is
 //! not found, exactly like what never was.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use axum::{
     Form,
@@ -15,7 +18,7 @@ use serde::Deserialize;
 use super::{
     errors::WebError,
     pages::{
-        dmarc::{self, domains, period::Period, publish},
+        dmarc::{self, domains, foreign, period::Period, publish},
         frame::Entry,
         report, reports, source, sources,
     },
@@ -70,12 +73,14 @@ pub fn overview_page() -> MethodRouter<AppState> {
         let reported = shelf::domain_names(desk.db(), desk.scope()).await?;
         let span = period.span(desk.now(), None);
         let figures = shelf::domains(desk.db(), desk.scope(), &span).await?;
-        let own = match desk.scope() {
-            Scope::Only(holdings) => holdings.domains.iter().cloned().collect(),
-            _ => Vec::new(),
+        let mut silent: BTreeSet<String> = match desk.scope() {
+            Scope::Only(holdings) => holdings.domains.clone(),
+            _ => shelf::hosted(desk.db()).await?.unwrap_or_default(),
         };
-        let silent: Vec<String> =
-            own.into_iter().filter(|own| !figures.iter().any(|one| one.domain == *own)).collect();
+        for one in &figures {
+            silent.remove(&one.domain);
+        }
+        let silent: Vec<String> = silent.into_iter().collect();
         match (figures.as_slice(), silent.as_slice()) {
             ([], [] | [_]) => {
                 let domain = silent.first().cloned().unwrap_or_else(|| desk.visitor.domain().to_owned());
@@ -174,6 +179,11 @@ async fn show_publish(
         period,
         quiet: reported.iter().any(|reported| reported == domain),
     };
+    let hosted = shelf::hosted(desk.db()).await?;
+    if input.quiet && hosted.is_some_and(|hosted| !hosted.contains(domain)) {
+        let reports = shelf::how_many(desk.db(), desk.scope(), domain).await?;
+        return render(&foreign::view(&desk.frame, domain, domains, reports, period));
+    }
     render(&publish::view(&desk.frame, input))
 }
 
@@ -328,12 +338,18 @@ pub fn report_xml() -> MethodRouter<AppState> {
         };
         let xml = xml.ok_or(WebError::NotFound)?;
         desk.looked(Action::ReportXml, &serial, [stored.line.domain.clone()]);
-        let name = report::file_name(&stored);
-        let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-        let mut response = xml.into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
-        headers.insert(header::CONTENT_DISPOSITION, disposition.map_err(WebError::broken)?);
-        Ok::<_, WebError>(response)
+        let line = &stored.line;
+        let name = report::file_name(&line.domain, &line.org, line.begin, &format!("{serial}.xml"));
+        download(xml, "text/xml; charset=utf-8", &name)
     })
+}
+
+/// A document as it came, to be saved and never to be shown by the browser.
+pub(super) fn download(document: Vec<u8>, kind: &'static str, name: &str) -> Result<Response, WebError> {
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    let mut response = document.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_DISPOSITION, disposition.map_err(WebError::broken)?);
+    Ok(response)
 }

@@ -183,6 +183,15 @@ pub async fn oldest(tx: &mut Tx, before: Millis, limit: i64) -> Result<Vec<Mark>
     tx.fetch(oldest_statement(before, limit)).await
 }
 
+/// Lines that begin after now, of reports that came before a moment: nobody would ever see them grow old.
+pub async fn ahead(tx: &mut Tx, before: Millis, now: Millis, limit: i64) -> Result<Vec<Mark>> {
+    let text = format!(
+        "{MARK} WHERE begin_at > ? AND EXISTS (SELECT 1 FROM report_body \
+         WHERE report_body.serial = report_line.serial AND arrived_at < ?) ORDER BY begin_at, serial LIMIT ?"
+    );
+    tx.fetch(sql(text).bind(now).bind(before).bind(limit)).await
+}
+
 pub(super) fn oldest_statement(before: Millis, limit: i64) -> Sql<'static> {
     let text = format!("{MARK} WHERE begin_at < ? ORDER BY begin_at, serial LIMIT ?");
     sql(text).bind(before).bind(limit)

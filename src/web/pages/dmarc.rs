@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod domains;
+pub mod foreign;
 pub mod period;
 pub mod publish;
 pub mod words;

@@ -272,7 +272,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> SourcesPage<'a> {
         heads: heads(frame, query),
         rows: input.sources.iter().map(|source| row(frame, &judge, source, query)).collect(),
         cut: (all.sources > input.sources.len() as u64)
-            .then(|| lang.tn("sources.cut", count(all.sources), &[("shown", &shown)])),
+            .then(|| lang.tf("sources.cut", &[("shown", &shown), ("count", &number(frame, all.sources))])),
         clear: Query::default().link(frame),
     }
 }

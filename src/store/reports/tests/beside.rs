@@ -52,6 +52,10 @@ fn ever() -> Span {
     Span { from: Millis(0), to: Millis(40_000 * DAY), horizon: Millis(i64::MAX), domain: None }
 }
 
+fn span(from: i64, to: i64) -> Span {
+    Span { from: Millis(BEGIN + from * DAY), to: Millis(BEGIN + to * DAY), ..ever() }
+}
+
 #[tokio::test]
 async fn a_database_of_dmarcts_report_parser_is_used_in_place() {
     let Some(url) = mysql_url().await else { return };
@@ -265,6 +269,90 @@ async fn a_policy_that_changed_is_told() {
         assert_eq!(figures.policy.p, "quarantine");
         let (before, since) = figures.policy_before.unwrap();
         assert_eq!((before.p.as_str(), since), ("none", Millis(BEGIN + 5 * DAY)));
+    }
+}
+
+#[tokio::test]
+async fn a_report_from_the_future_tells_nothing_and_goes_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let span = Span { horizon: Millis(BEGIN + 12 * DAY), ..span(0, 10) };
+        let seen = |day, id: &str, p: &str| {
+            let records = vec![record("192.0.2.1", 9, "fail", "fail", "none")];
+            let mut one = report("alpha.test", "Big", id, day, records);
+            one.policy.p = Some(p.to_owned());
+            one
+        };
+        for (day, p) in [(8, "none"), (11, "quarantine"), (300, "reject")] {
+            put(&db, &arrival(Proof::Proven), &seen(day, p, p), p).await;
+            refresh(&db).await.unwrap();
+        }
+        let figures = domains(&db, &Scope::All, &span).await.unwrap().remove(0);
+        assert_eq!((figures.policy.p.as_str(), figures.reports), ("quarantine", 1), "clocks differ a little");
+        let filter = SourceFilter { span: span.clone(), ..SourceFilter::default() };
+        let last = Millis(BEGIN + 11 * DAY);
+        assert_eq!(sources(&db, &Scope::All, &filter, 9).await.unwrap()[0].last, last);
+        let detail = source(&db, &Scope::All, "192.0.2.1".parse().unwrap(), &span).await.unwrap();
+        assert_eq!(detail.unwrap().source.last, last);
+        // All came on the ninth day, so that all are old some day; the one from the future as well.
+        let now = Millis(BEGIN + 100 * DAY);
+        for (before, left) in [(8, 3), (9, 2), (10, 1)] {
+            let mut tx = db.begin().await.unwrap();
+            while prune(&mut tx, Millis(BEGIN + before * DAY), now).await.unwrap() {}
+            tx.commit().await.unwrap();
+            assert_eq!(count(&db, "report").await, left, "{before}");
+        }
+        let figures = domains(&db, &Scope::All, &ever()).await.unwrap().remove(0);
+        assert_eq!(figures.policy.p, "quarantine");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_word_on_test_mode_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        for (day, word, testing) in [
+            (0, None, false),
+            (1, Some("y"), true),
+            (2, None, true),
+            (3, Some("odd"), true),
+            (4, Some("n"), false),
+        ] {
+            let mut one = report("alpha.test", "Big", &day.to_string(), day, Vec::new());
+            (one.policy.p, one.policy.testing) = (Some("reject".to_owned()), word.map(str::to_owned));
+            put(&db, &arrival(Proof::Proven), &one, "x").await;
+            for _ in 0..2 {
+                let policy = domains(&db, &Scope::All, &ever()).await.unwrap().remove(0).policy;
+                assert_eq!((policy.p.as_str(), policy.testing), ("reject", testing), "{word:?}");
+                refresh(&db).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Hundreds of forgers who send much must not hide one source of ours that fails.
+#[tokio::test]
+async fn a_survey_counts_all_sources_and_finds_the_failing_one_among_them() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let forgers = (0..700_u32).map(|number| std::net::Ipv4Addr::from_bits(0xc633_6400 + number));
+        let mut records: Vec<Record> =
+            forgers.map(|ip| record(&ip.to_string(), 9, "fail", "fail", "none")).collect();
+        records.push(record("192.0.2.1", 2, "fail", "fail", "none"));
+        put(&db, &arrival(Proof::Proven), &report("alpha.test", "Big", "1", 0, records), "1").await;
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut tx = db.begin().await.unwrap();
+        judge(&mut tx, ip, Some("Printer"), Verdict::Ours).await.unwrap();
+        tx.commit().await.unwrap();
+        let filter = SourceFilter { span: ever(), ..SourceFilter::default() };
+        let all = Judge::of("mail.alpha.test", &ever(), &DomainFigures::default());
+        let (found, first) = survey(&db, &Scope::All, &filter, &all, None, 500).await.unwrap();
+        let tally = found.of(|_| true);
+        assert_eq!((tally.sources, tally.messages, first.len()), (701, 6302, 500));
+        let [(Standing::Ours, printer)] = found.failing() else { panic!("{:?}", found.failing()) };
+        assert_eq!((printer.ip, printer.label.as_deref()), (ip, Some("Printer")));
+        let (_, ours) = survey(&db, &Scope::All, &filter, &all, Some(Standing::Ours), 500).await.unwrap();
+        assert_eq!(ours.len(), 1, "the filter comes before the cut");
     }
 }
 

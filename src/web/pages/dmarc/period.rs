@@ -111,6 +111,11 @@ impl Period {
     }
 }
 
+/// Whether a report of that begin comes from the future, so that it does not count ([`Span::horizon`]).
+pub fn is_ahead(frame: &Frame, begin: Millis) -> bool {
+    begin >= Period::default().span(frame.formats.now, None).horizon
+}
+
 /// Midnight UTC of a moment's day.
 pub fn midnight(at: Millis) -> Millis {
     Millis(at.0 - at.0.rem_euclid(DAY as i64 * 1000))
