@@ -168,7 +168,12 @@ async fn restart(db: Db, place: &Place) -> Db {
 }
 
 async fn overview(db: &Db, days: i64, round: &str) {
-    let span = Span { from: Millis(END - days * DAY), to: Millis(END + DAY), domain: None };
+    let span = Span {
+        from: Millis(END - days * DAY),
+        to: Millis(END + DAY),
+        horizon: Millis(i64::MAX),
+        domain: None,
+    };
     let filter = SourceFilter { span: span.clone(), ..SourceFilter::default() };
     let mut parts = Vec::new();
     let began = Instant::now();
@@ -190,7 +195,12 @@ async fn page(db: &Db, days: i64, round: &str) {
     let began = Instant::now();
     let span = |from: i64, to: i64| {
         let domain = Some("corp7.example".to_owned());
-        Span { from: Millis(END + DAY - from * DAY), to: Millis(END + DAY - to * DAY), domain }
+        Span {
+            from: Millis(END + DAY - from * DAY),
+            to: Millis(END + DAY - to * DAY),
+            horizon: Millis(i64::MAX),
+            domain,
+        }
     };
     let (period, before, window) = (span(days, 0), span(2 * days, days), span(14, 0));
     for span in [&period, &window] {

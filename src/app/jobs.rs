@@ -241,7 +241,8 @@ impl Worker {
             let more_lines = lines::prune(&mut tx, now.minus(self.retention.lines)).await?;
             let more_opens = opens::prune(&mut tx, now.minus(self.retention.mails)).await?;
             let before = now.minus(self.retention.reports);
-            let more_reports = reports::prune(&mut tx, before, self.retention.whose_reports).await?;
+            let whose = self.retention.whose_reports;
+            let more_reports = reports::prune(&mut tx, before, now, whose).await?;
             let more_tls_reports = tls_reports::prune(&mut tx, before).await?;
             let more_unreadable = unreadable::prune(&mut tx, before).await?;
             let more_access = audit::prune(&mut tx, now.minus(self.retention.access), now).await?;

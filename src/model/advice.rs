@@ -2,14 +2,16 @@
 //! is safe now and why, and what to do next. Pure: no words, no database.
 
 mod change;
+mod survey;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
-    figures::{DomainFigures, Handed, PolicySeen, Source, Sums, Verdict},
+    figures::{DomainFigures, PolicySeen, Source, Span, Sums, Verdict},
     time::Millis,
 };
 pub use change::{Change, History, shift};
+pub use survey::{LEADING, Survey, Tally};
 
 /// Days without a failing source of one's own after which a stricter policy is safe.
 pub const WINDOW_DAYS: u64 = 14;
@@ -23,12 +25,14 @@ pub const MOST_STEPS: usize = 4;
 const MOST_MENDED: usize = MOST_STEPS - 2;
 /// After so many days without a report something is wrong with the record or with its mailbox.
 const SILENT_DAYS: u64 = 4;
-/// From so many mails on a source is worth a word of its own.
-const NOTABLE: u64 = 20;
+/// From so many mails in [`WINDOW_DAYS`] on a source is worth a word of its own.
+pub const NOTABLE: u64 = 20;
+/// Who forges comes for a day or two; a source that still comes after so many days is asked about.
+pub const LASTING_DAYS: u64 = 7;
 const DAY: u64 = 86_400;
 
 /// Whose a source is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// The Mailcow that this portal belongs to.
     Mailcow,
@@ -36,13 +40,15 @@ pub enum Standing {
     Ours,
     /// An admin knows it, or the domain's own SPF record or key does.
     Known,
-    /// First seen in the span, and busy enough to be looked at.
+    /// Nothing of it passes; first seen in the span, and busy enough to be looked at.
     New,
+    /// Nothing of it passes, but it comes again and again like a service does, and nobody has said whose it is.
+    Unclear,
     /// Hands on mails of ours: their signature holds, the address is another's.
     Forwarder,
     /// A mailing list or a forwarder that hands on mails under a name of its own.
     List,
-    /// Nothing of it passes, and nobody knows it.
+    /// Nothing of it passes, nobody knows it, and it sends little or came only for a short time.
     Forged,
     /// An admin says that it is not ours.
     Foreign,
@@ -50,11 +56,12 @@ pub enum Standing {
 
 impl Standing {
     /// All, the own ones first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Mailcow,
         Self::Ours,
         Self::Known,
         Self::New,
+        Self::Unclear,
         Self::Forwarder,
         Self::List,
         Self::Forged,
@@ -68,6 +75,7 @@ impl Standing {
             Self::Ours => "ours",
             Self::Known => "known",
             Self::New => "new",
+            Self::Unclear => "unclear",
             Self::Forwarder => "forwarder",
             Self::List => "list",
             Self::Forged => "forged",
@@ -80,10 +88,15 @@ impl Standing {
         Self::ALL.into_iter().find(|standing| standing.code() == code)
     }
 
-    /// Whether mails from there may be wanted, so that a stricter policy could harm. A new source may be ours until
-    /// somebody says otherwise.
+    /// Whether mails from there may be wanted, so that a stricter policy could harm. What is asked about may be ours
+    /// until somebody says otherwise.
     pub const fn is_own(self) -> bool {
-        matches!(self, Self::Mailcow | Self::Ours | Self::Known | Self::New)
+        matches!(self, Self::Mailcow | Self::Ours | Self::Known) || self.is_asked()
+    }
+
+    /// Whether an admin has to say whose it is: reports cannot tell.
+    pub const fn is_asked(self) -> bool {
+        matches!(self, Self::New | Self::Unclear)
     }
 }
 
@@ -94,6 +107,8 @@ pub struct Judge<'a> {
     pub mailcow: &'a str,
     /// Begin of the span.
     pub from: Millis,
+    /// End of the span.
+    pub to: Millis,
     /// Whether there are reports from before the span: without them nothing is new.
     pub has_past: bool,
     /// Messages of all sources in the span.
@@ -102,9 +117,9 @@ pub struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// The judge of a domain's span.
-    pub fn of(mailcow: &'a str, from: Millis, figures: &DomainFigures) -> Self {
+    pub fn of(mailcow: &'a str, span: &Span, figures: &DomainFigures) -> Self {
         let has_past = figures.before.messages > 0;
-        Self { mailcow, from, has_past, messages: figures.sums.messages }
+        Self { mailcow, from: span.from, to: span.to, has_past, messages: figures.sums.messages }
     }
 
     /// Whose the source is. What an admin said wins, then the own name, then what receivers saw.
@@ -117,15 +132,8 @@ impl<'a> Judge<'a> {
             _ if self.is_mailcow(source) => return Standing::Mailcow,
             _ => {}
         }
-        let new = self.has_past && source.first >= self.from;
-        // Senders of forgeries come for a day or a few mails; a device or a service comes again.
-        let lasting = source.last.since(source.first).as_secs() >= DAY && messages >= NOTABLE;
-        // One receiver's word is needed: a forger, too, can send under a name of its own.
-        let Handed { told, .. } = source.handed;
         match aligned {
-            0 if told > 0 && source.handed.all().saturating_mul(2) >= messages => Standing::List,
-            0 if new && lasting => Standing::New,
-            0 => Standing::Forged,
+            0 => self.standing_of_silent(source),
             _ if spf * 2 >= messages => Standing::Known,
             // The key alone: a service that signs for the domain sends much, somebody who hands on sends little.
             _ if dkim * 2 >= messages && messages * 20 >= self.messages => Standing::Known,
@@ -133,10 +141,42 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whose a source is of which nothing passes. Such are forgers, but also the newsletter service that signs in its own
+    /// name, and the scanner that sends past Mailcow. Forgeries come from many addresses, for a short time or a few mails
+    /// each, and prove no name; so whoever sends much and comes again is asked about, and sooner if most mails prove a name.
+    fn standing_of_silent(&self, source: &Source) -> Standing {
+        let (messages, handed) = (source.sums.messages, source.handed);
+        let most = |mails: u64| mails.saturating_mul(2) >= messages;
+        // One receiver's word is needed: a forger, too, can send under a name of its own.
+        if handed.told > 0 && most(handed.all()) {
+            return Standing::List;
+        }
+        let days = source.last.since(source.first).as_secs() / DAY;
+        let new = self.has_past && source.first >= self.from;
+        match days {
+            _ if !self.is_busy(source) => Standing::Forged,
+            1.. if new => Standing::New,
+            LASTING_DAYS.. => Standing::Unclear,
+            1.. if most(handed.own) => Standing::Unclear,
+            _ => Standing::Forged,
+        }
+    }
+
+    /// Whether a source sends [`NOTABLE`] mails in [`WINDOW_DAYS`], or as much for the part of a longer span since it came.
+    fn is_busy(&self, source: &Source) -> bool {
+        let days = self.to.since(source.first.max(self.from)).as_secs().div_ceil(DAY);
+        source.sums.messages.saturating_mul(WINDOW_DAYS) >= NOTABLE * days.max(WINDOW_DAYS)
+    }
+
     /// Whether the source bears the own Mailcow's name, which reverse DNS says and a forward lookup confirmed.
     pub fn is_mailcow(&self, source: &Source) -> bool {
+        source.name.as_deref().is_some_and(|name| self.is_called(name))
+    }
+
+    /// Whether a name is the own Mailcow's.
+    pub fn is_called(&self, name: &str) -> bool {
         let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
-        let name = source.name.as_deref().map(bare).unwrap_or_default();
+        let name = bare(name);
         !name.is_empty() && name == bare(self.mailcow)
     }
 }
@@ -171,43 +211,66 @@ impl Turn {
     }
 }
 
+/// What a policy demands of receivers, the mildest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Demand {
+    /// Reports only.
+    None,
+    /// Put aside what fails.
+    Quarantine,
+    /// Refuse what fails.
+    Reject,
+}
+
+impl Demand {
+    /// That of a word in the record; `None` for a word that no standard knows.
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::None, Self::Quarantine, Self::Reject].into_iter().find(|demand| demand.word() == word)
+    }
+
+    /// The word in the record.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Quarantine => "quarantine",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// The next stricter policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// `p=quarantine`.
-    Quarantine,
-    /// `p=quarantine` for all mails, no longer for a part (`pct`).
-    FullQuarantine,
-    /// `p=reject`.
-    Reject,
-    /// `p=reject` for all mails.
-    FullReject,
+    /// Another `p`.
+    Policy(Demand),
+    /// The same `p` in force, no longer only tested (`t=y`, RFC 9990).
+    InForce(Demand),
+    /// The same `p` for all mails, no longer for a part (`pct`).
+    Whole(Demand),
+    /// The same `p` for subdomains, too, for which `sp` demands less.
+    Subdomains(Demand),
 }
 
 impl Goal {
     /// What comes after a policy; `None` behind the strictest, and where the policy is not known.
     pub fn after(policy: &PolicySeen) -> Option<Self> {
-        let partly = policy.pct.is_some_and(|pct| pct < 100);
-        match policy.p.as_str() {
-            "none" => Some(Self::Quarantine),
-            "quarantine" if partly => Some(Self::FullQuarantine),
-            "quarantine" => Some(Self::Reject),
-            "reject" if partly => Some(Self::FullReject),
-            _ => None,
+        let p = Demand::of(&policy.p)?;
+        let sp = policy.sp.as_deref().and_then(Demand::of).unwrap_or(p);
+        match p {
+            Demand::None => Some(Self::Policy(Demand::Quarantine)),
+            _ if policy.testing => Some(Self::InForce(p)),
+            _ if policy.pct.is_some_and(|pct| pct < 100) => Some(Self::Whole(p)),
+            _ if sp < p => Some(Self::Subdomains(p)),
+            Demand::Quarantine => Some(Self::Policy(Demand::Reject)),
+            Demand::Reject => None,
         }
     }
 
     /// The word in the record.
     pub const fn p(self) -> &'static str {
         match self {
-            Self::Quarantine | Self::FullQuarantine => "quarantine",
-            Self::Reject | Self::FullReject => "reject",
+            Self::Policy(p) | Self::InForce(p) | Self::Whole(p) | Self::Subdomains(p) => p.word(),
         }
-    }
-
-    /// Whether only `pct` has to go.
-    pub const fn is_full(self) -> bool {
-        matches!(self, Self::FullQuarantine | Self::FullReject)
     }
 }
 
@@ -246,6 +309,24 @@ pub enum Flaw<'a> {
     Partly,
 }
 
+/// Mails that fail of own sources of which no more than one in a hundred does ([`fails`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stray {
+    /// That many.
+    pub failed: u64,
+    /// Of so many mails of these sources.
+    pub messages: u64,
+}
+
+/// Mails that a stricter policy would harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Harm {
+    /// Those of own sources.
+    pub own: u64,
+    /// Those of sources that are asked about.
+    pub asked: u64,
+}
+
 /// One piece of advice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
@@ -258,10 +339,17 @@ pub enum Step<'a> {
         /// What is wrong.
         flaw: Flaw<'a>,
     },
+    /// Nothing of a source passes, and only an admin can say whether it is a service of ours.
+    Ask {
+        /// The source.
+        source: &'a Source,
+        /// The domain for which it signs, where its signatures hold.
+        signer: Option<&'a str>,
+    },
     /// The stricter policy is safe now.
-    Tighten(Goal),
-    /// The stricter policy would harm own mails; so many.
-    NotYet(Goal, u64),
+    Tighten(Goal, Stray),
+    /// The stricter policy would harm own mails.
+    NotYet(Goal, Harm),
     /// Too little is known for a stricter policy.
     Wait(Goal, Lack),
     /// Reports have stopped, and the policy needs nothing.
@@ -279,9 +367,11 @@ impl Step<'_> {
     pub const fn turn(&self) -> Turn {
         match self {
             Self::Mend { flaw: Flaw::Mailcow, .. } => Turn::Admin,
-            Self::Mend { .. } | Self::Tighten(_) | Self::Silent(_) | Self::Wait(_, Lack::Silent { .. }) => {
-                Turn::You
-            }
+            Self::Mend { .. }
+            | Self::Ask { .. }
+            | Self::Tighten(..)
+            | Self::Silent(_)
+            | Self::Wait(_, Lack::Silent { .. }) => Turn::You,
             Self::NotYet(..) | Self::Wait(..) => Turn::Later,
             Self::Keep | Self::Ignore(_) | Self::Lists(_) => Turn::Nobody,
         }
@@ -295,66 +385,57 @@ pub struct Situation<'a> {
     pub now: Millis,
     /// Figures of the last [`WINDOW_DAYS`].
     pub recent: &'a DomainFigures,
-    /// Sources of the last [`WINDOW_DAYS`].
-    pub sources: &'a [Source],
-    /// Measure of these sources.
-    pub judge: Judge<'a>,
+    /// What the sources of the last [`WINDOW_DAYS`] come to.
+    pub survey: &'a Survey,
+    /// Whether there are reports from before these days.
+    pub has_past: bool,
     /// Of those that [`silent`] names: the domain for which each signs, where its signatures hold.
     pub signers: &'a BTreeMap<IpAddr, String>,
 }
 
-/// Own sources of which nothing passes. What to do about them depends on whether they sign at all: only for another domain,
-/// or not. As many as advice speaks of, the busiest first.
-pub fn silent<'a>(sources: &'a [Source], judge: &Judge) -> Vec<&'a Source> {
-    let wanted = |source: &&Source| {
-        let standing = judge.standing(source);
-        source.sums.aligned == 0 && standing.is_own() && standing != Standing::Mailcow
-    };
-    let mut silent: Vec<&Source> = sources.iter().filter(wanted).collect();
-    silent.sort_by_key(|source| std::cmp::Reverse(source.sums.messages));
-    silent.truncate(MOST_MENDED);
-    silent
+/// Own sources of which nothing passes, as far as advice speaks of them. What to do about them depends on whether they sign
+/// at all: only for another domain, or not.
+pub fn silent(survey: &Survey) -> impl Iterator<Item = &Source> {
+    let wanted =
+        |(standing, source): &&(Standing, Source)| source.sums.aligned == 0 && *standing != Standing::Mailcow;
+    survey.failing().iter().take(MOST_MENDED).filter(wanted).map(|(_, source)| source)
 }
 
 impl<'a> Situation<'a> {
-    /// What to do next: mend own sources, then tighten, then wait, then ignore. At most [`MOST_STEPS`].
+    /// What to do next: mend own sources and ask about others, then tighten, then wait, then ignore. At most [`MOST_STEPS`].
     pub fn steps(&self) -> Vec<Step<'a>> {
-        let mut failing = self.failing();
-        failing.sort_by_key(|(source, _)| std::cmp::Reverse(source.sums.failed()));
-        let mend = failing.iter().map(|(source, standing)| Step::Mend {
-            source,
-            standing: *standing,
-            flaw: match standing {
-                Standing::Mailcow => Flaw::Mailcow,
-                _ if source.sums.aligned > 0 => Flaw::Partly,
-                _ => self.signers.get(&source.ip).map_or(Flaw::Direct, |domain| Flaw::Elsewhere(domain)),
-            },
-        });
-        let mut steps: Vec<Step> = mend.take(MOST_MENDED).collect();
+        let failing = self.survey.failing().iter().take(MOST_MENDED);
+        let mut steps: Vec<Step> = failing.map(|(standing, source)| self.mend(source, *standing)).collect();
         steps.extend(self.policy_step());
-        let forged = self.failed_of(&[Standing::Forged, Standing::Foreign]);
+        let forged = self.survey.of(|one| matches!(one, Standing::Forged | Standing::Foreign)).failed;
         steps.extend((forged > 0).then_some(Step::Ignore(forged)));
-        let handed = self.failed_of(&[Standing::List]);
+        let handed = self.survey.of(|one| one == Standing::List).failed;
         steps.extend((handed > 0).then_some(Step::Lists(handed)));
         steps.truncate(MOST_STEPS);
         steps
     }
 
-    /// Own sources that fail, with their standing.
-    fn failing(&self) -> Vec<(&'a Source, Standing)> {
-        let judged = self.sources.iter().map(|source| (source, self.judge.standing(source)));
-        judged.filter(|(source, standing)| standing.is_own() && fails(&source.sums)).collect()
+    fn mend(&self, source: &'a Source, standing: Standing) -> Step<'a> {
+        let signer = self.signers.get(&source.ip).map(String::as_str);
+        let flaw = match standing {
+            _ if standing.is_asked() => return Step::Ask { source, signer },
+            Standing::Mailcow => Flaw::Mailcow,
+            _ if source.sums.aligned > 0 => Flaw::Partly,
+            _ => signer.map_or(Flaw::Direct, Flaw::Elsewhere),
+        };
+        Step::Mend { source, standing, flaw }
     }
 
-    /// Mails of own sources that fail: what a stricter policy would harm.
-    pub fn harmed(&self) -> u64 {
-        self.failing().iter().map(|(source, _)| source.sums.failed()).sum()
+    /// What a stricter policy would harm.
+    pub fn harm(&self) -> Harm {
+        let own = self.survey.of(|one| one.is_own() && !one.is_asked()).harmed;
+        Harm { own, asked: self.survey.of(Standing::is_asked).harmed }
     }
 
-    /// Mails that fail from sources of these standings.
-    fn failed_of(&self, standings: &[Standing]) -> u64 {
-        let of = |source: &&Source| standings.contains(&self.judge.standing(source));
-        self.sources.iter().filter(of).map(|source| source.sums.failed()).sum()
+    /// What fails although no source fails by the rule.
+    fn stray(&self) -> Stray {
+        let Tally { failed, messages, .. } = self.survey.of(Standing::is_own);
+        Stray { failed, messages }
     }
 
     fn policy_step(&self) -> Option<Step<'a>> {
@@ -365,11 +446,11 @@ impl<'a> Situation<'a> {
                 _ => (self.recent.policy.p == "reject").then_some(Step::Keep),
             };
         };
-        Some(match (self.harmed(), lack) {
+        Some(match (self.harm(), lack) {
             (_, Some(lack @ Lack::Silent { .. })) => Step::Wait(goal, lack),
-            (0, Some(lack)) => Step::Wait(goal, lack),
-            (0, None) => Step::Tighten(goal),
-            (mails, _) => Step::NotYet(goal, mails),
+            (Harm { own: 0, asked: 0 }, Some(lack)) => Step::Wait(goal, lack),
+            (Harm { own: 0, asked: 0 }, None) => Step::Tighten(goal, self.stray()),
+            (harm, _) => Step::NotYet(goal, harm),
         })
     }
 
@@ -383,7 +464,7 @@ impl<'a> Situation<'a> {
             return Some(Lack::Silent { last });
         }
         // The last reports tell of yesterday: a window is full when it has been seen from its first day on.
-        let seen = if self.judge.has_past { WINDOW_DAYS } else { self.now.since(first).as_secs() / DAY };
+        let seen = if self.has_past { WINDOW_DAYS } else { self.now.since(first).as_secs() / DAY };
         if seen < WINDOW_DAYS - 1 {
             return Some(Lack::Days { seen });
         }

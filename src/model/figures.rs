@@ -61,6 +61,8 @@ pub struct Span {
     pub from: Millis,
     /// Reports that begin before.
     pub to: Millis,
+    /// What begins at or after this comes from the future: it tells neither of policies nor of when a source was seen.
+    pub horizon: Millis,
     /// Only this domain, normalised.
     pub domain: Option<String>,
 }
@@ -91,7 +93,7 @@ pub struct DomainFigures {
     pub first: Option<Millis>,
     /// See `first`.
     pub last: Option<Millis>,
-    /// Policy words of the newest report: `p`, `sp`, `pct`.
+    /// Policy words of the newest report.
     pub policy: PolicySeen,
     /// The policy before it and the begin of the first report with the present one, when it changed in our memory.
     pub policy_before: Option<(PolicySeen, Millis)>,
@@ -110,6 +112,19 @@ pub struct PolicySeen {
     pub sp: Option<String>,
     /// Of a hundred mails.
     pub pct: Option<u8>,
+    /// Whether it is only tested (`t=y`, RFC 9990), as the newest report says that speaks of it.
+    pub testing: bool,
+}
+
+impl PolicySeen {
+    /// What receivers do with what fails: while a policy is tested, one step less.
+    pub fn in_force(&self) -> &str {
+        match self.p.as_str() {
+            "reject" if self.testing => "quarantine",
+            "quarantine" if self.testing => "none",
+            p => p,
+        }
+    }
 }
 
 /// What an admin says of a source.
@@ -176,8 +191,6 @@ pub struct SourceFilter {
     pub failing: bool,
     /// Only first seen within the span.
     pub new: bool,
-    /// Only with this verdict.
-    pub verdict: Option<Verdict>,
     /// Order.
     pub sort: SourceSort,
 }
@@ -371,6 +384,8 @@ pub struct TlsLine {
     pub failed: u64,
     /// Whether it is proven who sent it.
     pub proof: Proof,
+    /// Another body came under the same key; that many.
+    pub variants: u64,
 }
 
 /// Sessions of one day.
@@ -406,6 +421,10 @@ pub struct StoredTlsReport {
     pub report: TlsReport,
     /// How it came.
     pub arrival: Arrival,
+    /// Whether the visitor may see all that it says, and so its JSON.
+    pub whole: bool,
+    /// Bodies that came under the same key, with when each came: number and arrival. Only where the visitor may see them.
+    pub others: Vec<(i64, Arrival)>,
 }
 
 /// Something that could not be read as a report.

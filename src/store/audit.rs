@@ -52,6 +52,8 @@ actions! {
     ReportXml = "report-xml";
     /// Looked at a TLS report; the detail is its number.
     TlsReport = "tls-report";
+    /// Saved the JSON of a TLS report; the detail is its number.
+    TlsReportJson = "tls-report-json";
     /// Looked at this log.
     AccessLog = "access-log";
     /// Saved this log as a file; the detail is the filter.

@@ -45,7 +45,12 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 /// Sources whose name is not known or was looked up long ago, those with most messages first.
 pub async fn wanted(db: &Db, now: Millis, limit: usize) -> Result<Vec<IpAddr>> {
-    let span = Span { from: Millis(0), to: now.plus(Duration::from_secs(86_400)), domain: None };
+    let span = Span {
+        from: Millis(0),
+        to: now.plus(Duration::from_secs(86_400)),
+        horizon: Millis(i64::MAX),
+        domain: None,
+    };
     let filter = SourceFilter { span, ..SourceFilter::default() };
     let biggest = reports::sources(db, &Scope::All, &filter, NAMED).await?;
     let ips: Vec<IpAddr> = biggest.iter().map(|source| source.ip).collect();

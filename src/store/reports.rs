@@ -36,21 +36,21 @@ pub(super) mod tests;
 pub use body::Packed;
 pub(super) use body::{decode, encode, hash};
 pub use figures::{days, domains, receivers};
-pub(super) use list::ArrivalRow;
-pub use list::{find, list, months, xml};
+pub(super) use list::{ArrivalRow, other_bodies, other_body};
+pub use list::{find, how_many, list, months, xml};
 pub use months::refresh;
 pub(super) use rows::fit;
 pub(super) use scope::{condition, counted, sees};
 pub use scope::{host, hosted, names as domain_names};
 pub use settle::settle;
-pub use sources::{judge, source, sources};
+pub use sources::{judge, source, sources, survey};
 
 use std::collections::HashSet;
 
 use self::lines::Lines;
 use super::{
     db::{Db, Result, Tx, Value, sql},
-    pack::{Unpacked, pack},
+    pack::pack,
 };
 use crate::model::{
     report::{Arrival, Proof, Report},
@@ -255,10 +255,7 @@ pub async fn variant_xml(db: &Db, scope: &Scope, serial: i64, number: i64) -> Re
     if list::line(db, scope, serial).await?.is_none() {
         return Ok(None);
     }
-    let text = "SELECT document FROM report_variant WHERE family = 'dmarc' AND serial = ? AND id = ?";
-    let found: Option<(Vec<u8>,)> = db.fetch_one(sql(text).bind(serial).bind(number)).await?;
-    let document = found.map(|(packed,)| Unpacked::try_from(packed)).transpose()?;
-    Ok(document.map(|document| document.0))
+    list::other_body(db, "dmarc", serial, number).await
 }
 
 /// Sets whether it is proven who sent a report: by a later check, or because an admin vouches for it.
@@ -279,9 +276,13 @@ pub enum Whose {
     Anybodys,
 }
 
-/// Deletes some of the reports that begin before a moment, with all that was derived of them. True: more are left.
-pub async fn prune(tx: &mut Tx, before: Millis, whose: Whose) -> Result<bool> {
-    let marks = lines::oldest(tx, before, whose, PIECE).await?;
+/// Deletes some of the reports that begin before a moment, or came before it and begin after now, with all that was derived
+/// of them. True: more are left.
+pub async fn prune(tx: &mut Tx, before: Millis, now: Millis, whose: Whose) -> Result<bool> {
+    let mut marks = lines::oldest(tx, before, whose, PIECE).await?;
+    if marks.is_empty() {
+        marks = lines::ahead(tx, before, now, whose, PIECE).await?;
+    }
     if marks.is_empty() {
         return Ok(false);
     }

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     db::{Db, Result, Sql, Tx, Value, places, sql},
     pack::{Unpacked, pack},
-    reports::{ArrivalRow, Stored, condition, counted, decode, encode, fit, hash, insert_variant, sees},
+    reports::{
+        ArrivalRow, Stored, condition, counted, decode, encode, fit, hash, insert_variant, other_bodies,
+        other_body, sees,
+    },
 };
 use crate::model::{
     figures::{Span, StoredTlsReport, TlsDay, TlsFailureSum, TlsLine},
@@ -176,6 +179,9 @@ pub async fn prove(tx: &mut Tx, id: i64, proof: Proof, evidence: Option<&str>) -
     Ok(())
 }
 
+const LINES: &str = "SELECT report, domain, org, report_id, begin_at, end_at, successful, failed, proof, \
+    (SELECT COUNT(*) FROM report_variant WHERE family = 'tls' AND serial = tls_line.report) AS variants FROM tls_line";
+
 #[derive(sqlx::FromRow)]
 struct LineRow {
     report: i64,
@@ -187,6 +193,7 @@ struct LineRow {
     successful: i64,
     failed: i64,
     proof: String,
+    variants: i64,
 }
 
 impl From<LineRow> for TlsLine {
@@ -201,6 +208,7 @@ impl From<LineRow> for TlsLine {
             successful: row.successful.unsigned_abs(),
             failed: row.failed.unsigned_abs(),
             proof: Proof::from_code(&row.proof).unwrap_or_default(),
+            variants: row.variants.unsigned_abs(),
         }
     }
 }
@@ -217,7 +225,7 @@ fn list_statement<'a>(
         values.push(domain.into());
     }
     let text = format!(
-        "SELECT report, domain, org, report_id, begin_at, end_at, successful, failed, proof FROM tls_line \
+        "{LINES} \
          WHERE report < ? AND {condition} ORDER BY report DESC, domain LIMIT ?"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -238,7 +246,7 @@ pub async fn list(
         rows.retain(|row| row.report != last);
         let (condition, values) = condition(scope, "domain");
         let text = format!(
-            "SELECT report, domain, org, report_id, begin_at, end_at, successful, failed, proof FROM tls_line \
+            "{LINES} \
              WHERE report = ? AND {condition} ORDER BY domain"
         );
         let whole: Vec<LineRow> = db.fetch(sql(text).bind(last).bind_all(values)).await?;
@@ -320,12 +328,17 @@ pub async fn find(db: &Db, scope: &Scope, id: i64) -> Result<Option<StoredTlsRep
     let mut report: TlsReport = decode(row.body)?;
     let policies = report.policies.len();
     report.policies.retain(|policy| sees(scope, &domain_of(policy)));
-    let hidden = report.policies.is_empty() && (policies > 0 || *scope != Scope::All);
-    Ok((!hidden).then(|| StoredTlsReport { id, report, arrival: row.arrival.into() }))
+    if report.policies.is_empty() && (policies > 0 || *scope != Scope::All) {
+        return Ok(None);
+    }
+    // Other bodies under its key speak of the same domains.
+    let whole = report.policies.len() == policies;
+    let others = if whole { other_bodies(db, "tls", id).await? } else { Vec::new() };
+    Ok(Some(StoredTlsReport { id, report, arrival: row.arrival.into(), whole, others }))
 }
 
-/// The JSON of a report, if the scope sees all that it speaks of.
-pub async fn json(db: &Db, scope: &Scope, id: i64) -> Result<Option<Vec<u8>>> {
+/// The JSON of a report, or that of another body under its key, if the scope sees all that it speaks of.
+pub async fn json(db: &Db, scope: &Scope, id: i64, other: Option<i64>) -> Result<Option<Vec<u8>>> {
     let statement = sql("SELECT body, document FROM tls_report WHERE id = ?").bind(id);
     let found: Option<(Vec<u8>, Vec<u8>)> = db.fetch_one(statement).await?;
     let Some((body, document)) = found else { return Ok(None) };
@@ -334,7 +347,10 @@ pub async fn json(db: &Db, scope: &Scope, id: i64) -> Result<Option<Vec<u8>>> {
     if !all || (report.policies.is_empty() && *scope != Scope::All) {
         return Ok(None);
     }
-    Ok(Some(Unpacked::try_from(document)?.0))
+    match other {
+        Some(number) => other_body(db, "tls", id, number).await,
+        None => Ok(Some(Unpacked::try_from(document)?.0)),
+    }
 }
 
 async fn delete(tx: &mut Tx, ids: &[i64]) -> Result<()> {

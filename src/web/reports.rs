@@ -1,7 +1,10 @@
 //! The handlers of the DMARC pages. Every question goes to the store with the visitor's scope; what is foreign is
 //! not found, exactly like what never was.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use axum::{
     Form,
@@ -15,7 +18,7 @@ use serde::Deserialize;
 use super::{
     errors::WebError,
     pages::{
-        dmarc::{self, domains, period::Period, publish},
+        dmarc::{self, domains, foreign, period::Period, publish},
         frame::Entry,
         report, reports, source, sources,
     },
@@ -24,8 +27,8 @@ use super::{
 };
 use crate::{
     model::{
-        advice::{self, Judge, WINDOW_DAYS},
-        figures::{DomainFigures, Source, SourceFilter, SourceShare, Span, StoredReport, Verdict},
+        advice::{self, Judge, Survey, WINDOW_DAYS},
+        figures::{DomainFigures, SourceFilter, SourceShare, Span, StoredReport, Verdict},
         scope::{Scope, normalise_domain},
         time::Millis,
     },
@@ -35,8 +38,8 @@ use crate::{
     },
 };
 
-/// Sources that advice looks at.
-const JUDGED: usize = 500;
+/// Sources among which the page of a domain finds what is new and what has gone.
+const LISTED: usize = 500;
 /// Longest name of a source.
 const LABEL: usize = 80;
 
@@ -70,12 +73,14 @@ pub fn overview_page() -> MethodRouter<AppState> {
         let reported = shelf::domain_names(desk.db(), desk.scope()).await?;
         let span = period.span(desk.now(), None);
         let figures = shelf::domains(desk.db(), desk.scope(), &span).await?;
-        let own = match desk.scope() {
-            Scope::Only(holdings) => holdings.domains.iter().cloned().collect(),
-            _ => Vec::new(),
+        let mut silent: BTreeSet<String> = match desk.scope() {
+            Scope::Only(holdings) => holdings.domains.clone(),
+            _ => shelf::hosted(desk.db()).await?.unwrap_or_default(),
         };
-        let silent: Vec<String> =
-            own.into_iter().filter(|own| !figures.iter().any(|one| one.domain == *own)).collect();
+        for one in &figures {
+            silent.remove(&one.domain);
+        }
+        let silent: Vec<String> = silent.into_iter().collect();
         match (figures.as_slice(), silent.as_slice()) {
             ([], [] | [_]) => {
                 let domain = silent.first().cloned().unwrap_or_else(|| desk.visitor.domain().to_owned());
@@ -124,17 +129,24 @@ async fn show_domain(
     let before = period.before(now, Some(domain));
     let window = Period { days: WINDOW_DAYS }.span(now, Some(domain));
     let of = |span: &Span| SourceFilter { span: span.clone(), ..SourceFilter::default() };
+    let host = &desk.frame.brand.host;
     let recent = figures_of(desk, &window).await?.unwrap_or_default();
-    let recent_sources = shelf::sources(db, scope, &of(&window), JUDGED).await?;
+    let lately = Judge::of(host, &window, &recent);
+    let (recent_survey, _) = shelf::survey(db, scope, &of(&window), &lately, None, 0).await?;
+    let judge = Judge::of(host, &span, &figures);
+    let (survey, sources) = shelf::survey(db, scope, &of(&span), &judge, None, LISTED).await?;
     let both = Span { from: before.from, ..span.clone() };
     let input = dmarc::Input {
         figures: &figures,
         days: &shelf::days(db, scope, &both).await?,
-        sources: &shelf::sources(db, scope, &of(&span), JUDGED).await?,
-        earlier: &shelf::sources(db, scope, &of(&before), JUDGED).await?,
-        signers: &signers(desk, &recent, &recent_sources, &window).await?,
+        judge,
+        survey: &survey,
+        sources: &sources,
+        earlier: &shelf::sources(db, scope, &of(&before), LISTED).await?,
+        signers: &signers(desk, &recent_survey, &window).await?,
         recent: &recent,
-        recent_sources: &recent_sources,
+        lately,
+        recent_survey: &recent_survey,
         period,
         domains,
     };
@@ -142,14 +154,9 @@ async fn show_domain(
 }
 
 /// For which domain each own source signs of which nothing passes, where its signatures hold.
-async fn signers(
-    desk: &Desk,
-    recent: &DomainFigures,
-    sources: &[Source],
-    window: &Span,
-) -> Result<BTreeMap<IpAddr, String>, WebError> {
+async fn signers(desk: &Desk, recent: &Survey, window: &Span) -> Result<BTreeMap<IpAddr, String>, WebError> {
     let mut signers = BTreeMap::new();
-    for source in advice::silent(sources, &dmarc::recent_judge(&desk.frame, recent)) {
+    for source in advice::silent(recent) {
         let detail = shelf::source(desk.db(), desk.scope(), source.ip, window).await?;
         let domain = detail.iter().flat_map(|detail| &detail.signers).find_map(SourceShare::signed_domain);
         signers.extend(domain.map(|domain| (source.ip, domain.to_owned())));
@@ -172,6 +179,11 @@ async fn show_publish(
         period,
         quiet: reported.iter().any(|reported| reported == domain),
     };
+    let hosted = shelf::hosted(desk.db()).await?;
+    if input.quiet && hosted.is_some_and(|hosted| !hosted.contains(domain)) {
+        let reports = shelf::how_many(desk.db(), desk.scope(), domain).await?;
+        return render(&foreign::view(&desk.frame, domain, domains, reports, period));
+    }
     render(&publish::view(&desk.frame, input))
 }
 
@@ -183,11 +195,14 @@ pub fn sources_page() -> MethodRouter<AppState> {
         let domain = Some(query.domain.as_str()).filter(|domain| !domain.is_empty());
         let span = query.period.span(desk.now(), domain);
         let (db, scope) = (desk.db(), desk.scope());
-        let found = shelf::sources(db, scope, &query.filter(span.clone()), sources::MOST).await?;
         let domains = shelf::domain_names(db, scope).await?;
         let host = desk.frame.brand.host.clone();
         let judge = judge(&desk, &host, &span).await?;
-        let input = sources::Input { query: &query, sources: &found, judge, domains: &domains };
+        let filter = query.filter(span);
+        let (survey, found) =
+            shelf::survey(db, scope, &filter, &judge, query.standing, sources::MOST).await?;
+        let input =
+            sources::Input { query: &query, survey: &survey, sources: &found, judge, domains: &domains };
         render(&sources::view(&desk.frame, input))
     })
 }
@@ -200,7 +215,7 @@ async fn judge<'a>(desk: &Desk, host: &'a str, span: &Span) -> Result<Judge<'a>,
         all.sums = advice::add(all.sums, &one.sums);
         all.before = advice::add(all.before, &one.before);
     }
-    Ok(Judge::of(host, span.from, &all))
+    Ok(Judge::of(host, span, &all))
 }
 
 /// `/dmarc/sources/{ip}`: one source.
@@ -249,7 +264,8 @@ pub fn judge_source() -> MethodRouter<AppState> {
     post(async |desk: Desk, Path(ip): Path<String>, Form(said): Form<Said>| {
         let ip: IpAddr = ip.parse().map_err(|_| WebError::NotFound)?;
         let verdict = Verdict::from_code(&said.verdict).ok_or(WebError::Form)?;
-        let everything = Span { from: Millis(0), to: Millis(i64::MAX), domain: None };
+        let everything =
+            Span { from: Millis(0), to: Millis(i64::MAX), horizon: Millis(i64::MAX), domain: None };
         shelf::source(desk.db(), desk.scope(), ip, &everything).await?.ok_or(WebError::NotFound)?;
         let label: String = said.label.trim().chars().filter(|c| !c.is_control()).take(LABEL).collect();
         let label = Some(label.as_str()).filter(|label| !label.is_empty());
@@ -322,12 +338,18 @@ pub fn report_xml() -> MethodRouter<AppState> {
         };
         let xml = xml.ok_or(WebError::NotFound)?;
         desk.looked(Action::ReportXml, &serial, [stored.line.domain.clone()]);
-        let name = report::file_name(&stored);
-        let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-        let mut response = xml.into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
-        headers.insert(header::CONTENT_DISPOSITION, disposition.map_err(WebError::broken)?);
-        Ok::<_, WebError>(response)
+        let line = &stored.line;
+        let name = report::file_name(&line.domain, &line.org, line.begin, &format!("{serial}.xml"));
+        download(xml, "text/xml; charset=utf-8", &name)
     })
+}
+
+/// A document as it came, to be saved and never to be shown by the browser.
+pub(super) fn download(document: Vec<u8>, kind: &'static str, name: &str) -> Result<Response, WebError> {
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    let mut response = document.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_DISPOSITION, disposition.map_err(WebError::broken)?);
+    Ok(response)
 }

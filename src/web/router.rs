@@ -89,6 +89,7 @@ pub const PAGES: &[Page] = &[
     page("/dmarc/{domain}", Access::AtLeast(Role::DomainAdmin), reports::domain_page),
     page("/tls-reports", Access::AtLeast(Role::DomainAdmin), tls::list_page),
     page("/tls-reports/{id}", Access::AtLeast(Role::DomainAdmin), tls::report_page),
+    page("/tls-reports/{id}/json", Access::AtLeast(Role::DomainAdmin), tls::report_json),
     page("/system", Access::AtLeast(Role::Admin), system::overview_page),
     page("/system/uptime", Access::AtLeast(Role::Admin), uptime::page),
     page("/system/public", Access::AtLeast(Role::Admin), uptime::announce_page),

@@ -9,14 +9,14 @@ use axum::{
 
 use super::{
     errors::WebError,
-    pages::{dmarc::period::Period, dmarc::publish, frame::Entry, tls, tls_now, tls_report},
-    reports::{domains_of, value},
+    pages::{dmarc::period::Period, dmarc::publish, frame::Entry, report, tls, tls_now, tls_report},
+    reports::{domains_of, download, value},
     state::AppState,
     system::latest,
     visit::{Desk, render},
 };
 use crate::{
-    model::scope::normalise_domain,
+    model::{figures::StoredTlsReport, scope::normalise_domain},
     store::{audit::Action, samples::Which as Series, tls_reports},
 };
 
@@ -60,16 +60,41 @@ pub fn list_page() -> MethodRouter<AppState> {
     })
 }
 
+async fn found(desk: &Desk, id: &str) -> Result<StoredTlsReport, WebError> {
+    let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
+    tls_reports::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)
+}
+
+fn domains_in(stored: &StoredTlsReport) -> BTreeSet<String> {
+    stored.report.policies.iter().filter_map(|policy| normalise_domain(&policy.domain)).collect()
+}
+
 /// `/tls-reports/{id}`: one report, as far as the visitor's domains go.
 pub fn report_page() -> MethodRouter<AppState> {
     get(async |mut desk: Desk, Path(id): Path<String>| {
         desk.frame.entry = Some(Entry::Reports);
-        let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
-        let stored = tls_reports::find(desk.db(), desk.scope(), id).await?.ok_or(WebError::NotFound)?;
-        let domains: BTreeSet<String> =
-            stored.report.policies.iter().filter_map(|policy| normalise_domain(&policy.domain)).collect();
-        desk.looked(Action::TlsReport, &id.to_string(), domains);
+        let stored = found(&desk, &id).await?;
+        desk.looked(Action::TlsReport, &stored.id.to_string(), domains_in(&stored));
         let now = latest(&desk, Series::Metrics(&tls_now::SERIES)).await?;
         render(&tls_report::view(&desk.frame, &stored, &now))
+    })
+}
+
+/// `/tls-reports/{id}/json`: the JSON as it came, for those who may see all of it; with `other` that of another body of the
+/// same report.
+pub fn report_json() -> MethodRouter<AppState> {
+    get(async |desk: Desk, Path(id): Path<String>| {
+        let stored = found(&desk, &id).await?;
+        let other = match value(&desk, "other").as_str() {
+            "" => None,
+            other => Some(other.parse().map_err(|_| WebError::NotFound)?),
+        };
+        let json = tls_reports::json(desk.db(), desk.scope(), stored.id, other).await?;
+        let (json, domains) = (json.ok_or(WebError::NotFound)?, domains_in(&stored));
+        let domain = domains.first().cloned().unwrap_or_default();
+        desk.looked(Action::TlsReportJson, &stored.id.to_string(), domains);
+        let end = format!("{}.json", stored.id);
+        let name = report::file_name(&domain, &stored.report.org, stored.report.begin, &end);
+        download(json, "application/json", &name)
     })
 }

@@ -166,6 +166,9 @@ async fn fill(portal: &Portal) {
         other.records[0].count = 77;
         take(db, &arrival, xml(&other).as_bytes()).await;
         take(db, &arrival, json(&tls(1, &[domain])).as_bytes()).await;
+        let mut other = tls(1, &[domain]);
+        other.policies[0].failed = 2;
+        take(db, &arrival, json(&other).as_bytes()).await;
         take(db, &arrival, format!("<feedback>{}", word(domain, "broken")).as_bytes()).await;
         let mut tx = db.begin().await.unwrap();
         let name = format!("{}.example", word(domain, "ptr"));
@@ -192,7 +195,13 @@ async fn addresses(portal: &Portal) -> Vec<(usize, String)> {
     }
     for line in tls_reports::list(db, &Scope::All, None, None, 200).await.unwrap() {
         if line.org != "Shared receiver" {
-            all.push((number(&line.domain), format!("/tls-reports/{}", line.id)));
+            let domain = number(&line.domain);
+            all.push((domain, format!("/tls-reports/{}", line.id)));
+            all.push((domain, format!("/tls-reports/{}/json", line.id)));
+            let stored = tls_reports::find(db, &Scope::All, line.id).await.unwrap().unwrap();
+            for (other, _) in stored.others {
+                all.push((domain, format!("/tls-reports/{}/json?other={other}", line.id)));
+            }
         }
     }
     for (number, domain) in DOMAINS.iter().enumerate() {
@@ -222,7 +231,7 @@ async fn nobody_reads_a_report_of_a_foreign_domain() {
         let addresses = addresses(&portal).await;
         assert!(addresses.len() > 100, "{}", addresses.len());
         let others = addresses.iter().filter(|(_, address)| address.contains("?other=")).count();
-        assert_eq!(others, DOMAINS.len(), "each domain has a report with another body");
+        assert_eq!(others, 2 * DOMAINS.len(), "each domain has a report of either kind with another body");
         for &(who, theirs) in VISITORS {
             let theirs: BTreeSet<usize> = theirs.iter().copied().collect();
             let surfer = portal.signed_in(who).await;
@@ -260,7 +269,8 @@ async fn a_foreign_report_looks_like_none() {
     let surfer = portal.signed_in("postmaster@alpha.test").await;
     let mut bodies: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (domain, address) in addresses(&portal).await {
-        let kind = ["/xml", "/dmarc/reports/", "/tls-reports/"].into_iter().find(|it| address.contains(it));
+        let kind =
+            ["/xml", "/json", "/dmarc/reports/", "/tls-reports/"].into_iter().find(|it| address.contains(it));
         let (Some(kind), false) = (kind, [0, 2].contains(&domain) || address.contains('?')) else { continue };
         bodies.entry(kind).or_default().insert(visit(&surfer, &address).await.body);
     }
@@ -268,6 +278,7 @@ async fn a_foreign_report_looks_like_none() {
         ("/dmarc/reports/", "/dmarc/reports/987654"),
         ("/xml", "/dmarc/reports/987654/xml"),
         ("/tls-reports/", "/tls-reports/987654"),
+        ("/json", "/tls-reports/987654/json"),
     ] {
         let answer = visit(&surfer, nothing).await;
         assert_eq!(answer.status, 404, "{nothing}");
@@ -297,4 +308,40 @@ async fn users_and_strangers_get_no_report_page_at_all() {
         let answer = visit(&domain_admin, address).await;
         assert_eq!((answer.status, marks(&answer.body)), (403, BTreeSet::new()), "{address}");
     }
+}
+
+#[tokio::test]
+async fn the_json_of_a_shared_report_is_for_those_who_see_all_of_it() {
+    let portal = Portal::start(Wishes::default()).await;
+    fill(&portal).await;
+    let lines = tls_reports::list(&portal.state.db, &Scope::All, None, None, 200).await.unwrap();
+    let shared = lines.iter().find(|line| line.org == "Shared receiver").unwrap();
+    let (page, json) = (format!("/tls-reports/{}", shared.id), format!("/tls-reports/{}/json", shared.id));
+    for (who, may) in [("postmaster@alpha.test", false), ("admin@alpha.test", true)] {
+        let surfer = portal.signed_in(who).await;
+        let answer = visit(&surfer, &page).await;
+        assert_eq!((answer.status, answer.body.contains(&json)), (200, may), "{who}");
+        assert_eq!(visit(&surfer, &json).await.status, if may { 200 } else { 404 }, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn admins_see_what_is_set_aside_and_which_domains_have_no_reports() {
+    let portal = Portal::start(Wishes::default()).await;
+    let arrival = Arrival { at: portal.now(), via: "test".to_owned(), ..Arrival::default() };
+    for domain in [0, 9] {
+        take(&portal.state.db, &arrival, xml(&aggregate(domain, 1)).as_bytes()).await;
+    }
+    let admin = portal.signed_in("admin@alpha.test").await;
+    let table = visit(&admin, "/dmarc").await.body;
+    for domain in &DOMAINS[..HOSTED] {
+        assert!(table.contains(&format!("/dmarc/{domain}\"")), "{domain}");
+    }
+    let page = visit(&admin, "/dmarc/gamma.example").await.body;
+    assert!(
+        page.contains("gamma.example is not hosted here") && page.contains("One report about it is kept")
+    );
+    assert!(!page.contains("IN  TXT"), "nobody is asked to publish a record of others");
+    let page = visit(&admin, "/dmarc/beta.test").await.body;
+    assert!(page.contains("IN  TXT"));
 }

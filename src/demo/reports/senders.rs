@@ -93,8 +93,8 @@ pub fn beta(rng: &mut Rng, seen: &Seen) -> Vec<Record> {
     let row = Row::new(OWN[0], seen.share(mails).max(1)).signed(seen.domain, "dkim", "pass");
     let mut rows = vec![row.envelope(seen.domain, "pass")];
     if rng.chance(70) {
-        let mails = rng.between(1, 12);
-        rows.push(Row::new(FORGERS[3], mails).envelope(seen.domain, "fail"));
+        let (ip, mails) = (format!("192.0.2.{}", rng.between(100, 250)), rng.between(1, 12));
+        rows.push(Row::new(&ip, mails).envelope(seen.domain, "fail"));
     }
     rows.into_iter().map(|row| row.judged(seen)).collect()
 }
@@ -123,13 +123,17 @@ fn own(rng: &mut Rng, seen: &Seen, rows: &mut Vec<Row>) {
     }
 }
 
-/// Forgers come in waves.
+/// Forgers come in waves, each time from other addresses; a few come again, with a mail or two.
 fn forged(rng: &mut Rng, seen: &Seen, rows: &mut Vec<Row>) {
     let wave = seen.age % 13 < 3;
     for ip in FORGERS {
-        if rng.chance(if wave { 70 } else { 12 }) {
-            let mails = rng.between(1, if wave { 40 } else { 6 });
-            let row = Row::new(ip, mails).envelope("alpha.test", "softfail");
+        let found = if wave && rng.chance(70) {
+            Some((format!("203.0.113.{}", rng.between(50, 250)), rng.between(1, 15)))
+        } else {
+            rng.chance(8).then(|| (ip.to_owned(), 1))
+        };
+        if let Some((ip, mails)) = found {
+            let row = Row::new(&ip, mails).envelope("alpha.test", "softfail");
             rows.push(if rng.chance(30) { row.refused() } else { row });
         }
     }

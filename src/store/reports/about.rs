@@ -23,6 +23,7 @@ pub struct About {
     pub from: i64,
     /// First moment behind.
     pub to: i64,
+    horizon: i64,
     stamp: Stamp,
 }
 
@@ -40,17 +41,28 @@ impl About {
             true => None,
             false => db.fetch_one(sql(text).bind_all(&domains)).await?,
         };
-        Ok(Self { domains, from, to, stamp: stamp.unwrap_or_default() })
+        Ok(Self { domains, from, to, horizon: span.horizon.0, stamp: stamp.unwrap_or_default() })
     }
 
     /// All that is in our memory of one domain, whether or not it counts.
     pub fn whole(domain: &str) -> Self {
-        Self { domains: vec![domain.to_owned()], from: i64::MIN, to: i64::MAX, stamp: (0, 0) }
+        Self {
+            domains: vec![domain.to_owned()],
+            from: i64::MIN,
+            to: i64::MAX,
+            horizon: i64::MAX,
+            stamp: (0, 0),
+        }
     }
 
     /// Whether a moment, in milliseconds, is in the span.
     pub fn holds(&self, moment: i64) -> bool {
         (self.from..self.to).contains(&moment)
+    }
+
+    /// Whether a report of that begin may tell of policies and of when sources were seen: not from the future.
+    pub fn believes(&self, begin: i64) -> bool {
+        begin < self.horizon
     }
 
     /// The span before, of the same length.
@@ -73,7 +85,8 @@ impl About {
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T>>,
     {
-        let question = format!("reports: {question} {:?} {} {}", self.domains, self.from, self.to);
+        let question =
+            format!("reports: {question} {:?} {} {} {}", self.domains, self.from, self.to, self.horizon);
         if let Some(answer) = db.memory().answers.recall(&question, self.stamp) {
             return Ok(answer);
         }

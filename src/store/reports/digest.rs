@@ -17,7 +17,7 @@ use crate::{
     store::{Error, Result},
 };
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What figures take of a report, but for its sources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Fact<'a> {
     pub sp: Option<&'a str>,
     /// Of a hundred mails.
     pub pct: Option<i64>,
+    /// Whether the policy is only tested: `y` or `n`.
+    pub testing: Option<&'a str>,
     /// Whether its sender is disproven: then it does not count.
     pub failed: bool,
     /// Sums of its records.

@@ -117,7 +117,9 @@ fn one_domain(about: &About, pieces: &[Piece]) -> Result<DomainFigures> {
                 figures.set_aside += u64::from(within);
                 return;
             }
-            policies.add(&fact);
+            if about.believes(fact.begin) {
+                policies.add(&fact);
+            }
             if before.holds(fact.begin) {
                 packed::add(&mut figures.before, &fact.sums);
             }
@@ -150,6 +152,9 @@ struct Policies<'a> {
     /// Last begin and last number of each.
     last: BTreeMap<Words<'a>, (i64, i64)>,
     begins: Vec<i64>,
+    /// Begin and number of the newest report that tells whether the policy is only tested, and what it tells. Receivers that
+    /// know no test mode (RFC 7489) tell nothing of it.
+    testing: Option<((i64, i64), &'a str)>,
 }
 
 impl<'a> Policies<'a> {
@@ -157,6 +162,9 @@ impl<'a> Policies<'a> {
         let last = self.last.entry((fact.p, fact.sp, fact.pct)).or_insert((fact.begin, fact.serial));
         *last = (last.0.max(fact.begin), last.1.max(fact.serial));
         self.begins.push(fact.begin);
+        if let Some(word) = fact.testing.filter(|word| matches!(*word, "y" | "n")) {
+            self.testing = self.testing.max(Some(((fact.begin, fact.serial), word)));
+        }
     }
 
     fn tell(self, figures: &mut DomainFigures) {
@@ -164,6 +172,7 @@ impl<'a> Policies<'a> {
         seen.sort_by_key(|(_, last)| *last);
         let Some((newest, _)) = seen.pop() else { return };
         figures.policy = policy_seen(newest);
+        figures.policy.testing = self.testing.is_some_and(|(_, word)| word == "y");
         let old = seen.into_iter().rev().find(|(words, _)| meaning(*words) != meaning(newest));
         figures.policy_before = old.map(|(words, (last, _))| {
             let since = self.begins.into_iter().filter(|begin| *begin > last).min().unwrap_or(last);
@@ -174,5 +183,5 @@ impl<'a> Policies<'a> {
 
 fn policy_seen((p, sp, pct): Words<'_>) -> PolicySeen {
     let pct = pct.and_then(|pct| u8::try_from(pct).ok());
-    PolicySeen { p: p.to_owned(), sp: sp.map(str::to_owned), pct }
+    PolicySeen { p: p.to_owned(), sp: sp.map(str::to_owned), pct, testing: false }
 }

@@ -63,7 +63,7 @@ pub(super) fn stamp(stamp: i64, proof: &str) -> i64 {
 /// What is derived of reports, to be written at once.
 #[derive(Default)]
 pub struct Lines {
-    lines: Vec<[Value<'static>; 21]>,
+    lines: Vec<[Value<'static>; 22]>,
     sources: Vec<[Value<'static>; 5]>,
     /// By domain and month: how many more reports, and how much more in the stamp.
     months: BTreeMap<(String, i64), (i64, i64)>,
@@ -83,7 +83,8 @@ impl Lines {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let sources = packed::pack(&report.records);
         let (policy, org) = (&report.policy, fit(&report.org, 255));
-        let whole = (serial, &domain, &org, report.begin, &policy.p, &policy.sp, policy.pct, sums, &sources);
+        let words = (&policy.p, &policy.sp, policy.pct, &policy.testing);
+        let whole = (serial, &domain, &org, report.begin, words, sums, &sources);
         let own = hash(format!("{whole:?}").as_bytes());
         let short = |text: &Option<String>| text.as_deref().map(|text| fit(text, 20));
         let report_id = fit(&report.report_id, 255);
@@ -92,7 +93,7 @@ impl Lines {
             serial.into(),
             report.end.into(),
             domain.clone().into(),
-            words(&org, &report_id).into(),
+            searched(&org, &report_id).into(),
             org.into(),
             report_id.into(),
             packed::state(&report.records).code().into(),
@@ -100,6 +101,7 @@ impl Lines {
             short(&policy.p).unwrap_or_default().into(),
             short(&policy.sp).into(),
             policy.pct.into(),
+            short(&policy.testing).into(),
             number(report.records.len() as u64).into(),
             number(sums.messages).into(),
             number(sums.dkim).into(),
@@ -130,7 +132,7 @@ impl Lines {
     }
 }
 
-const LINE: [&str; 21] = [
+const LINE: [&str; 22] = [
     "begin_at",
     "serial",
     "end_at",
@@ -143,6 +145,7 @@ const LINE: [&str; 21] = [
     "policy_p",
     "policy_sp",
     "policy_pct",
+    "policy_testing",
     "records",
     "messages",
     "dkim",
@@ -155,7 +158,7 @@ const LINE: [&str; 21] = [
 ];
 
 /// Receiver and report id in lower case with a tab between; neither holds one itself.
-fn words(org: &str, report_id: &str) -> String {
+fn searched(org: &str, report_id: &str) -> String {
     let plain = |text: &str| fit(&text.to_lowercase().replace('\t', " "), 383);
     format!("{}\t{}", plain(org), plain(report_id))
 }
@@ -180,15 +183,35 @@ pub async fn oldest(tx: &mut Tx, before: Millis, whose: Whose, limit: i64) -> Re
     tx.fetch(oldest_statement(before, whose, limit)).await
 }
 
-pub(super) fn oldest_statement(before: Millis, whose: Whose, limit: i64) -> Sql<'static> {
-    let ours = match whose {
+/// Lines that begin after now, of reports that came before a moment: nobody would ever see them grow old.
+pub async fn ahead(
+    tx: &mut Tx,
+    before: Millis,
+    now: Millis,
+    whose: Whose,
+    limit: i64,
+) -> Result<Vec<Mark>> {
+    let text = format!(
+        "{MARK} WHERE begin_at > ? AND EXISTS (SELECT 1 FROM report_body \
+         WHERE report_body.serial = report_line.serial AND arrived_at < ?){} ORDER BY begin_at, serial LIMIT ?",
+        only(whose)
+    );
+    tx.fetch(sql(text).bind(now).bind(before).bind(limit)).await
+}
+
+/// Leaves out lines of reports that are not of these.
+fn only(whose: Whose) -> &'static str {
+    match whose {
         Whose::Ours => {
             " AND (SELECT serial FROM report_body WHERE serial = report_line.serial) IS NOT NULL \
              AND (SELECT serial FROM report_adopted WHERE serial = report_line.serial) IS NULL"
         }
         Whose::Anybodys => "",
-    };
-    let text = format!("{MARK} WHERE begin_at < ?{ours} ORDER BY begin_at, serial LIMIT ?");
+    }
+}
+
+pub(super) fn oldest_statement(before: Millis, whose: Whose, limit: i64) -> Sql<'static> {
+    let text = format!("{MARK} WHERE begin_at < ?{} ORDER BY begin_at, serial LIMIT ?", only(whose));
     sql(text).bind(before).bind(limit)
 }
 

@@ -15,7 +15,10 @@ use crate::{
         scope::Scope,
         time::Millis,
     },
-    store::db::{Db, Result, Sql, Value, places, sql},
+    store::{
+        db::{Db, Result, Sql, Value, places, sql},
+        pack::Unpacked,
+    },
 };
 
 /// Domains that are listed each by its own index range; a visitor with more gets a walk through all in order of time.
@@ -167,6 +170,16 @@ pub async fn months(db: &Db, scope: &Scope) -> Result<Vec<(i16, i8)>> {
     Ok(rows.into_iter().filter_map(month).collect())
 }
 
+/// How many reports of a domain are kept, whether or not they count.
+pub async fn how_many(db: &Db, scope: &Scope, domain: &str) -> Result<u64> {
+    if !sees(scope, domain) {
+        return Ok(0);
+    }
+    let text = "SELECT CAST(COALESCE(SUM(reports), 0) AS SIGNED) FROM report_month WHERE domain = ?";
+    let found: Option<(i64,)> = db.fetch_one(sql(text).bind(domain)).await?;
+    Ok(found.map_or(0, |(reports,)| reports.unsigned_abs()))
+}
+
 pub(super) async fn line(db: &Db, scope: &Scope, serial: i64) -> Result<Option<ReportLine>> {
     let row: Option<Row> = db.fetch_one(sql(format!("{COLUMNS} WHERE serial = ?")).bind(serial)).await?;
     Ok(row.map(ReportLine::from).filter(|line| sees(scope, &line.domain)))
@@ -215,13 +228,26 @@ pub async fn find(db: &Db, scope: &Scope, serial: i64) -> Result<Option<StoredRe
         None => (rows::look(db, serial).await?, None),
     };
     let Some(report) = report else { return Ok(None) };
-    let statement = sql("SELECT id, arrived_at, via, name, sender, evidence, proof FROM report_variant \
-         WHERE family = 'dmarc' AND serial = ? ORDER BY id");
-    let others: Vec<VariantRow> = db.fetch(statement.bind(serial)).await?;
-    let others = others.into_iter().map(|row| (row.id, row.arrival.into())).collect();
+    let others = other_bodies(db, "dmarc", serial).await?;
     let has_xml = "SELECT COUNT(*) FROM report WHERE serial = ? AND raw_xml IS NOT NULL AND raw_xml <> ''";
     let has_xml: Option<(i64,)> = db.fetch_one(sql(has_xml).bind(serial)).await?;
     Ok(Some(StoredReport { line, report, arrival, has_xml: has_xml == Some((1,)), others }))
+}
+
+/// Bodies that came under the key of a report of a family, `dmarc` or `tls`: number and arrival of each.
+pub async fn other_bodies(db: &Db, family: &str, serial: i64) -> Result<Vec<(i64, Arrival)>> {
+    let statement = sql("SELECT id, arrived_at, via, name, sender, evidence, proof FROM report_variant \
+         WHERE family = ? AND serial = ? ORDER BY id");
+    let rows: Vec<VariantRow> = db.fetch(statement.bind(family).bind(serial)).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.arrival.into())).collect())
+}
+
+/// What came under the key of a report, as it came.
+pub async fn other_body(db: &Db, family: &str, serial: i64, number: i64) -> Result<Option<Vec<u8>>> {
+    let text = "SELECT document FROM report_variant WHERE family = ? AND serial = ? AND id = ?";
+    let found: Option<(Vec<u8>,)> = db.fetch_one(sql(text).bind(family).bind(serial).bind(number)).await?;
+    let document = found.map(|(packed,)| Unpacked::try_from(packed)).transpose()?;
+    Ok(document.map(|document| document.0))
 }
 
 /// The XML of a report, where it was kept.

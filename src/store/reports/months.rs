@@ -270,6 +270,7 @@ struct ReportRow {
     policy_p: String,
     policy_sp: Option<String>,
     policy_pct: Option<i64>,
+    policy_testing: Option<String>,
     stamp: i64,
     sources: Vec<u8>,
     #[sqlx(flatten)]
@@ -285,6 +286,7 @@ impl ReportRow {
             p: &self.policy_p,
             sp: self.policy_sp.as_deref(),
             pct: self.policy_pct,
+            testing: self.policy_testing.as_deref(),
             failed: self.proof == Proof::Failed.code(),
             sums: self.sums.into(),
         };
@@ -312,7 +314,7 @@ async fn work_out(db: &Db, domain: &str, month: i64) -> Result<Digest> {
 }
 
 const REPORTS: &str = "SELECT report_line.domain, report_line.begin_at, report_line.serial, org, report_line.proof, \
-     policy_p, policy_sp, policy_pct, \
+     policy_p, policy_sp, policy_pct, policy_testing, \
      messages, dkim, spf, aligned, quarantined, rejected, stamp, sources FROM report_line \
      JOIN report_source ON report_source.domain = report_line.domain AND report_source.serial = report_line.serial";
 

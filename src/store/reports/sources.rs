@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     model::{
+        advice::{Judge, Standing, Survey},
         figures::{
             Day, Handed, Source, SourceDetail, SourceFilter, SourceShare, SourceSort, Span, Sums, Verdict,
         },
@@ -69,16 +70,79 @@ async fn pass(db: &Db, domain: &str, mut each: impl FnMut(i64, i64, IpAddr, &Sum
 /// Sources with messages in the span, at most `limit`.
 pub async fn sources(db: &Db, scope: &Scope, filter: &SourceFilter, limit: usize) -> Result<Vec<Source>> {
     let about = About::of(db, scope, &filter.span).await?;
-    let own = filter.verdict.is_some() || filter.sort == SourceSort::Name;
-    let found = match own {
-        // What admins say and names change without a report: such questions are worked out anew.
-        true => select(db, &about, filter, limit).await?,
-        false => {
-            let question = format!("sources {} {} {:?} {limit}", filter.failing, filter.new, filter.sort);
-            about.answer(db, &question, select(db, &about, filter, limit)).await?
-        }
+    let question = format!("sources {} {} {:?} {limit}", filter.failing, filter.new, filter.sort);
+    let work = select(db, &about, filter, limit, None);
+    let selected = match filter.sort {
+        // Names change without a report: such questions are worked out anew.
+        SourceSort::Name => work.await?,
+        _ => about.answer(db, &question, work).await?,
     };
-    dress(db, found).await
+    dress(db, selected.found).await
+}
+
+/// What all sources that fit come to, judged one by one, and those of them with this standing, at most `limit`.
+pub async fn survey(
+    db: &Db,
+    scope: &Scope,
+    filter: &SourceFilter,
+    judge: &Judge<'_>,
+    standing: Option<Standing>,
+    limit: usize,
+) -> Result<(Survey, Vec<Source>)> {
+    let about = About::of(db, scope, &filter.span).await?;
+    let court = Court::of(db, judge, standing).await?;
+    let question =
+        format!("survey {} {} {:?} {limit} {:x}", filter.failing, filter.new, filter.sort, court.stamp());
+    let work = select(db, &about, filter, limit, Some(&court));
+    let Selected { mut survey, failing, found } = match filter.sort {
+        SourceSort::Name => work.await?,
+        _ => about.answer(db, &question, work).await?,
+    };
+    survey.know(dress(db, failing).await?);
+    Ok((survey, dress(db, found).await?))
+}
+
+/// By what sources are judged, beside their sums.
+struct Court<'a> {
+    judge: &'a Judge<'a>,
+    wanted: Option<Standing>,
+    /// What admins say.
+    said: BTreeMap<IpAddr, Verdict>,
+    /// The own Mailcow's name, of each address that has it.
+    own: BTreeMap<IpAddr, String>,
+}
+
+impl<'a> Court<'a> {
+    async fn of(db: &Db, judge: &'a Judge<'a>, wanted: Option<Standing>) -> Result<Self> {
+        let said = names::judgements(db).await?.into_iter().map(|(ip, said)| (ip, said.verdict)).collect();
+        let own = names::all(db).await?.into_iter().filter(|(_, name)| judge.is_called(name)).collect();
+        Ok(Self { judge, wanted, said, own })
+    }
+
+    /// Changes whenever another judgement may follow from the same reports.
+    fn stamp(&self) -> u64 {
+        let all = format!("{:?} {:?} {:?} {:?}", self.judge, self.wanted, self.said, self.own);
+        twox_hash::XxHash3_64::oneshot(all.as_bytes())
+    }
+
+    fn source(&self, ip: IpAddr, brief: &Brief) -> Source {
+        Source {
+            ip,
+            name: self.own.get(&ip).cloned(),
+            label: None,
+            verdict: self.said.get(&ip).copied().unwrap_or_default(),
+            sums: Sums {
+                messages: brief.messages,
+                dkim: brief.dkim.into(),
+                spf: brief.spf.into(),
+                aligned: brief.aligned,
+                ..Sums::default()
+            },
+            handed: Handed { told: brief.told.into(), own: brief.own.into() },
+            first: Millis(brief.first),
+            last: Millis(brief.last),
+        }
+    }
 }
 
 /// What is known of one source: its sums in the span, and when it was seen, ever.
@@ -96,41 +160,87 @@ impl Seen {
     }
 }
 
-/// By what sources are chosen and put in order.
-#[derive(Debug, Clone, Copy)]
+/// By what sources are chosen, put in order and judged: small, as there may be millions. Parts that are only compared with
+/// all messages need not be exact beyond four milliards.
+#[derive(Debug, Clone, Copy, Default)]
 struct Brief {
     messages: u64,
-    failed: u64,
+    aligned: u64,
+    dkim: u32,
+    spf: u32,
+    told: u32,
+    own: u32,
     first: i64,
     last: i64,
 }
 
+impl Brief {
+    fn add(&mut self, sums: &Sums) {
+        self.messages = self.messages.saturating_add(sums.messages);
+        self.aligned = self.aligned.saturating_add(sums.aligned);
+        more(&mut self.dkim, sums.dkim);
+        more(&mut self.spf, sums.spf);
+    }
+}
+
+fn more(part: &mut u32, mails: u64) {
+    *part = part.saturating_add(u32::try_from(mails).unwrap_or(u32::MAX));
+}
+
+/// Sources that were chosen, in order, and what all that fit come to.
+#[derive(Clone, Default)]
+struct Selected {
+    survey: Survey,
+    /// Those that the survey knows one by one.
+    failing: Vec<(IpAddr, Seen)>,
+    found: Vec<(IpAddr, Seen)>,
+}
+
 /// Chooses sources by few numbers of each, then looks closely at those only: a forged report may speak of millions.
-async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> Result<Vec<(IpAddr, Seen)>> {
+async fn select(
+    db: &Db,
+    about: &About,
+    filter: &SourceFilter,
+    limit: usize,
+    court: Option<&Court<'_>>,
+) -> Result<Selected> {
     let pieces = months::pieces(db, &about.ever(), Part::Sightings).await?;
-    // What is outside of the span matters for the choice only where it tells when a source was seen.
-    let ever = filter.new || filter.sort == SourceSort::LastSeen;
     let mut all: ByIp<Brief> = ByIp::default();
-    for piece in pieces.iter().filter(|piece| ever || piece.meets(about)) {
+    for piece in pieces.iter().filter(|piece| piece.meets(about)) {
         digest::sightings(&piece.bytes, |ip, begin, sums| {
-            let brief = all.entry(ip, || Brief { messages: 0, failed: 0, first: begin, last: begin });
-            (brief.first, brief.last) = (brief.first.min(begin), brief.last.max(begin));
             if about.holds(begin) {
-                brief.messages = brief.messages.saturating_add(sums.messages);
-                brief.failed = brief.failed.saturating_add(sums.failed());
+                all.entry(ip, || Brief { first: begin, last: begin, ..Brief::default() }).add(sums);
+            }
+        })?;
+        digest::handed(&piece.bytes, |ip, begin, handed| {
+            if let Some(brief) = all.find(ip).filter(|_| about.holds(begin)) {
+                more(&mut brief.told, handed.told);
+                more(&mut brief.own, handed.own);
             }
         })?;
     }
-    let found = choose(db, about, filter, limit, &all).await?;
-    let mut seen: ByIp<Seen> = ByIp::default();
-    for ip in &found {
-        seen.entry(*ip, || Seen::new(i64::MAX, i64::MIN));
-    }
     for piece in &pieces {
+        digest::sightings(&piece.bytes, |ip, begin, _| {
+            if let Some(brief) = all.find(ip).filter(|_| about.believes(begin)) {
+                (brief.first, brief.last) = (brief.first.min(begin), brief.last.max(begin));
+            }
+        })?;
+    }
+    let named = match filter.sort {
+        SourceSort::Name => names::all(db).await?,
+        _ => HashMap::new(),
+    };
+    let (survey, found) = choose(about, filter, limit, court, &all, &named);
+    let failing: Vec<IpAddr> = survey.failing().iter().map(|(_, source)| source.ip).collect();
+    let mut seen: ByIp<Seen> = ByIp::default();
+    for ip in found.iter().chain(&failing) {
+        let brief = all.find(*ip).copied().unwrap_or_default();
+        seen.entry(*ip, || Seen::new(brief.first, brief.last));
+    }
+    drop(all);
+    for piece in pieces.iter().filter(|piece| piece.meets(about)) {
         digest::sightings(&piece.bytes, |ip, begin, sums| {
-            let Some(seen) = seen.find(ip) else { return };
-            (seen.first, seen.last) = (seen.first.min(begin), seen.last.max(begin));
-            if about.holds(begin) {
+            if let Some(seen) = seen.find(ip).filter(|_| about.holds(begin)) {
                 packed::add(&mut seen.sums, sums);
             }
         })?;
@@ -140,32 +250,31 @@ async fn select(db: &Db, about: &About, filter: &SourceFilter, limit: usize) -> 
             }
         })?;
     }
-    Ok(found.into_iter().filter_map(|ip| seen.find(ip).map(|seen| (ip, *seen))).collect())
+    let mut look = |ips: Vec<IpAddr>| -> Vec<(IpAddr, Seen)> {
+        ips.into_iter().filter_map(|ip| seen.find(ip).map(|seen| (ip, *seen))).collect()
+    };
+    Ok(Selected { survey, failing: look(failing), found: look(found) })
 }
 
-/// The first `limit` sources that fit, in order.
-async fn choose(
-    db: &Db,
+/// What all sources that fit come to, and the first `limit` of those that are wanted, in order.
+fn choose(
     about: &About,
     filter: &SourceFilter,
     limit: usize,
+    court: Option<&Court<'_>>,
     all: &ByIp<Brief>,
-) -> Result<Vec<IpAddr>> {
-    let said = match filter.verdict {
-        Some(_) => names::judgements(db).await?,
-        None => HashMap::new(),
-    };
-    let named = match filter.sort {
-        SourceSort::Name => names::all(db).await?,
-        _ => HashMap::new(),
-    };
-    let wanted = |(ip, brief): &(IpAddr, &Brief)| {
+    named: &HashMap<IpAddr, String>,
+) -> (Survey, Vec<IpAddr>) {
+    let fits = |(_, brief): &(IpAddr, &Brief)| {
         brief.messages > 0
-            && (!filter.failing || brief.failed > 0)
+            && (!filter.failing || brief.messages > brief.aligned)
             && (!filter.new || about.holds(brief.first))
-            && filter
-                .verdict
-                .is_none_or(|verdict| said.get(ip).map_or(Verdict::Unsaid, |said| said.verdict) == verdict)
+    };
+    let mut survey = Survey::default();
+    let mut is_wanted = |ip: IpAddr, brief: &Brief| {
+        let Some(court) = court else { return true };
+        let standing = survey.add(court.judge, &court.source(ip, brief));
+        court.wanted.is_none_or(|wanted| wanted == standing)
     };
     let mut found: Vec<(IpAddr, &Brief)> = Vec::new();
     let sort = |found: &mut Vec<(IpAddr, &Brief)>| {
@@ -179,15 +288,18 @@ async fn choose(
         }
         found.truncate(limit);
     };
-    for one in all.iter().filter(wanted) {
-        found.push(one);
+    for (ip, brief) in all.iter().filter(fits) {
+        if is_wanted(ip, brief) {
+            found.push((ip, brief));
+        }
         // Only the first ones matter: the rest need not wait in memory.
         if found.len() >= SORTED.max(limit.saturating_mul(2)) {
             sort(&mut found);
         }
     }
     sort(&mut found);
-    Ok(found.into_iter().map(|(ip, _)| ip).collect())
+    let found = found.into_iter().map(|(ip, _)| ip).collect();
+    (survey, found)
 }
 
 /// Adds names, labels and verdicts.
@@ -219,7 +331,7 @@ pub async fn source(db: &Db, scope: &Scope, ip: IpAddr, span: &Span) -> Result<O
     let mut days: BTreeMap<i64, Sums> = BTreeMap::new();
     for domain in &about.domains {
         pass(db, domain, |serial, begin, found, sums| {
-            if found != ip {
+            if found != ip || !about.believes(begin) {
                 return;
             }
             let known = seen.get_or_insert(Seen::new(begin, begin));

@@ -46,7 +46,12 @@ async fn put(db: &Db, proof: Proof, report: &TlsReport, json: &str) -> Stored {
 }
 
 fn span(domain: Option<&str>) -> Span {
-    Span { from: Millis(BEGIN), to: Millis(BEGIN + 9 * DAY), domain: domain.map(str::to_owned) }
+    Span {
+        from: Millis(BEGIN),
+        to: Millis(BEGIN + 9 * DAY),
+        horizon: Millis(i64::MAX),
+        domain: domain.map(str::to_owned),
+    }
 }
 
 #[tokio::test]
@@ -101,9 +106,22 @@ async fn reports_are_counted_for_those_who_may_see_them() {
         assert_eq!(own.arrival, arrival(Proof::Proven));
         assert_eq!(find(&db, &beta, second).await.unwrap(), None);
         assert_eq!(find(&db, &user, first).await.unwrap(), None);
-        assert_eq!(json(&db, &beta, first).await.unwrap(), None, "it speaks of another's domain, too");
-        assert_eq!(json(&db, &alpha, second).await.unwrap().unwrap(), b"{2}");
-        assert_eq!(json(&db, &Scope::All, first).await.unwrap().unwrap(), b"{1}");
+        assert_eq!(json(&db, &beta, first, None).await.unwrap(), None, "it speaks of another's domain, too");
+        assert_eq!(json(&db, &alpha, second, None).await.unwrap().unwrap(), b"{2}");
+        assert_eq!(json(&db, &Scope::All, first, None).await.unwrap().unwrap(), b"{1}");
+
+        // Another body is marked in the list, and can be had by whoever sees all of the report.
+        assert_eq!(put(&db, Proof::Unchecked, &both, "{1b}").await, Stored::Variant(first));
+        let marked = list(&db, &beta, None, None, 9).await.unwrap();
+        assert_eq!(marked.iter().map(|line| line.variants).collect::<Vec<_>>(), [1]);
+        let own = find(&db, &beta, first).await.unwrap().unwrap();
+        assert_eq!((own.whole, own.others), (false, Vec::new()));
+        let whole = find(&db, &Scope::All, first).await.unwrap().unwrap();
+        assert!(whole.whole);
+        let [(number, _)] = whole.others[..] else { panic!("{:?}", whole.others) };
+        assert_eq!(json(&db, &Scope::All, first, Some(number)).await.unwrap().unwrap(), b"{1b}");
+        assert_eq!(json(&db, &beta, first, Some(number)).await.unwrap(), None);
+        assert_eq!(json(&db, &Scope::All, second, Some(number)).await.unwrap(), None, "of another report");
 
         let mut tx = db.begin().await.unwrap();
         prove(&mut tx, second, Proof::Failed, None).await.unwrap();

@@ -330,7 +330,9 @@ fn what(frame: &Frame, entry: &Entry) -> What {
     let href = match (action, number) {
         (Some(Action::Story | Action::Proof), Some(id)) => Some(story_link(frame, MailId(id))),
         (Some(Action::Report | Action::ReportXml), Some(serial)) => Some(report_link(frame, serial)),
-        (Some(Action::TlsReport), Some(id)) => Some(frame.url(&format!("/tls-reports/{id}"))),
+        (Some(Action::TlsReport | Action::TlsReportJson), Some(id)) => {
+            Some(frame.url(&format!("/tls-reports/{id}")))
+        }
         _ => None,
     };
     let detail = match action {

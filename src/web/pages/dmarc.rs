@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod domains;
+pub mod foreign;
 pub mod period;
 pub mod publish;
 pub mod words;
@@ -12,7 +13,10 @@ use askama::Template;
 
 use crate::{
     model::{
-        advice::{self, Change, History, Judge, Situation, Standing, Step, Turn, WINDOW_DAYS},
+        advice::{
+            self, Change, History, Judge, LASTING_DAYS, LEADING, NOTABLE, Situation, Standing, Step, Survey,
+            Turn, WINDOW_DAYS,
+        },
         figures::{Day, DomainFigures, Source, Sums},
         time::Millis,
     },
@@ -26,7 +30,7 @@ use period::{Chooser, Period};
 use words::{Advice, count, day, number};
 
 /// Sources on the page.
-const SHOWN: usize = 6;
+const SHOWN: usize = 2 * LEADING;
 
 /// A page of the section Reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,14 +72,20 @@ pub struct Input<'a> {
     pub figures: &'a DomainFigures,
     /// Days of the period and of the one before.
     pub days: &'a [Day],
+    /// Measure of the sources of the period.
+    pub judge: Judge<'a>,
+    /// What all sources of the period come to.
+    pub survey: &'a Survey,
     /// Sources of the period, most messages first.
     pub sources: &'a [Source],
     /// Sources of the period before.
     pub earlier: &'a [Source],
     /// Figures of the last [`WINDOW_DAYS`].
     pub recent: &'a DomainFigures,
-    /// Sources of the last [`WINDOW_DAYS`].
-    pub recent_sources: &'a [Source],
+    /// Measure of the sources of the last [`WINDOW_DAYS`].
+    pub lately: Judge<'a>,
+    /// What the sources of the last [`WINDOW_DAYS`] come to.
+    pub recent_survey: &'a Survey,
     /// The domain for which each of [`advice::silent`] signs.
     pub signers: &'a BTreeMap<IpAddr, String>,
     /// The period.
@@ -126,14 +136,12 @@ struct Policy {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
     let domain = &input.figures.domain;
-    let span = input.period.span(frame.formats.now, Some(domain));
-    let judge = Judge::of(&frame.brand.host, span.from, input.figures);
-    let recent = recent_judge(frame, input.recent);
+    let (judge, recent) = (input.judge, input.lately);
     let situation = Situation {
         now: frame.formats.now,
         recent: input.recent,
-        sources: input.recent_sources,
-        judge: recent,
+        survey: input.recent_survey,
+        has_past: recent.has_past,
         signers: input.signers,
     };
     let steps = situation.steps();
@@ -149,7 +157,7 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
         tone,
         icon,
         chart: chart(frame, input),
-        sources: shown(input.sources, &judge)
+        sources: shown(input.sources, input.survey, &judge)
             .into_iter()
             .map(|source| sources::row(frame, &judge, source, &query))
             .collect(),
@@ -168,18 +176,19 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> DmarcPage<'a> {
     }
 }
 
-/// The measure of the sources of the last [`WINDOW_DAYS`].
-pub fn recent_judge<'a>(frame: &'a Frame, recent: &DomainFigures) -> Judge<'a> {
-    let window = Period { days: WINDOW_DAYS }.span(frame.formats.now, None);
-    Judge::of(&frame.brand.host, window.from, recent)
-}
-
 /// The rule after which a stricter policy is safe, in words.
 fn rule(frame: &Frame) -> String {
-    let values =
-        [WINDOW_DAYS, advice::LEAST_MAILS, advice::LEAST_RECEIVERS].map(|value| number(frame, value));
-    let [days, mails, receivers] = &values;
-    frame.lang().tf("dmarc.rule", &[("days", days), ("mails", mails), ("receivers", receivers)])
+    let values = [WINDOW_DAYS, advice::LEAST_MAILS, advice::LEAST_RECEIVERS, NOTABLE, LASTING_DAYS];
+    let values = values.map(|value| number(frame, value));
+    let [days, mails, receivers, notable, lasting] = &values;
+    let values = [
+        ("days", days),
+        ("mails", mails),
+        ("receivers", receivers),
+        ("notable", notable),
+        ("lasting", lasting),
+    ];
+    frame.lang().tf("dmarc.rule", &values.map(|(name, value)| (name, value.as_str())))
 }
 
 /// "98.7 % of the mails in the name of alpha.test are provably yours."
@@ -200,7 +209,7 @@ fn signal(steps: &[Step], figures: &DomainFigures) -> (&'static str, &'static st
     match steps.first() {
         _ if figures.sums.messages == 0 => ("idle", "envelope"),
         Some(Step::Mend { .. }) if strict => ("bad", "exclamation-lg"),
-        Some(Step::Mend { .. } | Step::Silent(_)) => ("wait", "eye"),
+        Some(Step::Mend { .. } | Step::Ask { .. } | Step::Silent(_)) => ("wait", "eye"),
         Some(Step::Wait(_, advice::Lack::Silent { .. })) => ("wait", "eye"),
         _ => ("ok", "check-lg"),
     }
@@ -268,9 +277,8 @@ pub fn summary(frame: &Frame, days: &[Day], sums: &Sums, from: Millis) -> String
 }
 
 /// The biggest and the most suspicious sources: what fails among the own first, then by mails.
-fn shown<'a>(sources: &'a [Source], judge: &Judge) -> Vec<&'a Source> {
-    let failing = |source: &&Source| judge.standing(source).is_own() && advice::fails(&source.sums);
-    let mut shown: Vec<&Source> = sources.iter().filter(failing).take(SHOWN / 2).collect();
+fn shown<'a>(sources: &'a [Source], survey: &'a Survey, judge: &Judge) -> Vec<&'a Source> {
+    let mut shown: Vec<&Source> = survey.failing().iter().map(|(_, source)| source).collect();
     let rest = sources.iter().filter(|source| !shown.iter().any(|own| own.ip == source.ip));
     let forged = rest.clone().find(|source| judge.standing(source) == Standing::Forged);
     let mut rest: Vec<&Source> = rest.take(SHOWN - shown.len()).collect();
@@ -341,14 +349,15 @@ fn policy_card(frame: &Frame, figures: &DomainFigures) -> Policy {
         .as_ref()
         .filter(|sp| **sp != policy.p)
         .map(|sp| lang.tf("published.sp", &[("sp", sp), ("meaning", words::policy(frame, sp))]));
+    let tested = policy.testing.then(|| lang.t_in("policy_testing", "y").to_owned());
     let since = figures.policy_before.as_ref().map(|(before, at)| {
         lang.tf("published.since", &[("day", &day(frame, *at)), ("before", &words::policy_tag(before))])
     });
     Policy {
         tag: words::policy_tag(policy),
-        meaning: words::policy(frame, &policy.p),
+        meaning: words::policy(frame, policy.in_force()),
         steps: [0, 1, 2].map(step),
-        more: [since, part, sub].into_iter().flatten().collect(),
+        more: [tested, since, part, sub].into_iter().flatten().collect(),
     }
 }
 

@@ -6,7 +6,9 @@ use askama::Template;
 
 use super::{
     dmarc::{
-        Tab, tabs,
+        Tab,
+        period::is_ahead,
+        tabs,
         words::{self, Badge, count, number},
     },
     mails,
@@ -25,6 +27,12 @@ use crate::{
 
 /// Records on the page; the XML holds all.
 const MOST: usize = 300;
+/// Reasons, signatures and checks of one record on the page, each: a receiver may write any number.
+const MOST_RESULTS: usize = 10;
+/// Errors on the page.
+const MOST_ERRORS: usize = 50;
+/// Characters of a receiver's own words on the page.
+const LONGEST: usize = 300;
 /// Bytes of the XML on the page; the download holds all.
 const SHOWN: usize = 200_000;
 
@@ -56,13 +64,15 @@ pub struct ReportPage<'a> {
     grounds: String,
     tone: &'static str,
     icon: &'static str,
-    errors: Vec<&'a str>,
+    errors: Vec<String>,
+    errors_cut: Option<String>,
     rows: Vec<Row>,
     cut: Option<String>,
     policy: Vec<(&'static str, String, String)>,
     facts: Vec<(&'static str, String)>,
     proof: Badge,
     proof_text: String,
+    ahead: bool,
     others: Vec<(String, String)>,
     xml: Option<String>,
     xml_cut: bool,
@@ -78,12 +88,15 @@ struct Row {
     passed: Badge,
     did: String,
     reasons: Vec<String>,
+    reasons_cut: Option<String>,
     from: String,
     envelope: Vec<String>,
     dkim: Badge,
     dkim_results: Vec<Outcome>,
+    dkim_cut: Option<String>,
     spf: Badge,
     spf_results: Vec<Outcome>,
+    spf_cut: Option<String>,
     log: Option<String>,
 }
 
@@ -112,14 +125,16 @@ pub fn view<'a>(frame: &'a Frame, input: Input<'a>) -> ReportPage<'a> {
         grounds: grounds(frame, input.stored),
         tone: state.tone,
         icon: state.icon,
-        errors: report.errors.iter().map(String::as_str).collect(),
+        errors: report.errors.iter().take(MOST_ERRORS).map(|error| brief(error)).collect(),
+        errors_cut: cut(frame, report.errors.len(), MOST_ERRORS),
         rows: records.into_iter().map(|record| row(frame, record, input)).collect(),
         cut: (all > MOST).then(|| frame.lang().tn("report.cut", all as i64, &[])),
         policy: policy(frame, &report.policy),
         facts: facts(frame, input.stored),
         proof: words::proof(frame, line.proof),
         proof_text: proof_text(frame, line.proof, input.stored.arrival.as_ref()),
-        others: input.stored.others.iter().map(|other| variant(frame, line.serial, other)).collect(),
+        ahead: is_ahead(frame, line.begin),
+        others: others(frame, &input.stored.others, &format!("/dmarc/reports/{}/xml", line.serial)),
         xml_cut: input.xml.is_some_and(|xml| xml.len() > SHOWN),
         xml,
         download: input.stored.has_xml.then(|| frame.url(&format!("/dmarc/reports/{}/xml", line.serial))),
@@ -159,32 +174,56 @@ fn row(frame: &Frame, record: &Record, input: Input<'_>) -> Row {
     };
     let written = record.source_text.clone().unwrap_or_else(|| "–".to_owned());
     Row {
-        source: ip.map_or(written, |ip| ip.to_string()),
+        source: ip.map_or_else(|| brief(&written), |ip| ip.to_string()),
         name: ip.and_then(|ip| name(input, ip)),
         href: ip
             .map(|ip| super::sources::detail_link(frame, ip, &input.stored.line.domain, Default::default())),
         mails: number(frame, record.count),
         passed: words::state(frame, state),
-        did: words::disposition(frame, &record.disposition),
-        reasons: record.reasons.iter().map(|reason| reason_text(frame, reason)).collect(),
-        from: record.header_from.clone(),
+        did: brief(&words::disposition(frame, &record.disposition)),
+        reasons: record
+            .reasons
+            .iter()
+            .take(MOST_RESULTS)
+            .map(|reason| brief(&reason_text(frame, reason)))
+            .collect(),
+        reasons_cut: cut(frame, record.reasons.len(), MOST_RESULTS),
+        from: brief(&record.header_from),
         envelope: envelope(frame, record),
         dkim: words::evaluation(frame, record.dkim),
         dkim_results: record
             .dkim_results
             .iter()
+            .take(MOST_RESULTS)
             .map(|one| {
                 let selector = one.selector.as_ref().map(|selector| format!("s={selector}"));
                 outcome(&one.result, &one.domain, [selector, one.human_result.clone()])
             })
             .collect(),
+        dkim_cut: cut(frame, record.dkim_results.len(), MOST_RESULTS),
         spf: words::evaluation(frame, record.spf),
         spf_results: record
             .spf_results
             .iter()
+            .take(MOST_RESULTS)
             .map(|one| outcome(&one.result, &one.domain, [one.scope.clone(), one.human_result.clone()]))
             .collect(),
+        spf_cut: cut(frame, record.spf_results.len(), MOST_RESULTS),
         log: (!record.aligned()).then(|| log_link(frame, record, input)).flatten(),
+    }
+}
+
+/// What a list leaves out, where it is longer than what is shown of it.
+fn cut(frame: &Frame, all: usize, shown: usize) -> Option<String> {
+    let [count, first] = [all, shown].map(|items| number(frame, items as u64));
+    (all > shown).then(|| frame.lang().tf("report.more", &[("shown", &first), ("count", &count)]))
+}
+
+/// A receiver's words, cut where they are too long to be read.
+fn brief(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -198,16 +237,21 @@ fn name(input: Input<'_>, ip: IpAddr) -> Option<String> {
 
 fn outcome(result: &str, domain: &str, detail: [Option<String>; 2]) -> Outcome {
     Outcome {
-        result: if result.is_empty() { "–".to_owned() } else { result.to_owned() },
-        domain: domain.to_owned(),
-        detail: detail.into_iter().flatten().filter(|text| !text.is_empty()).collect(),
+        result: if result.is_empty() { "–".to_owned() } else { brief(result) },
+        domain: brief(domain),
+        detail: detail
+            .into_iter()
+            .flatten()
+            .filter(|text| !text.is_empty())
+            .map(|text| brief(&text))
+            .collect(),
     }
 }
 
 fn envelope(frame: &Frame, record: &Record) -> Vec<String> {
     let part = |key: &'static str, domain: &Option<String>| {
         let domain = domain.as_ref().filter(|domain| !domain.is_empty())?;
-        Some(format!("{} {domain}", frame.lang().t_in("report_envelope", key)))
+        Some(format!("{} {}", frame.lang().t_in("report_envelope", key), brief(domain)))
     };
     // The sender's domain is told only where it is another one.
     let from = record.envelope_from.clone().filter(|from| *from != record.header_from);
@@ -308,22 +352,24 @@ pub fn proof_text(frame: &Frame, proof: Proof, arrival: Option<&Arrival>) -> Str
     }
 }
 
-/// Another body of the report: what to know of it, and where its XML is.
-fn variant(frame: &Frame, serial: i64, (number, arrival): &(i64, Arrival)) -> (String, String) {
-    let proof = words::proof(frame, arrival.proof).word;
-    let text =
-        frame.lang().tf("report.other", &[("when", &frame.formats.when(arrival.at)), ("proof", &proof)]);
-    (text, frame.url(&format!("/dmarc/reports/{serial}/xml?other={number}")))
+/// Other bodies of a report: what to know of each, and where it is, by the address of the report's own.
+pub fn others(frame: &Frame, others: &[(i64, Arrival)], path: &str) -> Vec<(String, String)> {
+    let one = |(number, arrival): &(i64, Arrival)| {
+        let (when, proof) = (frame.formats.when(arrival.at), words::proof(frame, arrival.proof).word);
+        let text = frame.lang().tf("report.other", &[("when", &when), ("proof", &proof)]);
+        (text, frame.url(&format!("{path}?other={number}")))
+    };
+    others.iter().map(one).collect()
 }
 
-/// A file name that is safe in a header and on every disk: `domain_org_2026-11-19_7.xml`.
-pub fn file_name(stored: &StoredReport) -> String {
+/// A file name that is safe in a header and on every disk: `domain_org_2026-11-19_7.xml`. `end`: number and kind.
+pub fn file_name(domain: &str, org: &str, begin: Millis, end: &str) -> String {
     let safe = |text: &str| {
         let kept = text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
         let kept: String = kept.take(80).collect();
         kept.trim_matches('.').to_owned()
     };
-    let day = stored.line.begin.in_zone(&jiff::tz::TimeZone::UTC).date();
-    let (domain, org) = (safe(&stored.line.domain), safe(&stored.line.org));
-    format!("{domain}_{org}_{day}_{}.xml", stored.line.serial)
+    let day = begin.in_zone(&jiff::tz::TimeZone::UTC).date();
+    let (domain, org) = (safe(domain), safe(org));
+    format!("{domain}_{org}_{day}_{end}")
 }

@@ -5,7 +5,7 @@ use url::form_urlencoded;
 
 use super::dmarc::{
     Tab,
-    period::Choice,
+    period::{Choice, is_ahead},
     tabs,
     words::{self, Badge, number},
 };
@@ -159,6 +159,7 @@ struct Row {
     href: String,
     state: Badge,
     span: String,
+    ahead: bool,
     domain: String,
     org: String,
     report_id: String,
@@ -213,6 +214,7 @@ fn row(frame: &Frame, line: &ReportLine) -> Row {
         href: report_link(frame, line.serial),
         state: words::state(frame, line.state),
         span: span(frame, line.begin, line.end),
+        ahead: is_ahead(frame, line.begin),
         domain: line.domain.clone(),
         org: line.org.clone(),
         report_id: line.report_id.clone(),

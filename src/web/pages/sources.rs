@@ -13,7 +13,7 @@ use super::dmarc::{
 };
 use crate::{
     model::{
-        advice::{self, Judge, Standing},
+        advice::{Judge, Standing, Survey},
         figures::{Source, SourceFilter, SourceSort, Span},
     },
     web::pages::frame::{Frame, NavLink},
@@ -116,7 +116,7 @@ impl Query {
 
     /// What to ask the store for.
     pub fn filter(&self, span: Span) -> SourceFilter {
-        SourceFilter { span, failing: self.failing, new: self.new, verdict: None, sort: self.sort }
+        SourceFilter { span, failing: self.failing, new: self.new, sort: self.sort }
     }
 }
 
@@ -183,6 +183,8 @@ pub fn row(frame: &Frame, judge: &Judge, source: &Source, query: &Query) -> Row 
 pub struct Input<'a> {
     /// What was asked for.
     pub query: &'a Query,
+    /// What all sources come to that fit, but for their standing.
+    pub survey: &'a Survey,
     /// Sources that fit, at most [`MOST`].
     pub sources: &'a [Source],
     /// Measure of the sources.
@@ -204,7 +206,7 @@ pub struct SourcesPage<'a> {
     form: Form,
     heads: Heads,
     rows: Vec<Row>,
-    cut: bool,
+    cut: Option<String>,
     clear: String,
 }
 
@@ -243,33 +245,34 @@ struct Head {
 /// The view.
 pub fn view<'a>(frame: &'a Frame, input: Input<'_>) -> SourcesPage<'a> {
     let (query, judge) = (input.query, input.judge);
-    let wanted = |source: &&Source| query.standing.is_none_or(|own| judge.standing(source) == own);
-    let sources: Vec<&Source> = input.sources.iter().filter(wanted).collect();
-    let failing = sources
-        .iter()
-        .filter(|source| judge.standing(source).is_own() && advice::fails(&source.sums))
-        .count() as u64;
-    let mails = sources.iter().map(|source| source.sums.messages).sum();
+    let wanted = |one: Standing| query.standing.is_none_or(|own| own == one);
+    let (all, own) = (input.survey.of(wanted), input.survey.of(|one| wanted(one) && one.is_own()));
     let lang = frame.lang();
-    let (title, tone, icon) = match (sources.len(), failing) {
-        (0, _) => (lang.t("sources.answer.none").to_owned(), "idle", "hdd-network"),
-        (all, 0) => (lang.tn("sources.answer.fine", all as i64, &[]), "ok", "check-lg"),
-        (all, failing) => {
-            let all = lang.tn("sources.of", all as i64, &[]);
+    let (title, tone, icon) = match (all.sources, own.failing, own.failed) {
+        (0, ..) => (lang.t("sources.answer.none").to_owned(), "idle", "hdd-network"),
+        (all, 0, 0) => (lang.tn("sources.answer.fine", count(all), &[]), "ok", "check-lg"),
+        (all, 0, failed) => {
+            let all = lang.tn("sources.of", count(all), &[]);
+            (lang.tn("sources.answer.stray", count(failed), &[("all", &all)]), "ok", "check-lg")
+        }
+        (all, failing, _) => {
+            let all = lang.tn("sources.of", count(all), &[]);
             (lang.tn("sources.answer.failing", count(failing), &[("all", &all)]), "wait", "eye")
         }
     };
+    let shown = number(frame, input.sources.len() as u64);
     SourcesPage {
         frame,
         tabs: tabs(frame, Tab::Sources),
         title,
-        grounds: lang.tn("sources.grounds", count(mails), &[("period", &query.period.words(frame))]),
+        grounds: lang.tn("sources.grounds", count(all.messages), &[("period", &query.period.words(frame))]),
         tone,
         icon,
         form: form(frame, query, input.domains),
         heads: heads(frame, query),
-        rows: sources.iter().map(|source| row(frame, &judge, source, query)).collect(),
-        cut: input.sources.len() >= MOST,
+        rows: input.sources.iter().map(|source| row(frame, &judge, source, query)).collect(),
+        cut: (all.sources > input.sources.len() as u64)
+            .then(|| lang.tf("sources.cut", &[("shown", &shown), ("count", &number(frame, all.sources))])),
         clear: Query::default().link(frame),
     }
 }

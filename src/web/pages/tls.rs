@@ -132,6 +132,7 @@ struct Row {
     successful: String,
     failed: String,
     proof: Badge,
+    variants: Option<String>,
 }
 
 /// The view.
@@ -233,6 +234,7 @@ fn row(frame: &Frame, line: &TlsLine) -> Row {
         successful: number(frame, line.successful),
         failed: number(frame, line.failed),
         proof: words::proof(frame, line.proof),
+        variants: (line.variants > 0).then(|| frame.lang().tn("reports.variants", count(line.variants), &[])),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
         Tab, tabs,
         words::{self, Badge, count, number},
     },
-    report::proof_text,
+    report::{others, proof_text},
     reports,
     tls::{self, Failure},
     tls_now::{self, Check},
@@ -38,6 +38,8 @@ pub struct TlsReportPage<'a> {
     facts: Vec<(&'static str, String)>,
     proof: Badge,
     proof_text: String,
+    others: Vec<(String, String)>,
+    download: Option<String>,
 }
 
 struct PolicyCard {
@@ -49,7 +51,7 @@ struct PolicyCard {
     text: String,
     hosts: String,
     failures: Vec<Row>,
-    cut: bool,
+    cut: Option<String>,
     now: Vec<Check>,
 }
 
@@ -69,6 +71,7 @@ pub fn view<'a>(frame: &'a Frame, stored: &StoredTlsReport, now: &[Latest]) -> T
         report.policies.iter().map(|policy| policy.domain.as_str()).collect();
     let domains = domains.into_iter().collect::<Vec<_>>().join(", ");
     let all = number(frame, good + bad);
+    let path = format!("/tls-reports/{}/json", stored.id);
     let values = [("org", report.org.as_str()), ("domain", &domains), ("days", &days), ("all", &all)];
     TlsReportPage {
         frame,
@@ -85,15 +88,23 @@ pub fn view<'a>(frame: &'a Frame, stored: &StoredTlsReport, now: &[Latest]) -> T
             .policies
             .iter()
             .enumerate()
-            .map(|(id, policy)| card(frame, id, policy, now))
+            .map(|(id, policy)| card(frame, id, policy, stored.whole, now))
             .collect(),
         facts: facts(frame, stored),
         proof: words::proof(frame, stored.arrival.proof),
         proof_text: proof_text(frame, stored.arrival.proof, Some(&stored.arrival)),
+        others: others(frame, &stored.others, &path),
+        download: stored.whole.then(|| frame.url(&path)),
     }
 }
 
-fn card(frame: &Frame, id: usize, policy: &TlsPolicy, now: &[Latest]) -> PolicyCard {
+fn card(frame: &Frame, id: usize, policy: &TlsPolicy, whole: bool, now: &[Latest]) -> PolicyCard {
+    let [count, shown] = [policy.failures.len(), MOST].map(|failures| number(frame, failures as u64));
+    let values = [("shown", shown.as_str()), ("count", &count)];
+    let cut = match whole {
+        true => frame.lang().tf("tls.cut", &values),
+        false => frame.lang().tf("tls.cut.part", &values),
+    };
     let good = number(frame, policy.successful);
     let bad = number(frame, policy.failed);
     PolicyCard {
@@ -105,7 +116,7 @@ fn card(frame: &Frame, id: usize, policy: &TlsPolicy, now: &[Latest]) -> PolicyC
         text: policy.text.join("\n"),
         hosts: policy.mx_hosts.join(", "),
         failures: policy.failures.iter().take(MOST).map(|failure| row(frame, failure)).collect(),
-        cut: policy.failures.len() > MOST,
+        cut: (policy.failures.len() > MOST).then_some(cut),
         now: if policy.failed > 0 { tls_now::checks(frame, &policy.domain, now) } else { Vec::new() },
     }
 }

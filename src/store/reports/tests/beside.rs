@@ -5,7 +5,8 @@ use sqlx::{Connection, Executor, Row};
 use super::*;
 use crate::{
     model::{
-        figures::{Day, ReportFilter, ReportState, SourceFilter, Span, Sums, Verdict},
+        advice::{Judge, Standing},
+        figures::{Day, DomainFigures, ReportFilter, ReportState, SourceFilter, Span, Sums, Verdict},
         report::Reason,
     },
     store::{db::Place, fresh::mysql_url},
@@ -48,7 +49,11 @@ async fn run(url: &str, statements: &[&'static str]) -> sqlx::MySqlConnection {
 }
 
 fn ever() -> Span {
-    Span { from: Millis(0), to: Millis(40_000 * DAY), domain: None }
+    Span { from: Millis(0), to: Millis(40_000 * DAY), horizon: Millis(i64::MAX), domain: None }
+}
+
+fn span(from: i64, to: i64) -> Span {
+    Span { from: Millis(BEGIN + from * DAY), to: Millis(BEGIN + to * DAY), ..ever() }
 }
 
 #[tokio::test]
@@ -129,7 +134,7 @@ async fn their_parser_writes_beside_ours() {
 
 async fn forget(db: &Db, whose: Whose) {
     let mut tx = db.begin().await.unwrap();
-    while prune(&mut tx, Millis(i64::MAX), whose).await.unwrap() {}
+    while prune(&mut tx, Millis(i64::MAX), Millis(i64::MAX), whose).await.unwrap() {}
     tx.commit().await.unwrap();
 }
 
@@ -309,6 +314,90 @@ async fn a_policy_that_changed_is_told() {
 }
 
 #[tokio::test]
+async fn a_report_from_the_future_tells_nothing_and_goes_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let span = Span { horizon: Millis(BEGIN + 12 * DAY), ..span(0, 10) };
+        let seen = |day, id: &str, p: &str| {
+            let records = vec![record("192.0.2.1", 9, "fail", "fail", "none")];
+            let mut one = report("alpha.test", "Big", id, day, records);
+            one.policy.p = Some(p.to_owned());
+            one
+        };
+        for (day, p) in [(8, "none"), (11, "quarantine"), (300, "reject")] {
+            put(&db, &arrival(Proof::Proven), &seen(day, p, p), p).await;
+            refresh(&db).await.unwrap();
+        }
+        let figures = domains(&db, &Scope::All, &span).await.unwrap().remove(0);
+        assert_eq!((figures.policy.p.as_str(), figures.reports), ("quarantine", 1), "clocks differ a little");
+        let filter = SourceFilter { span: span.clone(), ..SourceFilter::default() };
+        let last = Millis(BEGIN + 11 * DAY);
+        assert_eq!(sources(&db, &Scope::All, &filter, 9).await.unwrap()[0].last, last);
+        let detail = source(&db, &Scope::All, "192.0.2.1".parse().unwrap(), &span).await.unwrap();
+        assert_eq!(detail.unwrap().source.last, last);
+        // All came on the ninth day, so that all are old some day; the one from the future as well.
+        let now = Millis(BEGIN + 100 * DAY);
+        for (before, left) in [(8, 3), (9, 2), (10, 1)] {
+            let mut tx = db.begin().await.unwrap();
+            while prune(&mut tx, Millis(BEGIN + before * DAY), now, Whose::Anybodys).await.unwrap() {}
+            tx.commit().await.unwrap();
+            assert_eq!(count(&db, "report").await, left, "{before}");
+        }
+        let figures = domains(&db, &Scope::All, &ever()).await.unwrap().remove(0);
+        assert_eq!(figures.policy.p, "quarantine");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_word_on_test_mode_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        for (day, word, testing) in [
+            (0, None, false),
+            (1, Some("y"), true),
+            (2, None, true),
+            (3, Some("odd"), true),
+            (4, Some("n"), false),
+        ] {
+            let mut one = report("alpha.test", "Big", &day.to_string(), day, Vec::new());
+            (one.policy.p, one.policy.testing) = (Some("reject".to_owned()), word.map(str::to_owned));
+            put(&db, &arrival(Proof::Proven), &one, "x").await;
+            for _ in 0..2 {
+                let policy = domains(&db, &Scope::All, &ever()).await.unwrap().remove(0).policy;
+                assert_eq!((policy.p.as_str(), policy.testing), ("reject", testing), "{word:?}");
+                refresh(&db).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Hundreds of forgers who send much must not hide one source of ours that fails.
+#[tokio::test]
+async fn a_survey_counts_all_sources_and_finds_the_failing_one_among_them() {
+    let dir = tempfile::tempdir().unwrap();
+    for db in databases(&dir).await {
+        let forgers = (0..700_u32).map(|number| std::net::Ipv4Addr::from_bits(0xc633_6400 + number));
+        let mut records: Vec<Record> =
+            forgers.map(|ip| record(&ip.to_string(), 9, "fail", "fail", "none")).collect();
+        records.push(record("192.0.2.1", 2, "fail", "fail", "none"));
+        put(&db, &arrival(Proof::Proven), &report("alpha.test", "Big", "1", 0, records), "1").await;
+        let ip: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut tx = db.begin().await.unwrap();
+        judge(&mut tx, ip, Some("Printer"), Verdict::Ours).await.unwrap();
+        tx.commit().await.unwrap();
+        let filter = SourceFilter { span: ever(), ..SourceFilter::default() };
+        let all = Judge::of("mail.alpha.test", &ever(), &DomainFigures::default());
+        let (found, first) = survey(&db, &Scope::All, &filter, &all, None, 500).await.unwrap();
+        let tally = found.of(|_| true);
+        assert_eq!((tally.sources, tally.messages, first.len()), (701, 6302, 500));
+        let [(Standing::Ours, printer)] = found.failing() else { panic!("{:?}", found.failing()) };
+        assert_eq!((printer.ip, printer.label.as_deref()), (ip, Some("Printer")));
+        let (_, ours) = survey(&db, &Scope::All, &filter, &all, Some(Standing::Ours), 500).await.unwrap();
+        assert_eq!(ours.len(), 1, "the filter comes before the cut");
+    }
+}
+
+#[tokio::test]
 async fn what_admins_and_reverse_dns_say_of_sources() {
     use crate::store::names;
     let dir = tempfile::tempdir().unwrap();
@@ -327,11 +416,20 @@ async fn what_admins_and_reverse_dns_say_of_sources() {
         tx.commit().await.unwrap();
         assert_eq!(names::wanted(&db, now, 9).await.unwrap(), ips[2..]);
         assert_eq!(names::wanted(&db, Millis(now.0 + 8 * DAY), 9).await.unwrap(), ips);
-        let filter = SourceFilter { span: ever(), verdict: Some(Verdict::Ours), ..SourceFilter::default() };
-        let found = sources(&db, &Scope::All, &filter, 9).await.unwrap();
+        let filter = SourceFilter { span: ever(), ..SourceFilter::default() };
+        let judge_of_all = Judge::of("mail.alpha.test", &ever(), &DomainFigures::default());
+        let of = |standing| survey(&db, &Scope::All, &filter, &judge_of_all, Some(standing), 9);
+        let (all, found) = of(Standing::Ours).await.unwrap();
         assert_eq!(found.iter().map(|source| source.ip).collect::<Vec<_>>(), ips[2..]);
         assert_eq!(found[0].label.as_deref(), Some("Printer"));
-        let filter = SourceFilter { verdict: None, sort: crate::model::figures::SourceSort::Name, ..filter };
+        assert_eq!((all.of(|_| true).sources, all.of(|_| true).messages), (3, 21), "whatever is chosen");
+        let (_, found) = of(Standing::Mailcow).await.unwrap();
+        assert_eq!(found.iter().map(|source| source.ip).collect::<Vec<_>>(), ips[..1], "by its name");
+        let mut tx = db.begin().await.unwrap();
+        judge(&mut tx, ips[2], Some("Printer"), Verdict::Foreign).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(of(Standing::Ours).await.unwrap().1, [], "a new word is in force at once");
+        let filter = SourceFilter { sort: crate::model::figures::SourceSort::Name, ..filter };
         let found = sources(&db, &Scope::All, &filter, 9).await.unwrap();
         let found: Vec<_> = found.iter().map(|source| (source.ip, source.name.as_deref())).collect();
         assert_eq!(found, [(ips[0], Some("mail.alpha.test")), (ips[2], None), (ips[1], None)]);
@@ -387,7 +485,8 @@ async fn odd_days_are_counted_once() {
             let odd = Report { begin: Millis(begin), end: Millis(begin), ..odd };
             put(&db, &arrival(Proof::Proven), &odd, "<feedback/>").await;
         }
-        let span = |from, to| Span { from: Millis(from), to: Millis(to), domain: None };
+        let span =
+            |from, to| Span { from: Millis(from), to: Millis(to), horizon: Millis(i64::MAX), domain: None };
         for kept in ["worked out", "kept"] {
             db.forget_answers();
             let at = format!("{} {kept}", db.engine());
@@ -417,8 +516,12 @@ async fn figures_read_the_newer_reports_alone() {
                 other => panic!("{other:?}"),
             }
         };
-        let span =
-            |from, to| Span { from: Millis(BEGIN + from * DAY), to: Millis(BEGIN + to * DAY), domain: None };
+        let span = |from, to| Span {
+            from: Millis(BEGIN + from * DAY),
+            to: Millis(BEGIN + to * DAY),
+            horizon: Millis(i64::MAX),
+            domain: None,
+        };
         let told = async || -> Result<(Vec<u64>, [u64; 2], usize)> {
             db.forget_answers();
             let days = days(&db, &Scope::All, &span(0, 40)).await?;

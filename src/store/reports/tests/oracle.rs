@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{super::packed, *};
 use crate::{
+    model::advice::{Judge, Standing, Survey},
     model::figures::{
         Aside, Day, DomainFigures, Handed, ReportFilter, ReportState, Source, SourceFilter, SourceSort, Span,
         Sums,
@@ -186,6 +187,15 @@ async fn compare(db: &Db, all: &[Kept], scope: &Scope, hosted: &[&str], span: &S
         wanted[..wanted.len().min(2)],
         "{at}: two sources"
     );
+    let messages = wanted.iter().map(|source| source.sums.messages).sum();
+    let judge = Judge { mailcow: "", from: span.from, to: span.to, has_past: false, messages };
+    let (found, _) = survey(db, scope, &filter, &judge, None, 1).await.unwrap();
+    assert_eq!(found, Survey::of_all(&judge, &wanted), "{at}: survey");
+    for standing in Standing::ALL {
+        let (_, found) = survey(db, scope, &filter, &judge, Some(standing), 99).await.unwrap();
+        let wanted = wanted.iter().filter(|source| judge.standing(source) == standing);
+        assert_eq!(found, wanted.cloned().collect::<Vec<_>>(), "{at}: {standing:?}");
+    }
     let filter = SourceFilter { failing: true, new: true, sort: SourceSort::LastSeen, ..filter };
     let mut some = wanted.clone();
     some.retain(|source| source.sums.failed() > 0 && (span.from..span.to).contains(&source.first));
@@ -306,7 +316,12 @@ async fn compare_all(db: &Db, all: &[Kept], hosted: &[&str], at: &str) {
     for scope in &scopes {
         for (from, to, domain) in spans {
             let at_day = |day: i64| Millis(BEGIN + day * DAY);
-            let span = Span { from: at_day(from), to: at_day(to), domain: domain.map(str::to_owned) };
+            let span = Span {
+                from: at_day(from),
+                to: at_day(to),
+                horizon: Millis(i64::MAX),
+                domain: domain.map(str::to_owned),
+            };
             compare(db, all, scope, hosted, &span, at).await;
         }
         compare_lists(db, all, scope, hosted).await;
@@ -386,14 +401,14 @@ async fn all_figures_equal_those_of_a_plain_list() {
             compare_all(&db, &all, &HOSTED, "digests of all months are kept").await;
             let before = Millis(BEGIN + 12 * DAY + 1);
             let mut tx = db.begin().await.unwrap();
-            while prune(&mut tx, before, Whose::Anybodys).await.unwrap() {}
+            while prune(&mut tx, before, Millis(i64::MAX), Whose::Anybodys).await.unwrap() {}
             tx.commit().await.unwrap();
             all.retain(|kept| kept.report.begin >= before);
             compare_all(&db, &all, &HOSTED, "pruned").await;
             refresh(&db).await.unwrap();
             compare_all(&db, &all, &HOSTED, "pruned, and digests are kept of the rest").await;
             let mut tx = db.begin().await.unwrap();
-            while prune(&mut tx, Millis(i64::MAX), Whose::Anybodys).await.unwrap() {}
+            while prune(&mut tx, Millis(i64::MAX), Millis(i64::MAX), Whose::Anybodys).await.unwrap() {}
             names::prune(&mut tx, Millis(i64::MAX)).await.unwrap();
             tx.commit().await.unwrap();
             refresh(&db).await.unwrap();

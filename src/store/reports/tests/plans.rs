@@ -46,7 +46,7 @@ async fn no_question_scans() {
         let text = |text: &str| Some(text.to_owned());
         for scope in [&Scope::All, &admin] {
             let to = Millis(BEGIN - 70 * DAY);
-            let span = Span { from: Millis(to.0 - 30 * DAY), to, domain: None };
+            let span = Span { from: Millis(to.0 - 30 * DAY), to, horizon: Millis(i64::MAX), domain: None };
             let about = about::About::of(&db, scope, &span).await.unwrap();
             assert_eq!(about.domains.len(), if *scope == Scope::All { 20 } else { 2 });
             for part in [months::Part::Facts, months::Part::Sightings] {

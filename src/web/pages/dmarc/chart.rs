@@ -177,7 +177,12 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     fn span(days: i64) -> Span {
-        Span { from: Millis(20_000 * DAY_MS), to: Millis((20_000 + days) * DAY_MS), domain: None }
+        Span {
+            from: Millis(20_000 * DAY_MS),
+            to: Millis((20_000 + days) * DAY_MS),
+            horizon: Millis(i64::MAX),
+            domain: None,
+        }
     }
 
     fn count(day: i64, good: u64, bad: u64) -> Count {

@@ -60,7 +60,10 @@ pub fn view<'a>(
         tabs: tabs(frame, Tab::Dmarc),
         chooser: period.chooser(frame, "/dmarc", &[], "", None),
         title,
-        grounds: grounds(frame, figures, period),
+        grounds: match figures {
+            [] => frame.t("publish.dmarc.grounds").to_owned(),
+            _ => grounds(frame, figures, period),
+        },
         tone,
         icon,
         rows,
@@ -78,6 +81,7 @@ fn answer(frame: &Frame, sorted: &[(Glance, &DomainFigures)]) -> (String, &'stat
     let troubled = sorted.iter().filter(|(glance, _)| *glance <= Glance::Look).count();
     let lang = frame.lang();
     match sorted.first() {
+        None => (lang.t("domains.none").to_owned(), "info", "envelope"),
         Some((glance, worst)) if *glance <= Glance::Look => {
             let title = match troubled {
                 1 => lang.tf("domains.worst", &[("domain", &worst.domain)]),

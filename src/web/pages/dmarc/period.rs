@@ -9,6 +9,9 @@ use crate::{
 
 /// Seconds of a day.
 pub const DAY: u64 = 86_400;
+/// A report that begins more days after today is not believed: a clock is wrong, or somebody lies. Zones and inexact clocks
+/// are less.
+const AHEAD_DAYS: u64 = 2;
 /// Days that can be chosen.
 const CHOICES: [u64; 4] = [7, 30, 90, 365];
 
@@ -59,7 +62,8 @@ impl Period {
     /// What counts for a domain, or for all in scope.
     pub fn span(self, now: Millis, domain: Option<&str>) -> Span {
         let to = midnight(now).plus(Duration::from_secs(DAY));
-        Span { from: to.minus(self.length()), to, domain: domain.map(str::to_owned) }
+        let horizon = to.plus(Duration::from_secs(AHEAD_DAYS * DAY));
+        Span { from: to.minus(self.length()), to, horizon, domain: domain.map(str::to_owned) }
     }
 
     /// The span of the same length before.
@@ -105,6 +109,11 @@ impl Period {
         }
         Chooser { action: frame.url(path), domains: choices, periods: self.choices(frame) }
     }
+}
+
+/// Whether a report of that begin comes from the future, so that it does not count ([`Span::horizon`]).
+pub fn is_ahead(frame: &Frame, begin: Millis) -> bool {
+    begin >= Period::default().span(frame.formats.now, None).horizon
 }
 
 /// Midnight UTC of a moment's day.

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{
-        advice::{self, Flaw, Goal, Judge, Lack, Standing, Step, Turn, WINDOW_DAYS},
+        advice::{self, Flaw, Goal, Harm, Judge, Lack, Standing, Step, Stray, Turn, WINDOW_DAYS},
         figures::{PolicySeen, ReportState, Source, Sums},
         report::{Evaluation, Proof},
         time::Millis,
@@ -66,6 +66,7 @@ pub fn standing(frame: &Frame, standing: Standing, source: &Source) -> Badge {
     let (icon, tone) = match standing {
         Standing::Mailcow | Standing::Ours | Standing::Known => ("check-circle", "ok"),
         Standing::New => ("eye", "wait"),
+        Standing::Unclear => ("question-circle", "wait"),
         Standing::Forwarder | Standing::List => ("arrow-left-right", "idle"),
         Standing::Forged => ("exclamation-triangle", "bad"),
         Standing::Foreign => ("slash-circle", "idle"),
@@ -163,13 +164,16 @@ pub fn policy(frame: &Frame, word: &str) -> &'static str {
     frame.lang().t_in("policy", word)
 }
 
-/// `p=none`, with `pct` where it is not all.
+/// `p=none`, with `sp` where it is another, with `pct` where it is not all, and with `t` where it is only tested.
 pub fn policy_tag(policy: &PolicySeen) -> String {
-    match (policy.p.as_str(), policy.pct) {
-        ("", _) => "p=?".to_owned(),
-        (p, Some(pct)) if pct < 100 => format!("p={p}; pct={pct}"),
-        (p, _) => format!("p={p}"),
+    if policy.p.is_empty() {
+        return "p=?".to_owned();
     }
+    let sp = policy.sp.as_ref().filter(|sp| **sp != policy.p).map(|sp| format!("sp={sp}"));
+    let pct = policy.pct.filter(|pct| *pct < 100).map(|pct| format!("pct={pct}"));
+    let testing = policy.testing.then(|| "t=y".to_owned());
+    let tags = [Some(format!("p={}", policy.p)), sp, pct, testing];
+    tags.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Who acts, as the visitor reads it.
@@ -195,13 +199,14 @@ pub struct Advice {
 pub fn advice(frame: &Frame, step: &Step, judge: &Judge, domain: &str, policy: &PolicySeen) -> Advice {
     let (title, text) = match step {
         Step::Mend { source, flaw, .. } => mend(frame, source, *flaw, judge, domain),
-        Step::Tighten(goal) => (tighten_title(frame, *goal), safe(frame, *goal)),
+        Step::Ask { source, signer } => ask(frame, source, *signer, judge, domain),
+        Step::Tighten(goal, stray) => (tighten_title(frame, *goal), safe(frame, *goal, *stray)),
         Step::NotYet(goal, mails) => (then_title(frame, *goal), harm(frame, *goal, *mails)),
         Step::Wait(goal, lack) => wait(frame, *goal, *lack),
         Step::Silent(last) => silent(frame, *last),
         Step::Keep => (frame.t("advice.keep").to_owned(), frame.t("advice.keep.text").to_owned()),
         Step::Ignore(mails) => {
-            let text = match policy.p.as_str() {
+            let text = match policy.in_force() {
                 "quarantine" | "reject" => frame.t("advice.ignore.stopped"),
                 _ => frame.t("advice.ignore.text"),
             };
@@ -244,33 +249,81 @@ fn mend(frame: &Frame, source: &Source, flaw: Flaw, judge: &Judge, domain: &str)
 
 fn tighten_title(frame: &Frame, goal: Goal) -> String {
     let values = [("p", goal.p())];
-    if goal.is_full() {
-        frame.lang().tf("advice.full", &values)
-    } else {
-        frame.lang().tf("advice.tighten", &values)
+    match goal {
+        Goal::Policy(_) => frame.lang().tf("advice.tighten", &values),
+        Goal::InForce(_) => frame.lang().tf("advice.in_force", &values),
+        Goal::Whole(_) => frame.lang().tf("advice.full", &values),
+        Goal::Subdomains(_) => frame.lang().tf("advice.subdomains", &values),
     }
 }
 
 fn then_title(frame: &Frame, goal: Goal) -> String {
-    frame.lang().tf("advice.then", &[("p", goal.p())])
-}
-
-fn safe(frame: &Frame, goal: Goal) -> String {
-    let days = number(frame, WINDOW_DAYS);
-    frame.lang().tf("advice.safe", &[("p", goal.p()), ("days", &days)])
-}
-
-fn harm(frame: &Frame, goal: Goal, mails: u64) -> String {
-    let days = number(frame, WINDOW_DAYS);
-    match goal.p() {
-        "reject" => frame.lang().tn("advice.harm_reject", count(mails), &[("days", &days)]),
-        _ => frame.lang().tn("advice.harm", count(mails), &[("days", &days)]),
+    match goal {
+        Goal::Policy(_) => frame.lang().tf("advice.then", &[("p", goal.p())]),
+        _ => later_title(frame, goal),
     }
+}
+
+fn later_title(frame: &Frame, goal: Goal) -> String {
+    frame.lang().tf("advice.later", &[("step", &tighten_title(frame, goal))])
+}
+
+fn safe(frame: &Frame, goal: Goal, stray: Stray) -> String {
+    let (days, all) = (number(frame, WINDOW_DAYS), number(frame, stray.messages));
+    let values = [("p", goal.p()), ("days", days.as_str()), ("all", &all)];
+    match (stray.failed, goal.p()) {
+        (0, _) => frame.lang().tf("advice.safe", &values),
+        (failed, "reject") => frame.lang().tn("advice.safe_reject.but", count(failed), &values),
+        (failed, _) => frame.lang().tn("advice.safe.but", count(failed), &values),
+    }
+}
+
+fn harm(frame: &Frame, goal: Goal, harm: Harm) -> String {
+    let lang = frame.lang();
+    let days = number(frame, WINDOW_DAYS);
+    let values = [("days", days.as_str())];
+    let own = match goal.p() {
+        "reject" => lang.tn("advice.harm_reject", count(harm.own), &values),
+        _ => lang.tn("advice.harm", count(harm.own), &values),
+    };
+    let asked = match goal.p() {
+        "reject" => lang.tn("advice.harm_reject.asked", count(harm.asked), &values),
+        _ => lang.tn("advice.harm.asked", count(harm.asked), &values),
+    };
+    let parts = [(harm.own, own), (harm.asked, asked)];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(mails, _)| *mails > 0).map(|(_, text)| text).collect();
+    parts.join(" ")
+}
+
+/// Whether a source is a service of ours, with what to do for either answer.
+fn ask(
+    frame: &Frame,
+    source: &Source,
+    signer: Option<&str>,
+    judge: &Judge,
+    domain: &str,
+) -> (String, String) {
+    let lang = frame.lang();
+    let (name, ip) = (source_name(frame, judge, source), source.ip.to_string());
+    let shown = if source.name.is_none() && source.label.is_none() { &ip } else { &name };
+    let since = day(frame, source.first);
+    let values = [("ip", ip.as_str()), ("since", &since), ("domain", domain)];
+    let what = lang.tn("advice.ask.what", count(source.sums.messages), &values);
+    let mend = match signer {
+        Some(signer) => lang.tf("advice.ask.signs", &[("signer", signer), ("domain", domain)]),
+        None => lang.tf("advice.ask.direct", &values),
+    };
+    let note = if frame.is_admin() { lang.t("advice.ask.note") } else { lang.t("advice.ask.tell") };
+    (lang.tf("advice.ask", &[("name", shown)]), format!("{what} {mend} {note}"))
 }
 
 fn wait(frame: &Frame, goal: Goal, lack: Lack) -> (String, String) {
     let lang = frame.lang();
-    let title = lang.tf("advice.wait", &[("p", goal.p())]);
+    let title = match goal {
+        Goal::Policy(_) => lang.tf("advice.wait", &[("p", goal.p())]),
+        _ => later_title(frame, goal),
+    };
     let days = number(frame, WINDOW_DAYS);
     match lack {
         Lack::Days { seen } => (title, lang.tn("advice.wait.days", count(seen), &[("needed", &days)])),

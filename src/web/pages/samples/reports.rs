@@ -68,7 +68,7 @@ pub fn sources() -> Vec<Source> {
         source(190, Some("fwd.school.example"), sums(81, 81, 0)),
         gone,
         Source {
-            sums: Sums { rejected: 12, quarantined: 30, ..sums(42, 0, 0) },
+            sums: Sums { rejected: 5, quarantined: 10, ..sums(15, 0, 0) },
             ..source(201, None, sums(0, 0, 0))
         },
     ]
@@ -84,7 +84,7 @@ pub fn figures(domain: &str, p: &str) -> DomainFigures {
         receivers: 9,
         first: Some(midnight(29)),
         last: Some(midnight(1)),
-        policy: PolicySeen { p: p.to_owned(), sp: Some("reject".to_owned()), pct: Some(50) },
+        policy: PolicySeen { p: p.to_owned(), sp: Some("reject".to_owned()), pct: Some(50), testing: false },
         policy_before: Some((PolicySeen { p: "none".to_owned(), ..PolicySeen::default() }, midnight(20))),
         new_sources: 1,
         set_aside: 3,
@@ -243,6 +243,7 @@ pub fn tls_lines() -> Vec<TlsLine> {
         successful,
         failed,
         proof: Proof::Proven,
+        variants: u64::from(id == 3),
     };
     vec![one(4, 300, 0), one(3, 280, 20), one(2, 0, 9), one(1, 0, 0)]
 }
@@ -281,6 +282,8 @@ pub fn tls_report(text: &str) -> StoredTlsReport {
             policies: vec![policy, other],
         },
         arrival: arrival(Proof::Proven),
+        whole: true,
+        others: vec![(1, arrival(Proof::Failed))],
     }
 }
 

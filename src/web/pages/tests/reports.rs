@@ -7,12 +7,13 @@ use askama::Template;
 use crate::{
     ingest::reports::{Fate, Summary, Taken},
     model::{
-        advice::Judge,
-        figures::{DomainFigures, PolicySeen, SourceDetail, SourceShare, Sums},
+        advice::{Demand, Goal, Judge, Step, Stray, Survey, WINDOW_DAYS},
+        figures::{DomainFigures, PolicySeen, ReportLine, SourceDetail, SourceShare, Sums},
+        report::Reason,
         scope::Role,
     },
     web::pages::{
-        dmarc::{self, domains, period::Period, publish},
+        dmarc::{self, domains, foreign, period::Period, publish},
         frame::{Entry, Frame},
         report, reports, samples, source, sources, tls, tls_report, unreadable, upload,
     },
@@ -29,13 +30,19 @@ fn overview(frame: &Frame, figures: &DomainFigures, days: u64, calm: bool) -> St
     if calm {
         found.retain(|source| source.sums.aligned > 0);
     }
+    let span = |days| Period { days }.span(frame.formats.now, None);
+    let judge = Judge::of(&frame.brand.host, &span(days), figures);
+    let lately = Judge::of(&frame.brand.host, &span(WINDOW_DAYS), figures);
     let input = dmarc::Input {
         figures,
         days: &samples::days(),
+        judge,
+        survey: &Survey::of_all(&judge, &found),
         sources: &found,
         earlier: &found,
         recent: figures,
-        recent_sources: &found,
+        lately,
+        recent_survey: &Survey::of_all(&lately, &found),
         signers: &BTreeMap::new(),
         period: Period { days },
         domains: &names(),
@@ -55,7 +62,7 @@ fn detail(octet: usize, text: &str) -> SourceDetail {
 
 fn judge(frame: &Frame) -> Judge<'_> {
     let figures = samples::figures("alpha.test", "none");
-    Judge::of(&frame.brand.host, Period::default().span(frame.formats.now, None).from, &figures)
+    Judge::of(&frame.brand.host, &Period::default().span(frame.formats.now, None), &figures)
 }
 
 fn one_source(frame: &Frame, detail: &SourceDetail) -> String {
@@ -164,6 +171,11 @@ pub(super) fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
         "dmarc-domains",
         domains::view(frame, &many, &["gamma.test".to_owned()], Period::default()).render().unwrap(),
     );
+    add("dmarc-silent", domains::view(frame, &[], &names(), Period::default()).render().unwrap());
+    add(
+        "dmarc-foreign",
+        foreign::view(frame, "gamma.example", &names(), 40, Period::default()).render().unwrap(),
+    );
     for (name, kind, mailbox, quiet) in [
         ("dmarc-first", publish::Kind::Dmarc, None, false),
         ("dmarc-none", publish::Kind::Dmarc, Some("reports@hosting.example"), true),
@@ -177,7 +189,10 @@ pub(super) fn pages(frame: &mut Frame, pages: &mut BTreeMap<String, String>) {
         ("sources-none", "range=7", Vec::new()),
     ] {
         let query = sources::Query::parse(text);
-        let input = sources::Input { query: &query, sources: &found, judge: judge(frame), domains: &names() };
+        let judge = judge(frame);
+        let survey = Survey::of_all(&judge, &found);
+        let input =
+            sources::Input { query: &query, survey: &survey, sources: &found, judge, domains: &names() };
         add(name, sources::view(frame, input).render().unwrap());
     }
     for (place, name) in
@@ -238,9 +253,8 @@ fn a_download_has_a_name_that_is_safe_in_a_header() {
     for payload in
         samples::PAYLOADS.into_iter().chain(["../../etc/passwd", "a\r\nb: c", "ä\"; x=\"", "...", ""])
     {
-        let mut stored = samples::report(payload);
-        stored.line.domain = payload.to_owned();
-        let name = report::file_name(&stored);
+        let stored = samples::report(payload);
+        let name = report::file_name(payload, &stored.line.org, stored.line.begin, "7.xml");
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{name}");
         assert!(!name.starts_with('.') && name.ends_with("_7.xml") && name.len() < 220, "{name}");
     }
@@ -262,6 +276,103 @@ fn a_failing_record_leads_to_its_mails_in_our_log() {
         2,
         "what passed, and what has no address, leads nowhere"
     );
+}
+
+/// A receiver may write any number of results, reasons and errors; the page stays short and says how many there are.
+#[test]
+fn a_report_with_endless_lists_makes_a_short_page() {
+    let frame = samples::frame(Role::DomainAdmin, crate::web::text::Lang::En);
+    let mut stored = samples::report("");
+    let report = &mut stored.report;
+    let record = &mut report.records[0];
+    record.dkim_results = vec![record.dkim_results[0].clone(); 300_000];
+    record.spf_results = vec![record.spf_results[0].clone(); 20_000];
+    record.reasons = vec![Reason { kind: "other".to_owned(), comment: Some("x".repeat(5000)) }; 3000];
+    report.errors = vec!["e".repeat(5000); 4000];
+    let input = report::Input {
+        stored: &stored,
+        xml: None,
+        names: &BTreeMap::new(),
+        labels: &BTreeMap::new(),
+        back: None,
+        mails_from: samples::ago(90 * 86_400),
+    };
+    let page = report::view(&frame, input).render().unwrap();
+    assert!(page.len() < 150_000, "{}", page.len());
+    for all in ["300,000", "20,000", "3,000", "4,000"] {
+        assert!(page.contains(&format!("of {all} are shown")), "{all}");
+    }
+}
+
+#[test]
+fn a_report_from_the_future_says_that_it_does_not_count() {
+    let frame = samples::frame(Role::DomainAdmin, crate::web::text::Lang::En);
+    let page = |days: u64| {
+        let begin = frame.formats.now.plus(std::time::Duration::from_secs(days * 86_400));
+        let line = ReportLine { begin, ..samples::report_lines().remove(0) };
+        let input = reports::Input {
+            query: &reports::Query::default(),
+            lines: &[line],
+            months: &[],
+            domains: &names(),
+        };
+        reports::view(&frame, input).render().unwrap()
+    };
+    assert!(page(4).contains("from the future"));
+    assert!(!page(1).contains("from the future"));
+}
+
+#[test]
+fn a_policy_is_told_with_all_that_makes_it_milder() {
+    let seen = |sp: Option<&str>, pct, testing| {
+        let sp = sp.map(str::to_owned);
+        dmarc::words::policy_tag(&PolicySeen { p: "reject".to_owned(), sp, pct, testing })
+    };
+    assert_eq!(seen(Some("none"), Some(50), true), "p=reject; sp=none; pct=50; t=y");
+    assert_eq!(seen(Some("reject"), Some(100), false), "p=reject");
+    let frame = samples::frame(Role::DomainAdmin, crate::web::text::Lang::En);
+    let policy = PolicySeen {
+        p: "reject".to_owned(),
+        sp: Some("none".to_owned()),
+        testing: true,
+        ..PolicySeen::default()
+    };
+    let figures = DomainFigures { policy, ..samples::figures("alpha.test", "reject") };
+    let page = overview(&frame, &figures, 30, true);
+    assert!(page.contains("take t=y out of the record"), "the next step");
+    assert!(page.contains(frame.lang().t_in("policy_testing", "y")) && !page.contains("nothing stricter"));
+}
+
+#[test]
+fn advice_names_the_mails_that_would_be_refused() {
+    let frame = samples::frame(Role::DomainAdmin, crate::web::text::Lang::En);
+    let text = |failed| {
+        let step = Step::Tighten(Goal::Policy(Demand::Reject), Stray { failed, messages: 19_000 });
+        dmarc::words::advice(&frame, &step, &judge(&frame), "alpha.test", &PolicySeen::default()).text
+    };
+    assert!(text(99).contains("of 19,000 mails from your sources in 14 days 99 failed"), "{}", text(99));
+    assert!(text(99).contains("would have been refused"));
+    assert!(text(0).contains("no mail from a source of yours has failed"));
+}
+
+#[test]
+fn a_source_that_may_be_ours_is_a_question_with_both_answers() {
+    let page = |role| {
+        let frame = samples::frame(role, crate::web::text::Lang::En);
+        overview(&frame, &samples::figures("alpha.test", "none"), 30, false)
+    };
+    for (role, how) in
+        [(Role::Admin, "say “Not ours” on its page"), (Role::DomainAdmin, "let your admin note that")]
+    {
+        let page = page(role);
+        assert!(page.contains("Is dsl-31.access.example a service of yours?"), "{role:?}");
+        assert!(page.contains("If it is yours: ") && page.contains(how), "{role:?}");
+        assert!(
+            page.contains("204 mails of the last 14 days came from sources that may be yours"),
+            "{role:?}"
+        );
+        assert!(!page.contains("is safe now") && !page.contains("is safe by the rule"), "{role:?}");
+    }
 }
 
 #[test]
