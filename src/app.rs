@@ -94,7 +94,6 @@ impl App {
         let fetcher = Fetcher {
             db: db.clone(),
             mailboxes: config.reports.mailboxes.clone(),
-            authserv: config.reports.authserv.clone(),
             limits: imap::Limits::default(),
             clock: Clock::system(),
         };

@@ -36,36 +36,38 @@ pub const HOSTS: Kind<Vec<String>> =
 /// One host.
 pub const HOST: Kind<String> = Kind { form: "a host name or an IP address", secret: false, parse: host };
 
-/// Where reports come from, and whom to believe who sent them.
+/// Where reports come from.
 #[derive(Debug, Clone)]
 pub struct ReportSettings {
     /// The mailboxes; none means that no reports are fetched.
     pub mailboxes: Vec<Mailbox>,
     /// Pause between two looks into them.
     pub interval: Duration,
-    /// The names under which our own mail servers write Authentication-Results, lower case.
-    pub authserv: Vec<String>,
 }
 
 impl ReportSettings {
     pub(super) fn take(reader: &mut Reader, mailcow: Option<&Url>) -> Option<Self> {
         let mailcow = mailcow.and_then(Url::host_str);
-        let mailboxes: Vec<Mailbox> = (1..=9).filter_map(|number| mailbox(reader, number, mailcow)).collect();
+        let mut mailboxes: Vec<Mailbox> =
+            (1..=9).filter_map(|number| mailbox(reader, number, mailcow)).collect();
         let interval = reader.take(&s::REPORT_INTERVAL);
         let authserv = reader.take(&s::REPORT_AUTHSERV);
-        let hosts = || mailcow.into_iter().chain(mailboxes.iter().map(|it| it.account.host.as_str()));
-        let authserv = authserv.unwrap_or_else(|| own_names(hosts()));
-        Some(Self { mailboxes, interval: interval?, authserv })
+        for mailbox in &mut mailboxes {
+            mailbox.authserv = match &authserv {
+                Some(names) => names.clone(),
+                None => authserv_of(&mailbox.account.host, mailcow).into_iter().collect(),
+            };
+        }
+        Some(Self { mailboxes, interval: interval? })
     }
 }
 
-/// Names that anybody could write, as `localhost`, say nothing.
-fn own_names<'a>(hosts: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let named = hosts.filter(|host| host.contains('.') && host.parse::<IpAddr>().is_err());
-    let mut names: Vec<String> = named.filter_map(normalise_domain).collect();
-    names.sort();
-    names.dedup();
-    names
+/// The name under which the server of a mailbox writes Authentication-Results, as far as settings tell: that of the host.
+/// What is no name of the Internet's, as `dovecot` or an address, is another way to the Mailcow; and names that anybody
+/// could write, as `localhost`, say nothing.
+fn authserv_of(host: &str, mailcow: Option<&str>) -> Option<String> {
+    let is_name = |host: &&str| host.contains('.') && host.parse::<IpAddr>().is_err();
+    Some(host).filter(is_name).or(mailcow).filter(is_name).and_then(normalise_domain)
 }
 
 /// The mailbox of this number, when it is set. Every setting is taken in any case, so that all faults are told.
@@ -92,7 +94,7 @@ fn mailbox(reader: &mut Reader, number: u8, mailcow: Option<&str>) -> Option<Mai
     }
     let (security, folders, after) = (security?, folders?, after?);
     if let After::Move(target) = &after
-        && folders.contains(target)
+        && folders.iter().any(|folder| same_folder(folder, target))
     {
         let wrong = format!("moves to {target:?}, which is read itself");
         reader.fault(&s::IMAP_AFTER.entry.nth_name(number), wrong, "Name another folder.");
@@ -105,18 +107,24 @@ fn mailbox(reader: &mut Reader, number: u8, mailcow: Option<&str>) -> Option<Mai
         password: password?,
         roots_pem,
     };
-    Some(Mailbox { account, folders, after })
+    Some(Mailbox { account, folders, after, authserv: Vec::new() })
 }
 
 fn folders(text: &str) -> Result<Vec<String>, String> {
     let mut found: Vec<String> = Vec::new();
     for folder in text.split(',').map(str::trim).filter(|folder| !folder.is_empty()) {
         let folder = kind::one_line(folder)?;
-        if !found.contains(&folder) {
+        if !found.iter().any(|known| same_folder(known, &folder)) {
             found.push(folder);
         }
     }
     if found.is_empty() { Err("names no folder".to_owned()) } else { Ok(found) }
+}
+
+/// Whether two names mean one folder: INBOX, and only that, is the same in any case (RFC 9051, 5.1).
+fn same_folder(one: &str, other: &str) -> bool {
+    let is_inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
+    one == other || is_inbox(one) && is_inbox(other)
 }
 
 fn after(text: &str) -> Result<After, String> {

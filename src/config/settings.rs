@@ -209,7 +209,7 @@ settings! {
         REPORT_INTERVAL: Duration = kind::REPORT_PAUSE, Default "6h";
 
         /// Names under which your mail servers write `Authentication-Results`. Only what they found out about the sender of
-        /// a report counts. Not set, it is `MAILCOW_DOMAIN` and each `IMAP_HOST`.
+        /// a report counts. Not set, it is for each mailbox its `IMAP_HOST`; `MAILCOW_DOMAIN` where that is no full name.
         REPORT_AUTHSERV: Vec<String> = mailboxes::HOSTS, Optional "mail.example.org";
 
         /// For how many days reports are kept. DMARC reports that another program, as dmarcts-report-parser, wrote into the

@@ -226,12 +226,20 @@ fn mailboxes_of_reports_are_numbered_and_fall_back_on_the_mailcow() {
     assert_eq!((third.account.host.as_str(), third.account.port), ("mail.b.test", 143));
     assert_eq!((third.account.security, &third.after), (Security::StartTls, &After::Delete));
     assert_eq!(reports.interval, Duration::from_secs(1800));
-    assert_eq!(reports.authserv, ["mail.b.test", "mail.example.org"]);
+    let trusted = |text: &str| -> Vec<Vec<String>> {
+        from(text).unwrap().reports.mailboxes.into_iter().map(|mailbox| mailbox.authserv).collect()
+    };
+    assert_eq!(trusted(text), [["mail.example.org"], ["mail.b.test"]], "each believes its own server");
+    for host in ["dovecot", "172.22.1.250", "mail.example.org"] {
+        let text = format!("IMAP_HOST={host}\nIMAP_USER=x\nIMAP_PASS=y");
+        assert_eq!(trusted(&text), [["mail.example.org"]], "{host}");
+    }
     assert!(!format!("{reports:?}").contains("hush"), "{reports:?}");
     // What anybody could write under Authentication-Results proves nothing.
     let local = "MAILCOW_DOMAIN=http://127.0.0.1:1\nIMAP_HOST=localhost\nIMAP_USER=x\nIMAP_PASS=y";
-    assert!(from(local).unwrap().reports.authserv.is_empty());
-    assert_eq!(from("REPORT_AUTHSERV=MX.a.test, b.test").unwrap().reports.authserv, ["mx.a.test", "b.test"]);
+    assert_eq!(trusted(local), [[""; 0]]);
+    let named = format!("{text}\nREPORT_AUTHSERV=MX.a.test, b.test");
+    assert_eq!(trusted(&named), [["mx.a.test", "b.test"]; 2]);
 }
 
 #[test]
@@ -241,6 +249,7 @@ fn a_mailbox_of_reports_that_is_half_set_is_a_fault() {
         ("IMAP_HOST=mail.a.test\nIMAP_PASS=x", "IMAP_USER: is not set"),
         ("IMAP_2_HOST=mail.a.test\nIMAP_2_USER=x", "IMAP_2_PASS: is not set"),
         ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_AFTER=move:INBOX", "IMAP_AFTER: moves to \"INBOX\""),
+        ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_AFTER=move:inbox", "IMAP_AFTER: moves to \"inbox\""),
         ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_AFTER=burn", "IMAP_AFTER: \"burn\" is not among"),
         ("IMAP_USER=x\nIMAP_PASS=y\nIMAP_HOST=mail a", "IMAP_HOST: \"mail a\" is no host name"),
         ("IMAP_2_USER=x\nIMAP_2_PASS=y\nIMAP_2_TLS=none", "IMAP_2_TLS: \"none\" is not among"),

@@ -27,6 +27,8 @@ pub struct Mailbox {
     pub folders: Vec<String>,
     /// What becomes of a mail once its reports are stored.
     pub after: After,
+    /// Names under which the servers that mails pass on their way into it write Authentication-Results, lower case.
+    pub authserv: Vec<String>,
 }
 
 /// What becomes of a mail once its reports are stored.
@@ -46,8 +48,6 @@ pub struct Fetcher {
     pub db: Db,
     /// The mailboxes.
     pub mailboxes: Vec<Mailbox>,
-    /// Names of our own mail servers in Authentication-Results, lower case.
-    pub authserv: Vec<String>,
     /// What one mailbox may cost.
     pub limits: Limits,
     /// The present moment.
@@ -103,10 +103,32 @@ enum Error {
     Remote(#[from] remote::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// All was read.
+    #[error("the reports are stored, but mails could not be moved or removed: {0}")]
+    Cleared(#[source] remote::Error),
+}
+
+impl Error {
+    /// The same, met while mails were moved or removed.
+    fn not_cleared(self) -> Self {
+        match self {
+            Self::Remote(error) => Self::Cleared(error),
+            other => other,
+        }
+    }
+
+    /// The error for the page that names mailbox and folder itself.
+    fn told(&self) -> String {
+        match self {
+            Self::Remote(error) => error.cause.to_string(),
+            Self::Cleared(_) | Self::Store(_) => self.to_string(),
+        }
+    }
 }
 
 impl Fetcher {
-    /// Reads what is new in all mailboxes. A mailbox that fails does not keep the others from being read.
+    /// Reads what is new in all mailboxes. A mailbox that fails does not keep the others from being read; a database that
+    /// is busy or gone does.
     pub async fn run(&self, watcher: Watcher<'_>) -> store::Result<Fetched> {
         let mut fetched = Fetched::default();
         for mailbox in &self.mailboxes {
@@ -114,7 +136,7 @@ impl Fetcher {
                 Ok(session) => self.visit_folders(mailbox, session, &mut fetched, watcher).await?,
                 Err(error) => {
                     for folder in &mailbox.folders {
-                        self.fail(mailbox, folder, &error).await?;
+                        self.fail(mailbox, folder, &error.cause.to_string()).await?;
                     }
                     fetched.faults.push(error.to_string());
                 }
@@ -130,7 +152,7 @@ impl Fetcher {
         fetched: &mut Fetched,
         watcher: Watcher<'_>,
     ) -> store::Result<()> {
-        let mut broken: Option<remote::Error> = None;
+        let mut broken: Option<String> = None;
         for folder in &mailbox.folders {
             if let Some(error) = &broken {
                 self.fail(mailbox, folder, error).await?;
@@ -139,14 +161,20 @@ impl Fetcher {
             let state = cursor::find(&self.db, &mailbox.account.name(), folder).await?;
             let tally = &mut fetched.tally;
             let visit = Visit { fetcher: self, mailbox, session: &mut session, state, tally, watcher };
-            match visit.run().await {
-                Ok(()) => {}
-                Err(Error::Store(error)) => return Err(error),
-                Err(Error::Remote(error)) => {
-                    self.fail(mailbox, folder, &error).await?;
-                    fetched.faults.push(format!("{error} (folder {folder})"));
-                    broken = Some(error).filter(remote::Error::ends_session);
-                }
+            let error = match visit.run().await {
+                Ok(()) => continue,
+                Err(Error::Store(error)) if error.is_busy() => return Err(error),
+                Err(error) => error,
+            };
+            self.fail(mailbox, folder, &error.told()).await?;
+            fetched.faults.push(match &error {
+                Error::Store(error) => format!("{}: {error} (folder {folder})", mailbox.account.name()),
+                error => format!("{error} (folder {folder})"),
+            });
+            if let Error::Remote(error) | Error::Cleared(error) = error
+                && error.ends_session()
+            {
+                broken = Some(error.cause.to_string());
             }
         }
         if broken.is_none() {
@@ -155,9 +183,9 @@ impl Fetcher {
         Ok(())
     }
 
-    async fn fail(&self, mailbox: &Mailbox, folder: &str, error: &remote::Error) -> store::Result<()> {
+    async fn fail(&self, mailbox: &Mailbox, folder: &str, error: &str) -> store::Result<()> {
         let mut state = cursor::find(&self.db, &mailbox.account.name(), folder).await?;
-        state.fail(self.now(), &error.cause.to_string());
+        state.fail(self.now(), error);
         let mut tx = self.db.begin().await?;
         cursor::save(&mut tx, &state).await?;
         tx.commit().await

@@ -1,5 +1,6 @@
 //! Reports coming in, from wherever: one mail or file is unpacked, read, and stored with all that is in it.
 
+use super::trust::{by_hand, of_report};
 use crate::{
     model::{
         report::{Arrival, Report, TlsReport},
@@ -11,7 +12,7 @@ use crate::{
     },
     store::{
         self, Db, Tx,
-        reports::{self, Incoming, Packed, Stored},
+        reports::{self, Incoming, MOST_PACKED, Packed, Stored},
         tls_reports, unreadable,
     },
 };
@@ -99,6 +100,19 @@ impl Reading {
         let (arrival, bytes) = (arrival.clone(), bytes.to_vec());
         self.documents.push(Document { name, arrival, bytes, content: Content::Unreadable(reason) });
     }
+
+    /// The same documents, none of which can be read: for this reason, where they could.
+    fn unstorable(&self, reason: &str) -> Self {
+        let mut other = Self { documents: Vec::new(), foreign: self.foreign };
+        for Document { name, arrival, bytes, content } in &self.documents {
+            let reason = match content {
+                Content::Unreadable(own) => own,
+                _ => reason,
+            };
+            other.refuse(arrival, name.clone(), bytes, reason.to_owned());
+        }
+        other
+    }
 }
 
 /// Unpacks and reads an input. Takes its time: not for an async thread.
@@ -144,14 +158,22 @@ fn sound(mail: &Arrival, name: String, bytes: Vec<u8>, parsed: Parsed) -> Docume
     let (arrival, content) = match parsed {
         Parsed::Aggregate(report) => {
             let packed = Packed::of(&report, &bytes);
-            let arrival = super::trust::of_report(mail, &report.org, report.email.as_deref());
-            (arrival, Content::Dmarc(report, packed))
+            let arrival = of_report(mail, &report.org, report.email.as_deref());
+            (arrival, if packed.fits() { Content::Dmarc(report, packed) } else { too_large() })
         }
         Parsed::Tls(report) => {
-            (super::trust::of_report(mail, &report.org, report.contact.as_deref()), Content::Tls(report))
+            let arrival = of_report(mail, &report.org, report.contact.as_deref());
+            (arrival, if tls_reports::fits(&report, &bytes) { Content::Tls(report) } else { too_large() })
         }
     };
     Document { name, arrival, bytes, content }
+}
+
+fn too_large() -> Content {
+    let most = MOST_PACKED >> 20;
+    Content::Unreadable(format!(
+        "the report takes more than {most} MiB when it is packed, and no more is kept"
+    ))
 }
 
 /// Stores inputs that were read; what became of the documents of each.
@@ -191,10 +213,71 @@ pub async fn store(tx: &mut Tx, readings: &[&Reading]) -> store::Result<Vec<Vec<
 pub async fn take(db: &Db, arrival: &Arrival, input: Vec<u8>) -> store::Result<Vec<Taken>> {
     let arrival = arrival.clone();
     let reading = blocking(move || read(&arrival, &input)).await;
+    store_alone(db, &reading).await
+}
+
+/// Reads something unreadable again, by the parser of today. It is forgotten unless it is still what cannot be read; parts
+/// of it that cannot be read are kept on their own.
+pub async fn retry(db: &Db, id: i64, arrival: &Arrival, input: Vec<u8>) -> store::Result<Vec<Taken>> {
+    let arrival = arrival.clone();
+    let (reading, input) = blocking(move || (read(&arrival, &input), input)).await;
+    let taken = store_alone(db, &reading).await?;
+    let refused = reading.documents.iter().zip(&taken).filter(|(_, it)| matches!(it.fate, Fate::Refused(_)));
+    let remains = refused.map(|(document, _)| &document.bytes).any(|bytes| *bytes == input);
+    if !(remains || reading.foreign) {
+        let mut tx = db.begin().await?;
+        unreadable::remove(&mut tx, id).await?;
+        tx.commit().await?;
+    }
+    Ok(taken)
+}
+
+/// Stores one input, all of it or nothing; as unreadable where the database refuses it.
+pub async fn store_alone(db: &Db, reading: &Reading) -> store::Result<Vec<Taken>> {
+    let attempt = async |reading: &Reading| -> store::Result<Vec<Taken>> {
+        let mut tx = db.begin().await?;
+        let taken = store(&mut tx, &[reading]).await?;
+        tx.commit().await?;
+        Ok(taken.into_iter().flatten().collect())
+    };
+    match attempt(reading).await {
+        Err(error) if !error.is_busy() => {}
+        taken => return taken,
+    }
+    // Another process may have been in the way, which stored the same report.
+    match attempt(reading).await {
+        Err(error) => attempt(&instead(db, reading, error).await?).await,
+        taken => taken,
+    }
+}
+
+/// What any database stores that works: a report of each kind, and something unreadable.
+const SAMPLES: [&[u8]; 3] = [
+    b"<feedback><report_metadata><org_name>sample.invalid</org_name><report_id>1</report_id><date_range>\
+      <begin>1700000000</begin><end>1700086399</end></date_range></report_metadata><policy_published>\
+      <domain>sample.invalid</domain></policy_published><record><row><source_ip>192.0.2.1</source_ip>\
+      <count>1</count></row></record></feedback>",
+    br#"{"organization-name": "sample.invalid", "report-id": "1", "date-range": {"start-datetime": 1700000000,
+        "end-datetime": 1700086399}, "policies": [{"policy": {"policy-domain": "sample.invalid"}, "failure-details":
+        [{"result-type": "certificate-expired", "failed-session-count": 1}]}]}"#,
+    b"<feedback>",
+];
+
+/// What to store in place of an input that the database refused: its documents, as unreadable. So that one that cannot be
+/// stored keeps no other out.
+///
+/// # Errors
+/// When the input is not to blame: the database is busy, or refuses a sample, too.
+pub async fn instead(db: &Db, reading: &Reading, error: store::Error) -> store::Result<Reading> {
+    if error.is_busy() {
+        return Err(error);
+    }
     let mut tx = db.begin().await?;
-    let taken = store(&mut tx, &[&reading]).await?;
-    tx.commit().await?;
-    Ok(taken.into_iter().flatten().collect())
+    let samples = SAMPLES.map(|sample| read(&by_hand("sample", "sample", Millis(0)), sample));
+    store(&mut tx, &samples.each_ref()).await?;
+    drop(tx);
+    tracing::warn!(%error, "the database refused a report; it is kept as unreadable");
+    Ok(reading.unstorable(&format!("it cannot be stored: {error}")))
 }
 
 /// Runs what takes its time where nobody waits for the thread.
@@ -230,3 +313,6 @@ impl From<Stored> for Fate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Who sent a report: what our own server found out about the mail that brought it.
 //!
-//! Anybody can mail a report in the name of anybody. What counts is the topmost `Authentication-Results` header that one
-//! of our own servers wrote; those of others are part of the mail and prove nothing.
+//! Anybody can mail a report in the name of anybody. What counts is the topmost `Authentication-Results` header, if one of
+//! our own servers wrote it: those below were there when the last server took the mail, and anybody can write our name into
+//! them (RFC 8601, 5).
 
 use crate::{
     model::{
@@ -44,23 +45,24 @@ pub fn by_hand(via: &str, name: &str, at: Millis) -> Arrival {
 }
 
 /// The arrival of a report that says to be of `org`, with this address to ask: who is proven to have sent the mail must
-/// be the one in whose name the report speaks. Only an `org` that is a domain can be compared.
+/// be the one in whose name the report speaks. An `org` that is no domain cannot be compared: the address alone can prove
+/// it then, and disproves nothing, as some have the address at another domain of theirs.
 pub fn of_report(mail: &Arrival, org: &str, contact: Option<&str>) -> Arrival {
     let sender = mail.sender.as_deref().and_then(domain_of).filter(|_| mail.proof == Proof::Proven);
-    let (Some(sender), Some(org)) = (sender, normalise_domain(org).filter(|org| is_domain(org))) else {
-        return mail.clone();
-    };
+    let Some(sender) = sender else { return mail.clone() };
+    let domain = normalise_domain(org).filter(|org| is_domain(org));
     let contact = contact.and_then(|contact| domain_of(contact.trim().trim_end_matches('>')));
-    if [Some(org.clone()), contact].into_iter().flatten().any(|name| same_owner(&name, &sender)) {
+    if [&domain, &contact].into_iter().flatten().any(|name| same_owner(name, &sender)) {
         return mail.clone();
     }
+    let proof = if domain.is_some() { Proof::Failed } else { Proof::Unchecked };
     let told = format!("sent by {sender}, in the name of {org}");
-    Arrival { proof: Proof::Failed, evidence: Some(told), ..mail.clone() }
+    Arrival { proof, evidence: Some(told), ..mail.clone() }
 }
 
 fn of_mail(envelope: &Envelope, trusted: &[String]) -> (Proof, Option<String>) {
-    let headers = envelope.authentication_results.iter().map(|value| authentication::read(value));
-    let Some(ours) = headers.into_iter().find(|header| trusted.contains(&header.server)) else {
+    let topmost = envelope.authentication_results.first().map(|value| authentication::read(value));
+    let Some(ours) = topmost.filter(|header| trusted.contains(&header.server)) else {
         return (Proof::Unchecked, None);
     };
     let Some(from) = envelope.from.as_deref().and_then(domain_of) else {
@@ -194,11 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_topmost_header_of_our_own_counts() {
+    fn only_the_topmost_header_counts_if_it_is_of_our_own() {
         let (pass, fail) = ("mail.ours.test; dmarc=pass", "MAIL.ours.test; dmarc=fail");
         let forged = "mail.ours.test.evil.test; dmarc=pass";
-        assert_eq!(verdict(&[forged, fail, pass], "a@b.test").proof, Proof::Failed);
-        assert_eq!(verdict(&[forged, pass, fail], "a@b.test").proof, Proof::Proven);
+        assert_eq!(verdict(&[fail, pass, forged], "a@b.test").proof, Proof::Failed);
+        assert_eq!(verdict(&[pass, fail, forged], "a@b.test").proof, Proof::Proven);
+        let elsewhere = "mx.bigmail.test; dmarc=fail";
+        assert_eq!(verdict(&[elsewhere, pass], "a@b.test").proof, Proof::Unchecked, "our name, by anybody");
         let none = verdict(&[forged, "dmarc=pass"], "a@b.test");
         assert_eq!((none.proof, none.evidence), (Proof::Unchecked, None));
         assert_eq!(verdict(&[], "a@b.test").proof, Proof::Unchecked);
@@ -209,11 +213,14 @@ mod tests {
         let google = verdict(&["mail.ours.test; dmarc=pass"], "noreply@google.com");
         assert_eq!(of_report(&google, "google.com", None).proof, Proof::Proven);
         assert_eq!(of_report(&google, "mail.google.com", None).proof, Proof::Proven);
-        assert_eq!(
-            of_report(&google, "Google Inc.", None).proof,
-            Proof::Proven,
-            "no domain: nothing to compare"
-        );
+        for (contact, proof) in [
+            (Some("smtp-tls-reporting@google.com"), Proof::Proven),
+            (Some("a@evil.test"), Proof::Unchecked),
+            (Some("nobody"), Proof::Unchecked),
+            (None, Proof::Unchecked),
+        ] {
+            assert_eq!(of_report(&google, "Google Inc.", contact).proof, proof, "{contact:?}");
+        }
         assert_eq!(of_report(&google, "youtube.com", Some("x@google.com")).proof, Proof::Proven);
         let other = of_report(&google, "yahoo.com", Some("x@yahoo.com"));
         assert_eq!(other.proof, Proof::Failed);

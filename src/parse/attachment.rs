@@ -135,10 +135,17 @@ impl Search<'_> {
             (Kind::Gzip, _) => self.gunzip(&bytes, name, depth),
             (Kind::Zip, _) => self.unzip(&bytes, name, depth),
             (Kind::Report, _) | (Kind::Xml | Kind::Json, Role::Alone | Role::Expected) => {
-                self.found.documents.push(Document { name: label(name), bytes: bytes.into_owned() });
+                self.take(bytes, name);
             }
+            // The root may stand behind a long comment.
+            (Kind::Xml | Kind::Json, Role::Attached) if sniff::names_report(&bytes) => self.take(bytes, name),
             (Kind::Mail, Role::Alone | Role::Expected | Role::Attached) => {
-                self.entity(&bytes, name, depth, false)
+                // Some put an empty line in front of the header.
+                self.entity(bytes.trim_ascii_start(), name, depth, false)
+            }
+            (Kind::Tnef, _) => self.refuse(name, &bytes, sniff::reason(Kind::Tnef)),
+            (_, Role::Body | Role::Attached) if mime::has_uuencoded(&bytes) => {
+                self.refuse(name, &bytes, "a file in uuencode, which is not read");
             }
             (Kind::Base64, _) => {
                 if let Some(decoded) = self.base64(&bytes, name) {
@@ -148,6 +155,22 @@ impl Search<'_> {
             (kind, Role::Alone | Role::Expected) => self.refuse(name, &bytes, sniff::reason(kind)),
             (_, Role::Body | Role::Attached) => {}
         }
+    }
+
+    /// Takes a document; where several were put one behind the other, each.
+    fn take(&mut self, bytes: Cow<'_, [u8]>, name: &str) {
+        let mut begin = 0;
+        while let Some(length) = bytes.get(begin..).and_then(sniff::end_of_first) {
+            if !self.count_member(name, &bytes) {
+                return;
+            }
+            let first = bytes.get(begin..begin + length).unwrap_or_default().to_vec();
+            self.found.documents.push(Document { name: label(name), bytes: first });
+            begin += length;
+        }
+        let last =
+            if begin == 0 { bytes.into_owned() } else { bytes.get(begin..).unwrap_or_default().to_vec() };
+        self.found.documents.push(Document { name: label(name), bytes: last });
     }
 
     /// Counts a part or a member. False when there are too many; the rest of the input is left alone then.

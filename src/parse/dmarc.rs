@@ -14,7 +14,7 @@ use places::{Field, Node, Place};
 use shape::{Act, Draft, Shape};
 use xml::{Token, Tokens, resolve};
 
-use super::report::{Fault, NAME_MAX, TEXT_MAX, domain, moment, quoted, tidy};
+use super::report::{Fault, NAME_MAX, TEXT_MAX, domain, moment, quoted, report_id, tidy};
 use crate::model::{
     report::{DkimResult, Evaluation, Policy, Reason, Record, Report, SpfResult},
     time::Millis,
@@ -77,7 +77,8 @@ pub(super) fn parse(text: &str) -> Result<Report, Fault> {
             Token::Text(raw) => reading.text(raw, resolve),
             Token::Literal(raw) => reading.text(raw, Cow::Borrowed),
         }
-        // What follows the last element does not matter: some senders leave bytes of older files there.
+        // What follows the last element does not matter: some senders leave bytes of older files there. Another document
+        // behind it has been taken apart before (`parse::attachment`).
         if reading.done {
             return reading.finish();
         }
@@ -245,7 +246,7 @@ impl<'a> Reading<'a> {
             Field::Org => self.report.org = tidy(text, NAME_MAX).into_owned(),
             Field::Email => self.report.email = some(text),
             Field::Contact => self.report.extra_contact_info = some(text),
-            Field::ReportId => self.report.report_id = name(text)?,
+            Field::ReportId => self.report.report_id = report_id(text)?,
             Field::Generator => self.report.generator = some(text),
             Field::Error => {
                 self.report.errors.extend(some(text));
@@ -364,14 +365,6 @@ fn some_lower(text: &str) -> Option<String> {
 /// A domain in its one form; what is none stays as written.
 fn lower_domain(text: &str) -> String {
     domain(text).unwrap_or_else(|| lower(text))
-}
-
-/// The reporter's name of the report. It is part of what makes a report one report: never cut.
-fn name(text: &str) -> Result<String, Fault> {
-    match tidy(text, NAME_MAX) {
-        name if name.len() == text.len() => Ok(name.into_owned()),
-        _ => Err(Fault::Odd { what: "the report id, which is too long", value: quoted(text) }),
-    }
 }
 
 fn date(what: &'static str, text: &str) -> Result<Option<Millis>, Fault> {

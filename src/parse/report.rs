@@ -14,7 +14,7 @@ use crate::model::{
 /// The longest text of a report that is kept; longer ones are cut.
 pub const TEXT_MAX: usize = 1000;
 
-/// The longest name of a report or a reporter: the columns of the dmarcts tables hold no longer one.
+/// The longest name of a report or a reporter, in characters: the columns of the dmarcts tables hold no longer one.
 pub const NAME_MAX: usize = 255;
 
 /// A report of either kind.
@@ -127,6 +127,16 @@ pub(super) fn tidy(text: &str, max: usize) -> Cow<'_, str> {
         return Cow::Owned(text.replace(char::is_control, " "));
     }
     Cow::Borrowed(text)
+}
+
+/// The reporter's name of a report. It is part of what makes a report one report: never cut.
+pub(super) fn report_id(text: &str) -> Result<String, Fault> {
+    let name = tidy(text, usize::MAX);
+    // No text has more characters than bytes.
+    if name.len() > NAME_MAX && name.chars().count() > NAME_MAX {
+        return Err(Fault::Odd { what: "the report id, which is too long", value: quoted(text) });
+    }
+    Ok(name.into_owned())
 }
 
 /// Whether all bytes of a short text are of a kind. Without a way out, so that several are looked at in one step.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::report::{Fault, NAME_MAX, TEXT_MAX, domain, moment, quoted, tidy};
+use super::report::{Fault, NAME_MAX, TEXT_MAX, domain, moment, quoted, report_id, tidy};
 use crate::model::{
     report::{TlsFailure, TlsPolicy, TlsReport},
     time::Millis,
@@ -24,10 +24,8 @@ pub(super) fn parse(text: &str) -> Result<TlsReport, Fault> {
     let Some(range) = value.get("date-range") else {
         return Err(Fault::Root("JSON that is no TLS report (RFC 8460)".to_owned()));
     };
-    let report_id = words(&value, "report-id", usize::MAX).ok_or(Fault::Missing("report id"))?;
-    if report_id.len() > NAME_MAX {
-        return Err(Fault::Odd { what: "the report id, which is too long", value: quoted(&report_id) });
-    }
+    let named = words(&value, "report-id", usize::MAX).ok_or(Fault::Missing("report id"))?;
+    let report_id = report_id(&named)?;
     let contact = words(&value, "contact-info", TEXT_MAX);
     let org = words(&value, "organization-name", NAME_MAX).or_else(|| contact.clone()).unwrap_or_default();
     let policies: Vec<TlsPolicy> = list(&value, "policies").map(policy).collect::<Result<_, _>>()?;

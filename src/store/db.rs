@@ -121,6 +121,13 @@ pub enum Error {
     Damaged(&'static str),
 }
 
+impl Error {
+    /// Whether the same may go well later, without anybody doing something about it.
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_))
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {

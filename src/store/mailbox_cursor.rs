@@ -1,10 +1,13 @@
 //! How far the mailboxes that reports come to have been read, and which mails in them still want something done.
 
-use super::db::{Db, Result, Tx, Value, sql};
+use super::{
+    db::{Db, Result, Tx, Value, sql},
+    texts::cut,
+};
 use crate::model::time::Millis;
 
-/// Longest text kept of an error or a reason, in characters.
-const TEXT: usize = 500;
+/// The longest line of a header (RFC 5322): no Message-ID is longer, and none can be searched for that is.
+const LINE: usize = 998;
 /// UIDs in one statement.
 const UIDS: usize = 256;
 
@@ -48,7 +51,7 @@ impl Account {
     /// Notes that reading failed, and since when.
     pub fn fail(&mut self, now: Millis, error: &str) {
         self.ran_at = Some(now);
-        self.error = Some(error.chars().take(TEXT).collect());
+        self.error = Some(cut(error).into_owned());
         self.error_since.get_or_insert(now);
     }
 
@@ -140,7 +143,7 @@ pub struct Task {
     pub uid: i64,
     /// How often it was tried.
     pub tries: i64,
-    /// Its Message-ID, if it has one.
+    /// Its Message-ID, if it has one that can be searched for.
     pub message_id: Option<String>,
     /// Why it could not be read.
     pub reason: Option<String>,
@@ -169,8 +172,8 @@ pub async fn note(tx: &mut Tx, it: &Account, work: Work, tasks: &[Task]) -> Resu
             task.uid.into(),
             work.code().into(),
             task.tries.into(),
-            task.message_id.as_deref().into(),
-            task.reason.as_ref().map(|text| text.chars().take(TEXT).collect::<String>()).into(),
+            task.message_id.as_deref().filter(|id| id.len() <= LINE).into(),
+            task.reason.as_deref().map(cut).into(),
         ]
     });
     let columns = ["account", "folder", "uid", "task", "tries", "message_id", "reason"];

@@ -39,6 +39,7 @@ pub mod scans;
 pub mod search;
 pub mod sessions;
 mod story;
+mod texts;
 pub mod tls_reports;
 pub mod traffic;
 pub mod unreadable;

@@ -33,7 +33,7 @@ mod sources;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use body::Packed;
+pub use body::{MOST_PACKED, Packed};
 pub(super) use body::{decode, encode, hash};
 pub use figures::{days, domains, receivers};
 pub(super) use list::{ArrivalRow, other_bodies, other_body};
@@ -51,6 +51,7 @@ use self::lines::Lines;
 use super::{
     db::{Db, Result, Tx, Value, sql},
     pack::pack,
+    texts::cut,
 };
 use crate::model::{
     report::{Arrival, Proof, Report},
@@ -142,10 +143,10 @@ fn body_row<'a>(serial: i64, one: &Incoming<'a>) -> [Value<'a>; 8] {
         serial.into(),
         (&packed.hash).into(),
         arrival.at.into(),
-        (&arrival.via).into(),
-        (&arrival.name).into(),
-        arrival.sender.as_deref().into(),
-        arrival.evidence.as_deref().into(),
+        cut(&arrival.via).into(),
+        cut(&arrival.name).into(),
+        arrival.sender.as_deref().map(cut).into(),
+        arrival.evidence.as_deref().map(cut).into(),
         (&packed.body).into(),
     ]
 }
@@ -176,7 +177,13 @@ async fn again(tx: &mut Tx, serial: i64, one: &Incoming<'_>) -> Result<Stored> {
             }
             Ok(Stored::Known(serial))
         }
-        own => vary(tx, &mark, one, own.is_some() && arrival.proof < proof).await,
+        own => {
+            let better = arrival.proof < proof;
+            // What another program stored gives way only where its text is kept, so that nothing is lost.
+            let has_text = |text: Option<String>| text.and_then(|text| body::xml_of(&text)).is_some();
+            let movable = better && (own.is_some() || has_text(rows::raw_xml(tx, serial).await?));
+            vary(tx, &mark, one, movable).await
+        }
     }
 }
 
@@ -190,9 +197,8 @@ async fn vary(tx: &mut Tx, mark: &lines::Mark, one: &Incoming<'_>, better: bool)
         (Some(_), false) => return Ok(Stored::Known(serial)),
         (None, false) => insert_variant(tx, "dmarc", serial, arrival, hash, xml).await?,
         (_, true) => {
-            set_aside(tx, serial, &mark.proof).await?;
-            let text = "DELETE FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
-            tx.execute(sql(text).bind(serial).bind(hash)).await?;
+            set_aside(tx, mark, arrival.at).await?;
+            forget_variant(tx, serial, hash).await?;
             rows::replace(tx, serial, report, packed).await?;
             rows::insert_records(tx, &[(serial, &report.records)]).await?;
             tx.insert("report_body", BODY, body_row(serial, one)).await?;
@@ -206,16 +212,30 @@ async fn vary(tx: &mut Tx, mark: &lines::Mark, one: &Incoming<'_>, better: bool)
 }
 
 /// Makes the body of a report one of its variants.
-async fn set_aside(tx: &mut Tx, serial: i64, proof: &str) -> Result<()> {
+async fn set_aside(tx: &mut Tx, mark: &lines::Mark, now: Millis) -> Result<()> {
+    let serial = mark.serial;
     let text = rows::raw_xml(tx, serial).await?.unwrap_or_default();
     let columns = "family, serial, hash, arrived_at, via, name, sender, proof, evidence, document";
     let statement = format!(
         "INSERT INTO report_variant ({columns}) SELECT 'dmarc', serial, hash, arrived_at, via, name, sender, ?, \
          evidence, ? FROM report_body WHERE serial = ?"
     );
-    let document = pack(&body::xml_of(&text).unwrap_or_default());
-    tx.execute(sql(statement).bind(proof).bind(document).bind(serial)).await?;
+    let document = body::xml_of(&text).unwrap_or_default();
+    let packed = pack(&document);
+    if tx.execute(sql(statement).bind(&mark.proof).bind(packed).bind(serial)).await? == 0 {
+        // Another program stored it, and how it came is known to nobody.
+        let (hash, proof) = (hash(&document), Proof::from_code(&mark.proof).unwrap_or_default());
+        let theirs = Arrival { at: now, via: "another program".to_owned(), proof, ..Arrival::default() };
+        forget_variant(tx, serial, &hash).await?;
+        insert_variant(tx, "dmarc", serial, &theirs, &hash, &document).await?;
+    }
     tx.execute(sql("DELETE FROM report_body WHERE serial = ?").bind(serial)).await?;
+    Ok(())
+}
+
+async fn forget_variant(tx: &mut Tx, serial: i64, hash: &[u8]) -> Result<()> {
+    let text = "DELETE FROM report_variant WHERE family = 'dmarc' AND serial = ? AND hash = ?";
+    tx.execute(sql(text).bind(serial).bind(hash)).await?;
     Ok(())
 }
 
@@ -232,11 +252,11 @@ pub(super) async fn insert_variant(
         serial.into(),
         hash.into(),
         arrival.at.into(),
-        (&arrival.via).into(),
-        (&arrival.name).into(),
-        arrival.sender.as_deref().into(),
+        cut(&arrival.via).into(),
+        cut(&arrival.name).into(),
+        arrival.sender.as_deref().map(cut).into(),
         arrival.proof.code().into(),
-        arrival.evidence.as_deref().into(),
+        arrival.evidence.as_deref().map(cut).into(),
         pack(document).into(),
     ];
     let columns =
@@ -263,7 +283,7 @@ pub async fn prove(tx: &mut Tx, serial: i64, proof: Proof, evidence: Option<&str
     let Some(mark) = lines::mark(tx, serial).await? else { return Ok(()) };
     lines::prove(tx, &mark, proof).await?;
     let text = "UPDATE report_body SET evidence = ? WHERE serial = ?";
-    tx.execute(sql(text).bind(evidence).bind(serial)).await?;
+    tx.execute(sql(text).bind(evidence.map(cut)).bind(serial)).await?;
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use super::{
     db::{Db, Result, Sql, Tx, Value, places, sql},
     pack::{Unpacked, pack},
     reports::{
-        ArrivalRow, Stored, condition, counted, decode, encode, fit, hash, insert_variant, other_bodies,
-        other_body, sees,
+        ArrivalRow, MOST_PACKED, Stored, condition, counted, decode, encode, fit, hash, insert_variant,
+        other_bodies, other_body, sees,
     },
+    texts::cut,
 };
 use crate::model::{
     figures::{Span, StoredTlsReport, TlsDay, TlsFailureSum, TlsLine},
@@ -36,6 +37,12 @@ fn domain_of(policy: &TlsPolicy) -> String {
 fn identity(report: &TlsReport) -> Vec<u8> {
     let domains: BTreeSet<String> = report.policies.iter().map(domain_of).collect();
     hash(format!("{:?}", (&report.org, &report.report_id, report.begin, report.end, domains)).as_bytes())
+}
+
+/// Whether the database can hold a report and the JSON that it was read from: both stand in one row.
+pub fn fits(report: &TlsReport, json: &[u8]) -> bool {
+    // Neither takes more than the JSON, and nearly all are small.
+    json.len() < MOST_PACKED / 2 || encode(report).len() + pack(json).len() <= MOST_PACKED
 }
 
 /// Stores a report with the JSON that it was read from. Storing it again changes nothing, unless its sender is better
@@ -99,11 +106,11 @@ async fn write(
         report.begin.into(),
         hash(json).into(),
         arrival.at.into(),
-        (&arrival.via).into(),
-        (&arrival.name).into(),
-        arrival.sender.as_deref().into(),
+        cut(&arrival.via).into(),
+        cut(&arrival.name).into(),
+        arrival.sender.as_deref().map(cut).into(),
         arrival.proof.code().into(),
-        arrival.evidence.as_deref().into(),
+        arrival.evidence.as_deref().map(cut).into(),
         encode(report).into(),
         pack(json).into(),
     ];
@@ -174,7 +181,7 @@ async fn add_failures(tx: &mut Tx, id: i64, report: &TlsReport) -> Result<()> {
 /// Sets whether it is proven who sent a report.
 pub async fn prove(tx: &mut Tx, id: i64, proof: Proof, evidence: Option<&str>) -> Result<()> {
     let text = "UPDATE tls_report SET proof = ?, evidence = ? WHERE id = ?";
-    tx.execute(sql(text).bind(proof.code()).bind(evidence).bind(id)).await?;
+    tx.execute(sql(text).bind(proof.code()).bind(evidence.map(cut)).bind(id)).await?;
     tx.execute(sql("UPDATE tls_line SET proof = ? WHERE report = ?").bind(proof.code()).bind(id)).await?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::{
     db::{Db, Result, Tx, Value, sql},
     pack::{Unpacked, pack},
     reports::ArrivalRow,
+    texts::cut,
 };
 use crate::model::{figures::Unreadable, report::Arrival, time::Millis};
 
@@ -44,12 +45,12 @@ pub async fn insert(tx: &mut Tx, arrival: &Arrival, reason: &str, bytes: &[u8]) 
     let row: [Value<'_>; 10] = [
         (&hash).into(),
         arrival.at.into(),
-        (&arrival.via).into(),
-        (&arrival.name).into(),
-        arrival.sender.as_deref().into(),
+        cut(&arrival.via).into(),
+        cut(&arrival.name).into(),
+        arrival.sender.as_deref().map(cut).into(),
         arrival.proof.code().into(),
-        arrival.evidence.as_deref().into(),
-        reason.into(),
+        arrival.evidence.as_deref().map(cut).into(),
+        cut(reason).into(),
         i64::try_from(bytes.len()).unwrap_or(i64::MAX).into(),
         packed.into(),
     ];

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     ingest::{
-        reports::{Fate, take},
+        reports::{self, Fate},
         trust::by_hand,
     },
     store::{audit::Action, unreadable as shelf},
@@ -63,7 +63,7 @@ async fn receive(desk: &Desk, mut form: Multipart) -> Result<(Vec<Sent>, i64), W
         files += 1;
         // Who brings a report by hand vouches for it.
         let arrival = by_hand("upload", &name, desk.now());
-        let taken = take(desk.db(), &arrival, bytes.to_vec()).await?;
+        let taken = reports::take(desk.db(), &arrival, bytes.to_vec()).await?;
         sent.extend(taken.into_iter().map(|taken| Sent { file: name.clone(), taken }));
     }
     tracing::info!(documents = sent.len(), left_out, "reports were uploaded");
@@ -93,18 +93,12 @@ pub fn retry() -> MethodRouter<AppState> {
     post(async |mut desk: Desk, Path(id): Path<String>| {
         let id: i64 = id.parse().map_err(|_| WebError::NotFound)?;
         let (arrival, bytes) = shelf::bytes(desk.db(), id).await?.ok_or(WebError::NotFound)?;
-        let taken = take(desk.db(), &arrival, bytes).await?;
+        let taken = reports::retry(desk.db(), id, &arrival, bytes).await?;
         desk.did(Action::ReportRetried, &arrival.name);
         let refusal = taken.iter().find_map(|taken| match &taken.fate {
             Fate::Refused(reason) => Some(reason.clone()),
             _ => None,
         });
-        // Parts that still cannot be read were noted on their own.
-        if taken.iter().any(|taken| !matches!(taken.fate, Fate::Refused(_))) {
-            let mut tx = desk.db().begin().await?;
-            shelf::remove(&mut tx, id).await?;
-            tx.commit().await?;
-        }
         desk.frame.message = Some(match refusal {
             None => desk.frame.t("unreadable.read").to_owned(),
             Some(reason) => desk.frame.lang().tf("unreadable.still", &[("reason", &reason)]),

@@ -59,11 +59,11 @@ fn broken(id: u32) -> String {
 }
 
 fn fetcher(db: &Db, account: &Account, folder: &str, after: After) -> Fetcher {
-    let mailbox = Mailbox { account: account.clone(), folders: vec![folder.to_owned()], after };
+    let (account, authserv) = (account.clone(), vec!["mail.a.test".to_owned()]);
+    let mailbox = Mailbox { account, folders: vec![folder.to_owned()], after, authserv };
     Fetcher {
         db: db.clone(),
         mailboxes: vec![mailbox],
-        authserv: vec!["mail.a.test".to_owned()],
         limits: Limits { mail: 200_000, ..Limits::default() },
         clock: Clock::system(),
     }
@@ -523,5 +523,94 @@ async fn a_mail_that_never_comes_does_not_hold_up_the_others_and_is_shown_in_the
         assert!(reasons.iter().any(|reason| reason.contains("an answer of more than")), "{reasons:?}");
         assert!(reasons.iter().any(|reason| reason.contains("does not hand it over")), "{reasons:?}");
         assert_eq!(tally(&fetcher).await, Tally::default(), "given up, it is left alone");
+    }
+}
+
+async fn change(db: &Db, text: &'static str) {
+    let mut tx = db.begin().await.unwrap();
+    tx.execute(sql(text)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// A report that the database refuses keeps no other out, and a database that refuses all loses none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_mail_that_cannot_be_stored_stops_no_other() {
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let server = Scripted::start(Security::Plain, |line| {
+            let subject =
+                |id: u32, mail: String| mail.replace(&format!("Mail {id}"), &"long ".repeat(30_000));
+            let mut mails: Vec<(u32, String)> = (1..=5).map(|id| (id, report_mail(id))).collect();
+            mails.push((6, subject(6, report_mail(6))));
+            Act::Say(sound(line, &mails))
+        })
+        .await;
+        let second =
+            Scripted::start(Security::Plain, |line| Act::Say(sound(line, &[(1, report_mail(7))]))).await;
+        let mut fetcher = fetcher(&db, &server.account, "INBOX", After::Keep);
+        let mut other = fetcher.mailboxes[0].clone();
+        other.account = second.account.clone();
+        other.account.user = "other@a.test".to_owned();
+        fetcher.mailboxes.push(other);
+        let account = fetcher.mailboxes[0].account.name();
+
+        change(&db, "ALTER TABLE rptrecord RENAME TO away").await;
+        let fetched = run(&fetcher).await;
+        assert_eq!((fetched.tally, fetched.faults.len()), (Tally::default(), 2), "{:?}", fetched.faults);
+        for account in [&account, &fetcher.mailboxes[1].account.name()] {
+            let state = mailbox_cursor::find(&db, account, "INBOX").await.unwrap();
+            assert!(state.error.is_some_and(|error| error.contains("rptrecord")), "{account}");
+            assert_eq!(state.last_uid, 0, "{account}");
+        }
+        assert_eq!(unreadable::list(&db, None, 9).await.unwrap().len(), 0);
+        change(&db, "ALTER TABLE away RENAME TO rptrecord").await;
+
+        let refuse = match db.engine() {
+            "SQLite" => {
+                "CREATE TRIGGER refuse BEFORE INSERT ON report WHEN NEW.reportid = '3' \
+                 BEGIN SELECT RAISE(ABORT, 'no three'); END"
+            }
+            _ => "ALTER TABLE report ADD CONSTRAINT refuse CHECK (reportid <> '3')",
+        };
+        change(&db, refuse).await;
+        let expected = Tally { mails: 7, reports: 6, refused: 1, ..Tally::default() };
+        assert_eq!(tally(&fetcher).await, expected, "{}", db.engine());
+        assert_eq!(stored(&db).await, (6, 28 - 3));
+        let kept = unreadable::list(&db, None, 9).await.unwrap();
+        assert!(kept[0].reason.starts_with("it cannot be stored: ") && kept[0].kept, "{kept:?}");
+        assert_eq!(tally(&fetcher).await, Tally::default());
+    }
+}
+
+/// What comes in does not wait for what cannot go out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_goes_on_where_mails_cannot_be_moved() {
+    for fresh in fresh_databases().await {
+        let db = open(&fresh).await;
+        let server = Scripted::start(Security::Plain, |line| {
+            let mails: Vec<(u32, String)> = (1..=130).map(|id| (id, report_mail(id))).collect();
+            let tag = line.split(' ').next().unwrap_or_default();
+            if line.contains("CAPABILITY") {
+                return Act::Say(format!("* CAPABILITY IMAP4rev1 MOVE\r\n{tag} OK done\r\n").into_bytes());
+            }
+            match line.contains("UID MOVE") {
+                true => Act::Say(format!("{tag} NO [OVERQUOTA] full\r\n").into_bytes()),
+                false => Act::Say(sound(line, &mails)),
+            }
+        })
+        .await;
+        let fetcher = fetcher(&db, &server.account, "INBOX", After::Move("Done".to_owned()));
+        let first = run(&fetcher).await;
+        assert_eq!(first.tally.reports, 130, "{}", db.engine());
+        assert!(first.faults[0].contains("could not be moved") && first.faults[0].contains("OVERQUOTA"));
+        let state = mailbox_cursor::find(&db, &server.account.name(), "INBOX").await.unwrap();
+        assert!(
+            state.succeeded_at.is_some() && state.error.as_deref().is_some_and(|it| it.contains("OVERQUOTA"))
+        );
+        assert_eq!(mailbox_cursor::tasks(&db, &state, Work::Clear).await.unwrap().len(), 130);
+        let again = run(&fetcher).await;
+        assert_eq!((again.tally, again.faults.len()), (Tally::default(), 1));
+        let later = mailbox_cursor::find(&db, &server.account.name(), "INBOX").await.unwrap();
+        assert_eq!(later.error_since, state.error_since, "it is the same fault all the while");
     }
 }

@@ -43,6 +43,9 @@ pub struct Tally {
     pub known: u64,
     /// Documents and files that could not be read.
     pub refused: u64,
+    /// Those of them that are kept as unreadable: what cannot be opened, is too large or has nothing to do with reports
+    /// is not.
+    pub kept: u64,
 }
 
 /// Reads the inputs into the database of the settings.
@@ -58,11 +61,11 @@ pub fn run(args: &ImportReportsArgs, log: LogArgs, out: &mut impl Write) -> anyh
         db.close().await;
         tally
     })?;
-    let Tally { inputs, new, known, refused } = tally;
+    let Tally { inputs, new, known, refused, kept } = tally;
     writeln!(out, "{inputs} inputs: {new} new reports, {known} known, {refused} refused")?;
     out.flush()?;
     if refused > 0 {
-        anyhow::bail!("{refused} inputs were refused; the page of unreadable reports shows them");
+        anyhow::bail!("{refused} were refused; the page of unreadable reports shows {kept} of them");
     }
     Ok(())
 }
@@ -104,22 +107,31 @@ pub async fn import(args: &ImportReportsArgs, db: &Db, now: Millis) -> anyhow::R
 /// What became of a batch.
 type Attempt = (Batch, store::Result<Vec<Vec<Taken>>>);
 
-/// Waits for a batch. One that got into another's way, because both hold the same report, is stored again when it is alone.
+/// Waits for a batch. One that failed, perhaps because it got into another's way that holds the same report, is stored again
+/// when it is alone; input by input then, where one of them cannot be stored.
 async fn finish(db: &Db, writing: &mut JoinSet<Attempt>, tally: &mut Tally) -> anyhow::Result<()> {
     let mut again = Vec::new();
     while let Some(attempt) = writing.join_next().await {
         match attempt? {
             (batch, Ok(taken)) => tell(&batch, &taken, tally),
-            (batch, Err(store::Error::Conflict(_) | store::Error::Busy(_))) => again.push(batch),
-            (_, Err(error)) => return Err(error.into()),
+            (batch, Err(_)) => again.push(batch),
         }
         if again.is_empty() {
             return Ok(());
         }
     }
     for batch in again {
-        let (batch, taken) = attempt(db.clone(), batch).await;
-        tell(&batch, &taken?, tally);
+        match attempt(db.clone(), batch).await {
+            (_, Err(error)) if error.is_busy() => return Err(error.into()),
+            (batch, Ok(taken)) => tell(&batch, &taken, tally),
+            (batch, Err(_)) => {
+                let mut taken = Vec::with_capacity(batch.sound.len());
+                for (_, reading) in &batch.sound {
+                    taken.push(reports::store_alone(db, reading).await?);
+                }
+                tell(&batch, &taken, tally);
+            }
+        }
     }
     Ok(())
 }
@@ -164,8 +176,10 @@ fn tell(batch: &Batch, taken: &[Vec<Taken>], tally: &mut Tally) {
     for (name, error) in &batch.failed {
         refuse(tally, name, error);
     }
-    for ((name, _), taken) in batch.sound.iter().zip(taken) {
+    for ((name, reading), taken) in batch.sound.iter().zip(taken) {
+        let refused = tally.refused;
         taken.iter().for_each(|taken| count(tally, name, taken));
+        tally.kept += if reading.foreign { 0 } else { tally.refused - refused };
     }
     show(tally);
 }
@@ -184,7 +198,7 @@ fn refuse(tally: &mut Tally, input: &str, reason: &str) {
 }
 
 fn show(tally: &Tally) {
-    let Tally { inputs, new, known, refused } = tally;
+    let Tally { inputs, new, known, refused, .. } = tally;
     if std::io::stderr().is_terminal() {
         eprint!("{inputs} inputs: {new} new, {known} known, {refused} refused   \r");
     }
@@ -218,12 +232,15 @@ mod tests {
             std::fs::write(path, report(number % reports)).unwrap();
         }
         std::fs::write(folder.path().join("bad.xml"), "<feedback>").unwrap();
+        std::fs::write(folder.path().join("letter.eml"), "Subject: x\r\n\r\nHow are you?\r\n").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("gone.xml")).unwrap();
         let args = ImportReportsArgs { paths: vec![folder.path().to_owned()], dry_run: false, json: false };
         let (files, reports) = (files as u64, reports as u64);
         let dir = tempfile::tempdir().unwrap();
         for db in databases(&dir).await {
             let tally = import(&args, &db, Millis::now()).await.unwrap();
-            let wanted = Tally { inputs: files + 1, new: reports, known: files - reports, refused: 1 };
+            let (inputs, known) = (files + 3, files - reports);
+            let wanted = Tally { inputs, new: reports, known, refused: 3, kept: 1 };
             assert_eq!(tally, wanted, "{}", db.engine());
             let filter = ReportFilter::default();
             let all = store::reports::list(&db, &Scope::All, &filter, None, 1000).await.unwrap();

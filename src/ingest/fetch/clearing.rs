@@ -14,7 +14,7 @@ use crate::{
 const UIDS: usize = 100;
 
 impl Visit<'_> {
-    /// Does what a former run left undone.
+    /// Does what is left to do, by this run or a former one.
     pub async fn finish_clearing(&mut self) -> Result<(), Error> {
         loop {
             let copied = cursor::tasks(&self.fetcher.db, &self.state, Work::Copied).await?;
@@ -28,7 +28,7 @@ impl Visit<'_> {
     }
 
     /// Moves or removes mails. The tasks are noted already, and end here.
-    pub async fn clear(&mut self, tasks: &[Task]) -> Result<(), Error> {
+    async fn clear(&mut self, tasks: &[Task]) -> Result<(), Error> {
         for tasks in tasks.chunks(UIDS) {
             let uids = uids(tasks);
             match &self.mailbox.after {

@@ -68,12 +68,17 @@ impl Visit<'_> {
         let access = if self.mailbox.after == After::Keep { Access::Read } else { Access::Change };
         let validity = self.session.enter(&self.state.folder, access).await?;
         self.settle(i64::from(validity)).await?;
-        self.finish_clearing().await?;
         self.read_new().await?;
         self.try_again().await?;
-        self.state.succeed(self.fetcher.now());
-        self.write(&mut Batch::default()).await?;
-        Ok(())
+        // Last: what comes in must not wait for what cannot go out.
+        let cleared = self.finish_clearing().await.map_err(Error::not_cleared);
+        match &cleared {
+            Ok(()) => self.state.succeed(self.fetcher.now()),
+            Err(Error::Cleared(_)) => self.state.succeeded_at = Some(self.fetcher.now()),
+            Err(_) => return cleared,
+        }
+        self.store(&Batch::default()).await?;
+        cleared
     }
 
     /// Under another UIDVALIDITY the numbers mean other mails: the folder is read anew.
@@ -188,7 +193,7 @@ impl Visit<'_> {
     async fn understand(&self, batch: &mut Batch, uid: u32, mail: Vec<u8>, size: u64) {
         let most = self.fetcher.limits.mail;
         let size = size.max(mail.len() as u64);
-        let (trusted, via, now) = (self.fetcher.authserv.clone(), self.via(), self.fetcher.now());
+        let (trusted, via, now) = (self.mailbox.authserv.clone(), self.via(), self.fetcher.now());
         let (message_id, reading) = blocking(move || {
             let head = envelope::look(&mail).unwrap_or_default();
             let arrival = trust::arrival(&head, &trusted, &via, now);
@@ -243,9 +248,34 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Stores a batch with the place in the folder, in one transaction; then moves or removes its mails.
-    async fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
+    /// Stores a batch; where the database refuses it, mail by mail, so that one keeps no other out.
+    async fn write(&mut self, batch: &mut Batch) -> store::Result<()> {
         let batch = std::mem::take(batch);
+        match self.store(&batch).await {
+            Err(error) if !error.is_busy() && !batch.mails.is_empty() => self.write_apart(batch).await,
+            done => done,
+        }
+    }
+
+    async fn write_apart(&mut self, batch: Batch) -> store::Result<()> {
+        let Batch { mails, mut done, again, up_to, .. } = batch;
+        done.retain(|uid| mails.iter().all(|(mail, ..)| mail != uid));
+        // First of all: the place in the folder passes those that are to be tried again.
+        self.store(&Batch { done, again, ..Batch::default() }).await?;
+        for mail in mails {
+            let uid = mail.0;
+            let mut one = Batch { mails: vec![mail], done: vec![uid], up_to: uid, ..Batch::default() };
+            let (Err(error), Some((.., reading))) = (self.store(&one).await, one.mails.first_mut()) else {
+                continue;
+            };
+            *reading = reports::instead(&self.fetcher.db, reading, error).await?;
+            self.store(&one).await?;
+        }
+        self.store(&Batch { up_to, ..Batch::default() }).await
+    }
+
+    /// Stores a batch with the place in the folder, and what is to be done with its mails, in one transaction.
+    async fn store(&mut self, batch: &Batch) -> store::Result<()> {
         let (mut state, mut tally) = (self.state.clone(), *self.tally);
         let mut clear = Vec::new();
         let mut tx = self.fetcher.db.begin().await?;
@@ -260,7 +290,7 @@ impl Visit<'_> {
         cursor::done(&mut tx, &state, &batch.done).await?;
         cursor::note(&mut tx, &state, Work::Clear, &clear).await?;
         let (given_up, again): (Vec<Task>, Vec<Task>) =
-            batch.again.into_iter().partition(|task| task.tries >= TRIES);
+            batch.again.iter().cloned().partition(|task| task.tries >= TRIES);
         cursor::note(&mut tx, &state, Work::Again, &again).await?;
         for task in &given_up {
             self.give_up(&mut tx, task).await?;
@@ -272,7 +302,7 @@ impl Visit<'_> {
         cursor::save(&mut tx, &state).await?;
         tx.commit().await?;
         (self.state, *self.tally) = (state, tally);
-        self.clear(&clear).await
+        Ok(())
     }
 
     /// A mail that never comes is shown among what cannot be read, with where it is.

@@ -57,7 +57,10 @@ impl Search<'_> {
         let bytes = bytes.get(line..).unwrap_or_default();
         let (head, body) = (head(bytes), bytes.get(split(bytes)..).unwrap_or_default());
         let message = MessageParser::default().parse_headers(head);
-        let part = Part::of(message.as_ref(), of_digest);
+        let mut part = Part::of(message.as_ref(), of_digest);
+        if part.is_multipart && part.boundary.is_none() {
+            part.boundary = first_border(body).map(Cow::Borrowed);
+        }
         if let Some(boundary) = part.boundary.as_deref() {
             // Against the standard, but seen: the parts themselves in base64.
             let body = match part.encoding {
@@ -118,6 +121,7 @@ impl Search<'_> {
 #[derive(Default)]
 struct Part<'m> {
     boundary: Option<Cow<'m, [u8]>>,
+    is_multipart: bool,
     is_digest: bool,
     is_mail: bool,
     is_text: bool,
@@ -144,9 +148,9 @@ impl<'m> Part<'m> {
         let (main, sub) =
             kind.map_or(("text", ""), |kind| (kind.ctype(), kind.subtype().unwrap_or_default()));
         let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
-        let ends = |name: &str| NAMES.iter().any(|end| name.to_ascii_lowercase().ends_with(end));
         Self {
             boundary: kind.filter(|_| is(main, "multipart")).and_then(boundary),
+            is_multipart: is(main, "multipart"),
             is_digest: is(sub, "digest"),
             is_mail: if kind.is_none() {
                 of_digest
@@ -154,7 +158,7 @@ impl<'m> Part<'m> {
                 is(main, "message") && (is(sub, "rfc822") || is(sub, "global"))
             },
             is_text: name.is_none() && (is(main, "text") && !is(sub, "xml")),
-            is_expected: name.is_some_and(ends) || TYPES.iter().any(|known| is(sub, known)),
+            is_expected: name.is_some_and(is_report_name) || TYPES.iter().any(|known| is(sub, known)),
             name: name.map(Cow::Borrowed),
             encoding: encoding(message),
         }
@@ -172,6 +176,31 @@ impl<'m> Part<'m> {
 fn boundary<'m>(kind: &'m ContentType<'m>) -> Option<Cow<'m, [u8]>> {
     let boundary = kind.attribute("boundary")?.trim_end();
     (!boundary.is_empty()).then_some(Cow::Borrowed(boundary.as_bytes()))
+}
+
+/// The boundary of a body whose header does not tell it: what stands in its first line of that kind.
+fn first_border(body: &[u8]) -> Option<&[u8]> {
+    let mut lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    lines.find_map(|line| line.strip_prefix(b"--").filter(|boundary| !boundary.is_empty()))
+}
+
+fn is_report_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NAMES.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a text holds a file that should be a report as uuencode: behind a line `begin 644 report.xml.gz`.
+pub(super) fn has_uuencoded(text: &[u8]) -> bool {
+    let begins_line = |at: &usize| *at == 0 || text.get(at - 1) == Some(&b'\n');
+    memchr::memmem::find_iter(text, b"begin ").filter(begins_line).any(|at| {
+        let line =
+            text.get(at..).and_then(|rest| rest.split(|byte| *byte == b'\n').next()).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ').skip(1);
+        let mode = words.next().unwrap_or_default();
+        matches!(mode.len(), 3 | 4)
+            && mode.iter().all(|digit| matches!(digit, b'0'..=b'7'))
+            && is_report_name(String::from_utf8_lossy(line).trim_end())
+    })
 }
 
 fn encoding(message: &Message<'_>) -> Encoding {

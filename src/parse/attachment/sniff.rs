@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Base64,
     /// S/MIME in one block: the parts are not to be seen.
     Smime,
+    /// Outlook's own box for attachments (TNEF, `winmail.dat`).
+    Tnef,
     Empty,
     Other,
 }
@@ -30,6 +32,7 @@ pub(super) const fn reason(kind: Kind) -> &'static str {
     match kind {
         Kind::Html => "this is a web page, not a report",
         Kind::Smime => "signed or encrypted in one block (S/MIME): the report inside cannot be seen",
+        Kind::Tnef => "attachments in Outlook's own format (TNEF, winmail.dat), which is not read",
         Kind::Empty => "empty",
         _ => "neither a mail nor XML, JSON, gzip or zip",
     }
@@ -41,6 +44,7 @@ pub(super) fn kind(bytes: &[u8]) -> Kind {
         [0x1f, 0x8b, ..] => return Kind::Gzip,
         // An archive; an empty one; one in parts.
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => return Kind::Zip,
+        [0x78, 0x9f, 0x3e, 0x22, ..] => return Kind::Tnef,
         // ASN.1: a sequence that begins with an identifier of PKCS #7.
         [0x30, ..] if near(bytes, b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07") => return Kind::Smime,
         _ => {}
@@ -82,6 +86,22 @@ fn markup(text: &[u8]) -> Kind {
     }
     let html = [&b"<html"[..], b"<!doctype html", b"<body", b"<div", b"<p>"];
     if html.iter().any(|word| near(&lower, word)) { Kind::Html } else { Kind::Xml }
+}
+
+/// Whether XML or JSON names what only reports have, wherever that stands.
+pub(super) fn names_report(bytes: &[u8]) -> bool {
+    [&b"<feedback"[..], b":feedback", b"\"policies\""].iter().any(|word| memmem::find(bytes, word).is_some())
+}
+
+/// Where a DMARC report ends, if another one stands behind it.
+pub(super) fn end_of_first(bytes: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"feedback>";
+    memmem::find_iter(bytes, END).map(|at| (at, at + END.len())).find_map(|(at, end)| {
+        let closes = at > 0 && matches!(bytes.get(at - 1), Some(b'/' | b':'));
+        let rest = bytes.get(end..)?.trim_ascii_start();
+        let rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest);
+        (closes && (rest.starts_with(b"<?xml") || rest.starts_with(b"<feedback"))).then_some(end)
+    })
 }
 
 /// Whether one of the headers that every mail has stands in the first lines.
@@ -142,6 +162,7 @@ mod tests {
             (b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", Kind::Smime),
             (b"  \r\n", Kind::Empty),
             (b"", Kind::Empty),
+            (b"\x78\x9f\x3e\x22\x01\x00", Kind::Tnef),
             (b"\x89PNG", Kind::Other),
         ] {
             assert_eq!(kind(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));

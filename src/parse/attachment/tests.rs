@@ -177,6 +177,40 @@ fn every_report_of_an_input_is_found() {
 }
 
 #[test]
+fn reports_behind_each_other_are_told_apart() {
+    let other = b"<feedback><version>2</version></feedback> rest of an older <file></feedback>".to_vec();
+    let both = [XML, &other].concat();
+    let expected = [XML.trim_ascii_end().to_vec(), [b"\n", &other[..]].concat()];
+    for packed in [both.clone(), gzip(&both), [gzip(XML), gzip(&other)].concat()] {
+        assert_eq!(documents(&packed), expected);
+    }
+    // One report in two members stays one.
+    let (begin, end) = XML.split_at(30);
+    assert_eq!(documents(&[gzip(begin), gzip(end)].concat()), [XML]);
+    let found = look(&b"<feedback></feedback>".repeat(Limits::default().members * 3));
+    assert_eq!(found.documents.len(), Limits::default().members);
+    assert!(found.refused[0].reason.contains("the rest was left out"), "{:?}", found.refused);
+}
+
+#[test]
+fn what_looks_like_a_report_in_a_mail_is_never_passed_over() {
+    let late = [b"<?xml version=\"1.0\"?><!--", &b"x".repeat(5000)[..], b"--><feedback></feedback>"].concat();
+    assert_eq!(documents(&mail("Content-Type: application/octet-stream", &late)), [late]);
+    let whole = mail("Content-Type: text/xml", XML);
+    assert_eq!(documents(&[b"\r\n", &whole[..]].concat()), [XML]);
+    let nameless = String::from_utf8(whole).unwrap().replace("; boundary=\"=_b\"", "");
+    assert_eq!(documents(nameless.replace("preamble", "").as_bytes()), [XML]);
+    let tnef = mail("Content-Type: application/ms-tnef; name=\"winmail.dat\"", b"\x78\x9f\x3e\x22\x01");
+    assert!(reason(&tnef).contains("TNEF"), "{}", reason(&tnef));
+    let text = "From: a@b.example\r\n\r\nSee below.\r\n";
+    let packed = "begin 644 a!b!1!2.xml.gz\r\n#0V%T\r\n`\r\nend\r\n";
+    assert!(reason(format!("{text}{packed}").as_bytes()).contains("uuencode"));
+    for prose in ["begin 644 a.txt\r\n", "We begin 644 a.zip\r\n", "begin now a.zip\r\n"] {
+        assert!(look(format!("{text}{prose}").as_bytes()).is_foreign(), "{prose}");
+    }
+}
+
+#[test]
 fn what_is_no_report_is_refused_with_its_reason() {
     let failure = "From: a@b.example\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n\
         --b\r\n\r\nThis is a failure report.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: auth-failure\r\n\

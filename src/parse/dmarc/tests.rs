@@ -193,6 +193,15 @@ fn odd_values_are_faults_where_they_would_mislead() {
 }
 
 #[test]
+fn report_ids_are_measured_in_characters() {
+    let id = |text: &str| parse(&FULL.replace(">r-1<", &format!(">{text}<"))).map(|report| report.report_id);
+    let longest = "ü".repeat(NAME_MAX);
+    assert_eq!(id(&longest), Ok(longest.clone()));
+    assert!(matches!(id(&format!("{longest}x")), Err(Fault::Odd { what, .. }) if what.contains("too long")));
+    assert_eq!(id("\u{a0}r\u{85}1\u{a0}"), Ok("r 1".to_owned()));
+}
+
+#[test]
 fn half_a_report_is_none() {
     let end = FULL.rfind("</feedback>").unwrap();
     for cut in 1..end + "</feedback".len() {

@@ -19,7 +19,9 @@ use crate::{
 /// The version of the serialised form of `model::report`.
 const VERSION: u8 = 1;
 /// Longer XML (in base64) is not kept: a packet of the database holds 16 MiB.
-const MOST_TEXT: usize = 12 << 20;
+const MOST_TEXT: usize = MOST_PACKED;
+/// More is not kept in one row, packed: a packet of the database holds 16 MiB, and what belongs to the row needs some of it.
+pub const MOST_PACKED: usize = 12 << 20;
 /// No stored XML unpacks to more than this.
 const MOST_XML: u64 = 256 << 20;
 
@@ -40,6 +42,11 @@ impl Packed {
     /// Packs a report and what it was read from.
     pub fn of(report: &Report, xml: &[u8]) -> Self {
         Self { hash: hash(xml), xml: xml_text(xml), body: encode(report) }
+    }
+
+    /// Whether the database can hold it.
+    pub fn fits(&self) -> bool {
+        self.body.len() <= MOST_PACKED
     }
 }
 

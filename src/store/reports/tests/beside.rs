@@ -559,3 +559,76 @@ async fn figures_read_the_newer_reports_alone() {
         assert!(refresh(&db).await.is_err(), "{at}");
     }
 }
+
+/// Tables of an old parser in latin1, in each form in which servers made them.
+#[tokio::test]
+async fn old_tables_in_latin1_take_every_name() {
+    for form in ["", " ROW_FORMAT=COMPRESSED", " ROW_FORMAT=COMPACT", " ENGINE=MyISAM"] {
+        let Some(url) = mysql_url().await else { return };
+        let mut connection = run(&url, &[]).await;
+        for table in &OLD[..2] {
+            let table = table.replace(" ROW_FORMAT=COMPRESSED", "");
+            let create = format!("{table}{form} DEFAULT CHARSET=latin1");
+            connection.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
+        }
+        connection = run(&url, &OLD[2..]).await;
+        connection.execute("UPDATE report SET mindate = mindate, org = 'Müller'").await.unwrap();
+        let db = Db::open(&Place::mysql_url(&url).unwrap()).await.unwrap();
+        settle(&db).await.unwrap();
+        let lines = list(&db, &Scope::All, &ReportFilter::default(), None, 9).await.unwrap();
+        let told: Vec<_> =
+            lines.iter().map(|line| (line.org.as_str(), line.begin, line.sums.messages)).collect();
+        assert_eq!(told, [("Müller", Millis(1_700_000_000_000), 7)], "{form}");
+
+        let one =
+            report("alpha.test", "Пример", "😀", 0, vec![record("192.0.2.1", 2, "pass", "fail", "none")]);
+        let Stored::New(serial) = put(&db, &arrival(Proof::Proven), &one, "<a/>").await else {
+            panic!("{form}")
+        };
+        assert_eq!(put(&db, &arrival(Proof::Proven), &one, "<a/>").await, Stored::Known(serial), "{form}");
+        assert_eq!(rows::look(&db, serial).await.unwrap().unwrap().org, "Пример", "{form}");
+        let mut connection = run(&url, &THEIRS).await;
+        let odd = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN \
+            ('report', 'rptrecord') AND (collation_name <> 'utf8mb4_bin' OR data_type = 'varchar' AND \
+            character_maximum_length NOT IN (20, 255))";
+        assert_eq!(connection.fetch_one(odd).await.unwrap().get::<i64, _>(0), 0, "{form}");
+
+        // Tables whose letters are all there are left as they are, also where another collation was chosen.
+        let text = include_str!("../../../../migrations/mysql/0023_report_charset.sql");
+        connection
+            .execute("ALTER TABLE report COLLATE utf8mb4_general_ci, COMMENT = 'untouched'")
+            .await
+            .unwrap();
+        connection
+            .execute("ALTER TABLE report MODIFY org VARCHAR(255) COLLATE utf8mb4_general_ci NOT NULL")
+            .await
+            .unwrap();
+        connection.execute(sqlx::raw_sql(text)).await.unwrap();
+        let left = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = \
+            'report' AND column_name = 'org' AND collation_name = 'utf8mb4_general_ci'";
+        assert_eq!(connection.fetch_one(left).await.unwrap().get::<i64, _>(0), 1, "{form}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_program_stored_first_gives_way_to_a_proven_report() {
+    let Some(url) = mysql_url().await else { return };
+    let db = Db::open(&Place::mysql_url(&url).unwrap()).await.unwrap();
+    let mut connection = run(&url, &THEIRS).await;
+    settle(&db).await.unwrap();
+    let line = list(&db, &Scope::All, &ReportFilter::default(), None, 9).await.unwrap().remove(0);
+    let theirs = rows::look(&db, line.serial).await.unwrap().unwrap();
+    let real = Report { records: vec![record("192.0.2.9", 4, "pass", "pass", "none")], ..theirs };
+    // Nothing of it is lost: without its text it stays.
+    connection.execute("UPDATE report SET mindate = mindate, raw_xml = ''").await.unwrap();
+    assert_eq!(put(&db, &arrival(Proof::Proven), &real, "real").await, Stored::Variant(line.serial));
+    assert_eq!(find(&db, &Scope::All, line.serial).await.unwrap().unwrap().line.sums.messages, 8);
+    connection.execute("UPDATE report SET mindate = mindate, raw_xml = '<feedback/>'").await.unwrap();
+    assert_eq!(put(&db, &arrival(Proof::Proven), &real, "real").await, Stored::Variant(line.serial));
+    let stored = find(&db, &Scope::All, line.serial).await.unwrap().unwrap();
+    assert_eq!((&stored.report, stored.line.proof, stored.line.sums.messages), (&real, Proof::Proven, 4));
+    let [(number, other)] = &stored.others[..] else { panic!("{:?}", stored.others) };
+    assert_eq!((other.proof, other.via.as_str()), (Proof::Unchecked, "another program"));
+    let text = variant_xml(&db, &Scope::All, line.serial, *number).await.unwrap().unwrap();
+    assert_eq!(text, b"<feedback/>");
+}
