@@ -184,13 +184,7 @@ pub async fn oldest(tx: &mut Tx, before: Millis, whose: Whose, limit: i64) -> Re
 }
 
 /// Lines that begin after now, of reports that came before a moment: nobody would ever see them grow old.
-pub async fn ahead(
-    tx: &mut Tx,
-    before: Millis,
-    now: Millis,
-    whose: Whose,
-    limit: i64,
-) -> Result<Vec<Mark>> {
+pub async fn ahead(tx: &mut Tx, before: Millis, now: Millis, whose: Whose, limit: i64) -> Result<Vec<Mark>> {
     let text = format!(
         "{MARK} WHERE begin_at > ? AND EXISTS (SELECT 1 FROM report_body \
          WHERE report_body.serial = report_line.serial AND arrived_at < ?){} ORDER BY begin_at, serial LIMIT ?",
