@@ -128,9 +128,9 @@ pub fn signatures(head: &[u8]) -> Option<[u64; 2]> {
 /// The second of local time at the begin of a line of fail2ban's log, as a text that sorts.
 pub fn ban_stamp(line: &str) -> Option<&str> {
     let stamp = line.get(..19)?;
-    let shape = stamp.bytes().zip(*b"0000-00-00 00:00:00");
+    let mut shape = stamp.bytes().zip(*b"0000-00-00 00:00:00");
     let fits = |(byte, wanted): (u8, u8)| if wanted == b'0' { byte.is_ascii_digit() } else { byte == wanted };
-    shape.map(fits).all(|fits| fits).then_some(stamp)
+    shape.all(fits).then_some(stamp)
 }
 
 /// What a line of fail2ban's log says: the second of its local time as a text that sorts, whether it is a ban, and of
