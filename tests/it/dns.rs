@@ -174,8 +174,7 @@ async fn report(db: &Db, at: Millis, sources: &[&str]) {
 }
 
 async fn known(db: &Db, source: &str) -> Option<String> {
-    let span =
-        Span { from: Millis(0), to: Millis(i64::MAX / 2), domain: None, horizon: Millis(i64::MAX / 2) };
+    let span = Span { from: Millis(0), to: Millis(i64::MAX / 2), horizon: Millis(i64::MAX), domain: None };
     reports::source(db, &Scope::All, ip(source), &span).await.unwrap().unwrap().source.name
 }
 
