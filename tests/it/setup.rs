@@ -90,7 +90,7 @@ fn the_override_is_sound_and_keeps_the_portal_in_bounds() {
 
 /// What a unit says under a name; the last one counts.
 fn said<'a>(unit: &'a str, name: &str) -> Option<&'a str> {
-    unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).last()
+    unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).next_back()
 }
 
 #[test]
