@@ -115,6 +115,7 @@ fn cycle() {
         server: SERVER,
         clock: clock.clone(),
         collector_file: Some(file.clone()),
+        containers_off: Vec::new(),
         collector_posts: false,
         probes: probes(&portal, names),
         hostname: "mail.alpha.test".to_owned(),

@@ -221,5 +221,5 @@ fn each_text_of_a_mail_is_found_as_what_it_is() {
     );
     assert!(ids.is_disjoint(&words));
     assert_eq!(grams_of(&mail), &ids | &words);
-    assert_eq!(grams(Text::Ids, &["abcd"]), BTreeSet::from([0x61_62_63 << 1, 0x62_63_64 << 1]));
+    assert_eq!(grams(Text::Ids, &["abcd"]), BTreeSet::from([0x0061_6263 << 1, 0x0062_6364 << 1]));
 }
