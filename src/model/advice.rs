@@ -508,7 +508,7 @@ impl Glance {
         let sums = &figures.sums;
         let many = sums.failed() * 20 > sums.messages && sums.messages >= NOTABLE;
         match figures {
-            _ if many && matches!(figures.policy.p.as_str(), "quarantine" | "reject") => Self::Harm,
+            _ if many && matches!(figures.policy.in_force(), "quarantine" | "reject") => Self::Harm,
             _ if many => Self::Mend,
             DomainFigures { new_sources: 1.., before: Sums { messages: 1.., .. }, .. } => Self::Look,
             _ if sums.messages < LEAST_MAILS && figures.receivers < LEAST_RECEIVERS => Self::Wait,

@@ -167,6 +167,8 @@ impl Search<'_> {
             let first = bytes.get(begin..begin + length).unwrap_or_default().to_vec();
             self.found.documents.push(Document { name: label(name), bytes: first });
             begin += length;
+            let rest = bytes.get(begin..).unwrap_or_default();
+            begin += rest.len() - rest.trim_ascii_start().len();
         }
         let last =
             if begin == 0 { bytes.into_owned() } else { bytes.get(begin..).unwrap_or_default().to_vec() };

@@ -182,6 +182,9 @@ async fn again(tx: &mut Tx, serial: i64, one: &Incoming<'_>) -> Result<Stored> {
             // What another program stored gives way only where its text is kept, so that nothing is lost.
             let has_text = |text: Option<String>| text.and_then(|text| body::xml_of(&text)).is_some();
             let movable = better && (own.is_some() || has_text(rows::raw_xml(tx, serial).await?));
+            if movable && own.is_none() {
+                tx.insert("report_adopted", ["serial"], [serial.into()]).await?;
+            }
             vary(tx, &mark, one, movable).await
         }
     }

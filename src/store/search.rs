@@ -200,7 +200,11 @@ impl Candidates {
     /// Whether the index was not cut anew while it was read.
     pub async fn still_stands(&self, db: &Db) -> Result<bool> {
         let now = stored_shape(db).await?;
-        Ok(now.is_some_and(|now| now.width == self.shape.width && now.rest <= self.shape.rest))
+        // One that was made anew has fewer mails fed, or counted other mails when it began.
+        Ok(now.is_some_and(|now| {
+            let Shape { width, rest, mails, fed } = self.shape;
+            (now.width, now.mails) == (width, mails) && now.rest <= rest && now.fed >= fed
+        }))
     }
 
     /// The place from which the next candidate stands in the list, on from `at`; `None` when there is none.

@@ -368,10 +368,16 @@ async fn delete(tx: &mut Tx, ids: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes some of the reports that begin before a moment. True: more are left.
-pub async fn prune(tx: &mut Tx, before: Millis) -> Result<bool> {
+/// Deletes some of the reports that begin before a moment, or came before it and begin after now. True: more are left.
+pub async fn prune(tx: &mut Tx, before: Millis, now: Millis) -> Result<bool> {
     let oldest = "SELECT id FROM tls_report WHERE begin_at < ? ORDER BY begin_at, id LIMIT ?";
-    let ids: Vec<(i64,)> = tx.fetch(sql(oldest).bind(before).bind(PIECE)).await?;
+    let mut ids: Vec<(i64,)> = tx.fetch(sql(oldest).bind(before).bind(PIECE)).await?;
+    if ids.is_empty() {
+        // Nobody would ever see them grow old.
+        let ahead =
+            "SELECT id FROM tls_report WHERE begin_at > ? AND arrived_at < ? ORDER BY begin_at, id LIMIT ?";
+        ids = tx.fetch(sql(ahead).bind(now).bind(before).bind(PIECE)).await?;
+    }
     let ids: Vec<i64> = ids.into_iter().map(|(id,)| id).collect();
     if ids.is_empty() {
         return Ok(false);

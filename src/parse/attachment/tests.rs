@@ -180,10 +180,12 @@ fn every_report_of_an_input_is_found() {
 fn reports_behind_each_other_are_told_apart() {
     let other = b"<feedback><version>2</version></feedback> rest of an older <file></feedback>".to_vec();
     let both = [XML, &other].concat();
-    let expected = [XML.trim_ascii_end().to_vec(), [b"\n", &other[..]].concat()];
+    let expected = [XML.trim_ascii_end().to_vec(), other.clone()];
     for packed in [both.clone(), gzip(&both), [gzip(XML), gzip(&other)].concat()] {
         assert_eq!(documents(&packed), expected);
     }
+    let marked = [XML, b"\xEF\xBB\xBF", &other].concat();
+    assert_eq!(documents(&marked), [expected[0].clone(), [b"\xEF\xBB\xBF", &other[..]].concat()]);
     // One report in two members stays one.
     let (begin, end) = XML.split_at(30);
     assert_eq!(documents(&[gzip(begin), gzip(end)].concat()), [XML]);

@@ -1,7 +1,10 @@
 //! Sums over reports: by day, by domain, by receiver. Only reports count whose sender is not disproven and whose domain
 //! is hosted here; both are looked at when a question is asked, because both may change.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{
     about::{About, DAY},
@@ -146,6 +149,9 @@ fn meaning<'a>((p, sp, pct): Words<'a>) -> (&'a str, &'a str, i64) {
     (p, sp.unwrap_or(p), pct.unwrap_or(100))
 }
 
+/// For how long newer reports that tell nothing leave a word on test mode standing: receivers that know it report daily.
+const TOLD: Duration = Duration::from_secs(14 * 86_400);
+
 /// When which words were seen.
 #[derive(Default)]
 struct Policies<'a> {
@@ -153,7 +159,7 @@ struct Policies<'a> {
     last: BTreeMap<Words<'a>, (i64, i64)>,
     begins: Vec<i64>,
     /// Begin and number of the newest report that tells whether the policy is only tested, and what it tells. Receivers that
-    /// know no test mode (RFC 7489) tell nothing of it.
+    /// know no test mode (RFC 7489) tell nothing of it, and others may leave out what is not so: it is true for [`TOLD`].
     testing: Option<((i64, i64), &'a str)>,
 }
 
@@ -172,7 +178,9 @@ impl<'a> Policies<'a> {
         seen.sort_by_key(|(_, last)| *last);
         let Some((newest, _)) = seen.pop() else { return };
         figures.policy = policy_seen(newest);
-        figures.policy.testing = self.testing.is_some_and(|(_, word)| word == "y");
+        let newest_begin = self.begins.iter().copied().max().unwrap_or_default();
+        let told = self.testing.filter(|((begin, _), _)| newest_begin - begin <= TOLD.as_millis() as i64);
+        figures.policy.testing = told.is_some_and(|(_, word)| word == "y");
         let old = seen.into_iter().rev().find(|(words, _)| meaning(*words) != meaning(newest));
         figures.policy_before = old.map(|(words, (last, _))| {
             let since = self.begins.into_iter().filter(|begin| *begin > last).min().unwrap_or(last);

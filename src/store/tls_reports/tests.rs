@@ -128,9 +128,15 @@ async fn reports_are_counted_for_those_who_may_see_them() {
         crate::store::reports::host(&mut tx, ["beta.test"]).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(days(&db, &alpha, &span(None)).await.unwrap(), [day(0, 100, 7)]);
-        let mut tx = db.begin().await.unwrap();
-        assert!(!prune(&mut tx, Millis(i64::MAX)).await.unwrap());
-        tx.commit().await.unwrap();
+        put(&db, Proof::Proven, &report("4", 300, vec![policy("alpha.test", 1, &[])]), "{4}").await;
+        // All came on the ninth day; the one from the future goes once it is old for its coming.
+        for (before, now, left) in [(0, 20, 4), (10, 400, 1), (10, 400, 1), (9, 20, 1), (10, 20, 0)] {
+            let mut tx = db.begin().await.unwrap();
+            let (before, now) = (Millis(BEGIN + before * DAY), Millis(BEGIN + now * DAY));
+            assert!(!prune(&mut tx, before, now).await.unwrap());
+            tx.commit().await.unwrap();
+            assert_eq!(count(&db, "tls_report").await, left, "{before:?} {now:?}");
+        }
         for table in ["tls_report", "tls_line", "tls_failure", "report_variant"] {
             assert_eq!(count(&db, table).await, 0, "{table}");
         }

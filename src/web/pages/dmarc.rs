@@ -205,7 +205,7 @@ pub fn title(frame: &Frame, figures: &DomainFigures) -> String {
 }
 
 fn signal(steps: &[Step], figures: &DomainFigures) -> (&'static str, &'static str) {
-    let strict = matches!(figures.policy.p.as_str(), "quarantine" | "reject");
+    let strict = matches!(figures.policy.in_force(), "quarantine" | "reject");
     match steps.first() {
         _ if figures.sums.messages == 0 => ("idle", "envelope"),
         Some(Step::Mend { .. }) if strict => ("bad", "exclamation-lg"),

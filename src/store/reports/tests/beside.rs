@@ -358,6 +358,9 @@ async fn the_newest_word_on_test_mode_counts() {
             (2, None, true),
             (3, Some("odd"), true),
             (4, Some("n"), false),
+            (5, Some("y"), true),
+            (19, None, true),
+            (20, None, false),
         ] {
             let mut one = report("alpha.test", "Big", &day.to_string(), day, Vec::new());
             (one.policy.p, one.policy.testing) = (Some("reject".to_owned()), word.map(str::to_owned));
@@ -631,4 +634,6 @@ async fn what_another_program_stored_first_gives_way_to_a_proven_report() {
     assert_eq!((other.proof, other.via.as_str()), (Proof::Unchecked, "another program"));
     let text = variant_xml(&db, &Scope::All, line.serial, *number).await.unwrap().unwrap();
     assert_eq!(text, b"<feedback/>");
+    forget(&db, Whose::Ours).await;
+    assert_eq!(count(&db, "report").await, 1, "it is still theirs");
 }
