@@ -491,6 +491,43 @@ fn the_settings_of_the_php_app_are_taken_over() {
 }
 
 #[test]
+fn what_opens_one_door_is_never_mixed() {
+    for way in ["host", "compose"] {
+        let dir = mailcow(CONF);
+        let place = |name: &str, text: &str| {
+            fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name).to_str().unwrap().to_owned()
+        };
+        let (app, other) = (place("app", PHP_APP), place("other", "other-secret"));
+        let app = app.as_str();
+        fs::write(app, PHP_APP.replace("\"USE_A_STR0NG_P@SSW0RD! # 'no'\"", "apps-own")).unwrap();
+        let settings = |name: &str| {
+            let file = if way == "host" { "etc/.env" } else { "mailcow.conf" };
+            let (found, _) = crate::config::dotenv::parse(&text(dir.path(), file), |_| None);
+            let line = found.into_iter().rev().find(|(its, _)| its.ends_with(name));
+            line.map(|(_, value)| value).unwrap_or_default()
+        };
+        done(dir.path(), &["--way", way, "--client-id", "9999"]);
+        let made_up = settings("DB_PASSWORD");
+        assert!(made_up.len() > 20, "{way}");
+        let out = done(dir.path(), &["--way", way, "--php-app", app]);
+        assert!(!out.contains(&made_up) && !out.contains("apps-own"), "{way}: {out}");
+        let login = ["DB_DATABASE", "DB_USER", "DB_PASSWORD"].map(settings);
+        assert_eq!(login, ["old-status", "reader", "apps-own"], "{way}");
+        let sql = text(dir.path(), "mailcow-status.sql");
+        assert!(sql.contains("ALTER USER 'reader'@'%' IDENTIFIED BY 'apps-own'"), "{way}: {sql}");
+        assert_eq!(["CLIENT_ID", "CLIENT_SECRET"].map(settings), ["9999", ""], "{way}");
+        done(dir.path(), &["--way", way, "--client-secret-file", &other]);
+        assert_eq!(["CLIENT_ID", "CLIENT_SECRET"].map(settings), ["9999", "other-secret"], "{way}");
+        done(dir.path(), &["--way", way, "--client-id", "7777"]);
+        assert_eq!(["CLIENT_ID", "CLIENT_SECRET"].map(settings), ["7777", ""], "{way}");
+        fs::write(app, PHP_APP.replace("DB_PASSWORD", "# DB_PASSWORD")).unwrap();
+        let (_, result) = said(dir.path(), &["--way", way, "--php-app", app, "--yes"], None);
+        assert!(result.unwrap_err().to_string().contains("no DB_PASSWORD"), "{way}");
+    }
+}
+
+#[test]
 fn the_shipped_override_is_what_setup_writes() {
     let dir = mailcow(CONF);
     let args = args(dir.path(), &[]);

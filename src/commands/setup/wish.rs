@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Engine, SetupArgs, Talk, Way, plan};
+use super::{Engine, SetupArgs, Talk, Way, plan, show};
 use crate::{config::dotenv, model::token::hex};
 
 /// Begins the names of our variables in `mailcow.conf`.
@@ -127,8 +127,8 @@ impl Wish {
         Ok(wish)
     }
 
-    /// What the PHP app has, where an earlier run (`kept`) did not know better. Where the app is here, and nothing is to be
-    /// taken over, its database user would get a new password.
+    /// What the PHP app has: its database with user and password, and the rest where an earlier run (`kept`) did not know
+    /// better. Where the app is here, and nothing is to be taken over, its database user would get a new password.
     fn take_over_php_app(&mut self, kept: &str) -> anyhow::Result<()> {
         let Some(path) = &self.args.php_app else {
             let usual = self.mailcow.join(PHP_APP);
@@ -151,7 +151,16 @@ impl Wish {
         if uses_mariadb(&self.args) && place.is_some_and(|place| !MAILCOWS_MARIADB.contains(&place)) {
             bail!("{}: its database is not Mailcow's, which setup does not know to write", path.display());
         }
-        self.values = std::mem::take(&mut self.values).or(Values::kept(&text));
+        let app = Values::kept(&text);
+        let names_a_login = !app.database.is_empty() || !app.db_user.is_empty();
+        if uses_mariadb(&self.args) && names_a_login && app.db_password.is_empty() {
+            bail!("{}: its database has no DB_PASSWORD, and its user would get a new one", path.display());
+        }
+        if !app.db_password.is_empty() {
+            // Whoever names the app wants its database, also where an earlier run made one up.
+            self.values.take_login(&app);
+        }
+        self.values = std::mem::take(&mut self.values).or(app);
         let (known, _) = dotenv::parse(kept, |_| None);
         for name in PHP_APP_MORE {
             let is_known = known.iter().any(|(its, _)| its.strip_prefix(CONF_PREFIX).unwrap_or(its) == *name);
@@ -279,8 +288,7 @@ impl Values {
     pub fn secrets(&self) -> Vec<String> {
         let own =
             [&self.client_secret, &self.api_key, &self.db_password, &self.tracker_key].map(Clone::clone);
-        let more =
-            self.more.iter().filter(|(name, _)| name.ends_with("_KEY")).map(|(_, value)| value.clone());
+        let more = self.more.iter().filter(|(name, _)| show::is_secret(name)).map(|(_, value)| value.clone());
         own.into_iter().chain(more).collect()
     }
 
@@ -305,20 +313,32 @@ impl Values {
         }
     }
 
-    /// These values, and others where one is not known.
-    fn or(self, others: Self) -> Self {
+    /// These values, and others where one is not known. What opens one door is never mixed: neither the id of one OAuth2
+    /// app with the secret of another, nor the user of one database with the password of another.
+    fn or(mut self, others: Self) -> Self {
+        if self.db_password.is_empty() && !others.db_password.is_empty() {
+            self.take_login(&others);
+        }
+        if self.client_id.is_empty() && self.client_secret.is_empty() {
+            self.client_id = others.client_id.clone();
+        }
+        if self.client_id == others.client_id && self.client_secret.is_empty() {
+            self.client_secret = others.client_secret;
+        }
         let or = |one: String, other: String| if one.is_empty() { other } else { one };
         Self {
             admin: or(self.admin, others.admin),
-            client_id: or(self.client_id, others.client_id),
-            client_secret: or(self.client_secret, others.client_secret),
             api_key: or(self.api_key, others.api_key),
-            database: or(self.database, others.database),
-            db_user: or(self.db_user, others.db_user),
-            db_password: or(self.db_password, others.db_password),
             tracker_key: or(self.tracker_key, others.tracker_key),
-            more: self.more,
+            ..self
         }
+    }
+
+    /// Database, user and password of others.
+    fn take_login(&mut self, others: &Self) {
+        self.database.clone_from(&others.database);
+        self.db_user.clone_from(&others.db_user);
+        self.db_password.clone_from(&others.db_password);
     }
 
     /// The name of the database.
@@ -340,6 +360,9 @@ impl Values {
             self.admin = admin.replace(' ', "");
         }
         if let Some(id) = &args.client_id {
+            if !self.client_id.is_empty() && self.client_id != *id {
+                self.client_secret.clear();
+            }
             self.client_id = id.clone();
         }
         if let Some(path) = &args.client_secret_file {
