@@ -528,6 +528,69 @@ fn what_opens_one_door_is_never_mixed() {
 }
 
 #[test]
+fn further_settings_go_along_when_the_way_changes() {
+    for (first, then) in [("compose", "host"), ("host", "compose")] {
+        let dir = mailcow(CONF);
+        let app = dir.path().join("app");
+        fs::write(&app, PHP_APP.replace("! # 'no'", "")).unwrap();
+        done(dir.path(), &["--way", first, "--php-app", app.to_str().unwrap()]);
+        let out = done(dir.path(), &["--way", then]);
+        assert!(!out.contains("cr0n"), "{out}");
+        let (file, begin) = if then == "host" { ("etc/.env", "") } else { ("mailcow.conf", "STATUS_") };
+        let now = text(dir.path(), file);
+        for line in ["RETENTION=45", "CRON_KEY=cr0n", "FOOTER_COMPANY='Alpha & Söhne: #1'"] {
+            assert!(now.contains(&format!("\n{begin}{line}\n")), "{then}: {now}");
+        }
+        if then == "compose" {
+            let compose = text(dir.path(), "docker-compose.override.yml");
+            assert!(compose.contains("- RETENTION=${STATUS_RETENTION}\n"), "{compose}");
+        }
+        assert!(done(dir.path(), &["--way", then]).contains("Nothing to change."), "{then}");
+    }
+}
+
+#[test]
+fn what_the_override_of_others_lacks_is_said() {
+    let dir = mailcow(CONF);
+    let app = dir.path().join("app");
+    fs::write(&app, PHP_APP.replace("! # 'no'", "")).unwrap();
+    let more = ["--no-override", "--callback", "callback.php"];
+    let first = done(dir.path(), &[&more[..], &["--php-app", app.to_str().unwrap()]].concat());
+    for out in [first, done(dir.path(), &more)] {
+        for line in [
+            "- RETENTION=${STATUS_RETENTION}",
+            "- CRON_KEY=${STATUS_CRON_KEY}",
+            "- MAILCOW_CALLBACK=callback.php",
+        ] {
+            assert!(out.lines().any(|its| its.trim() == line), "{out}");
+        }
+        assert!(!out.contains("- LOGO_DARK") && !out.contains("- ADMIN="), "{out}");
+    }
+}
+
+#[test]
+fn settings_that_an_earlier_version_wrote_without_marks_are_taken_over() {
+    let old = block::whole(
+        "#",
+        "MAILCOW_CLIENT_ID=ab12\nDATABASE_URL=sqlite:old\nDB_DATABASE=x\nDB_USER=y\nDB_PASSWORD=hush-hush\n",
+    );
+    for (old, added) in [(old.clone(), ""), (old + "RETENTION=30\n", "RETENTION=30\n")] {
+        let dir = mailcow(CONF);
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        let env = dir.path().join("etc/.env");
+        fs::write(&env, &old).unwrap();
+        done(dir.path(), &["--way", "host"]);
+        let now = fs::read_to_string(&env).unwrap();
+        assert!(now.starts_with(&format!("{added}# >>>")) && !now.contains("sqlite:old"), "{now}");
+        assert_eq!(now.matches("DB_PASSWORD=hush-hush\n").count(), 1, "{now}");
+        assert!(done(dir.path(), &["--way", "host"]).contains("Nothing to change."));
+        fs::write(&env, &old).unwrap();
+        let out = done(dir.path(), &["--remove"]);
+        assert!(!env.exists() && !out.contains("hush-hush"), "{out}");
+    }
+}
+
+#[test]
 fn the_shipped_override_is_what_setup_writes() {
     let dir = mailcow(CONF);
     let args = args(dir.path(), &[]);

@@ -29,6 +29,8 @@ pub struct Wish {
     pub conf: Conf,
     /// What is kept from one run to the next.
     pub values: Values,
+    /// Names of the further settings that the portal is to have, whether they stand there already or come now.
+    pub further: Vec<String>,
 }
 
 /// The part of `mailcow.conf` that matters here.
@@ -63,7 +65,7 @@ pub struct Values {
     pub db_password: String,
     /// What the portal and Rspamd share, made here.
     pub tracker_key: String,
-    /// Further settings of the PHP app's that the portal knows by the same names.
+    /// Further settings that the portal and the PHP app know by the same names; what is written of them: those that come now.
     pub more: Vec<(String, String)>,
 }
 
@@ -71,8 +73,8 @@ pub struct Values {
 const PHP_APP: &str = "data/web/status/.env";
 /// By which names the app finds Mailcow's database.
 const MAILCOWS_MARIADB: &[&str] = &["", "mysql", "mysql-mailcow"];
-/// What else stands there and is meant for the portal, too.
-const PHP_APP_MORE: &[&str] = &[
+/// What else stands there and is meant for the portal, too; a change of the way takes it along.
+const FURTHER: &[&str] = &[
     "POSTFIX_COUNT",
     "RSPAMD_COUNT",
     "DOMAIN_ADMIN_PREFIX",
@@ -118,8 +120,13 @@ impl Wish {
             Way::Host => (env, text),
         };
         let values = Values::kept(&kept).or(Values::kept(&other));
-        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values };
-        wish.take_over_php_app(&kept)?;
+        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values, further: Vec::new() };
+        wish.take_over_php_app()?;
+        wish.values.more.retain(|(_, value)| !value.is_empty());
+        wish.further = wish.values.more.iter().map(|(name, _)| name.clone()).collect();
+        // What somebody has in the file stays as it is.
+        let there = Values::kept(&kept).more;
+        wish.values.more.retain(|(name, _)| !there.iter().any(|(its, _)| its == name));
         wish.values.take(args)?;
         wish.values.make_up(args.open_tracking)?;
         wish.ask(talk)?;
@@ -127,9 +134,9 @@ impl Wish {
         Ok(wish)
     }
 
-    /// What the PHP app has: its database with user and password, and the rest where an earlier run (`kept`) did not know
+    /// What the PHP app has: its database with user and password, and the rest where an earlier run did not know
     /// better. Where the app is here, and nothing is to be taken over, its database user would get a new password.
-    fn take_over_php_app(&mut self, kept: &str) -> anyhow::Result<()> {
+    fn take_over_php_app(&mut self) -> anyhow::Result<()> {
         let Some(path) = &self.args.php_app else {
             let usual = self.mailcow.join(PHP_APP);
             if uses_mariadb(&self.args) && self.values.db_password.is_empty() && usual.is_file() {
@@ -161,14 +168,6 @@ impl Wish {
             self.values.take_login(&app);
         }
         self.values = std::mem::take(&mut self.values).or(app);
-        let (known, _) = dotenv::parse(kept, |_| None);
-        for name in PHP_APP_MORE {
-            let is_known = known.iter().any(|(its, _)| its.strip_prefix(CONF_PREFIX).unwrap_or(its) == *name);
-            let value = found.iter().rev().find(|(its, value)| its == name && !value.is_empty());
-            if let Some((name, value)) = value.filter(|_| !is_known) {
-                self.values.more.push((name.clone(), value.clone()));
-            }
-        }
         Ok(())
     }
 
@@ -300,6 +299,12 @@ impl Values {
                 found.iter().rev().find(|(its, value)| names.contains(&its.as_str()) && !value.is_empty());
             line.map(|(_, value)| value.clone()).unwrap_or_default()
         };
+        let further = |name: &str| {
+            let is_it = |its: &str| its.strip_prefix(CONF_PREFIX).unwrap_or(its) == name;
+            let line = found.iter().rev().find(|(its, _)| is_it(its));
+            line.map(|(_, value)| (name.to_owned(), value.clone()))
+        };
+        let more = FURTHER.iter().filter_map(|name| further(name)).collect();
         Self {
             admin: value(["STATUS_ADMIN", "ADMIN"]),
             client_id: value(["STATUS_CLIENT_ID", "MAILCOW_CLIENT_ID"]),
@@ -309,7 +314,7 @@ impl Values {
             db_user: value(["STATUS_DB_USER", "DB_USER"]),
             db_password: value(["STATUS_DB_PASSWORD", "DB_PASSWORD"]),
             tracker_key: value(["STATUS_TRACKER_KEY", "TRACKER_KEY"]),
-            more: Vec::new(),
+            more,
         }
     }
 
@@ -324,6 +329,11 @@ impl Values {
         }
         if self.client_id == others.client_id && self.client_secret.is_empty() {
             self.client_secret = others.client_secret;
+        }
+        for (name, value) in others.more {
+            if !self.more.iter().any(|(its, _)| *its == name) {
+                self.more.push((name, value));
+            }
         }
         let or = |one: String, other: String| if one.is_empty() { other } else { one };
         Self {
