@@ -43,7 +43,7 @@ mod print;
 mod probes;
 mod reader;
 mod roles;
-mod settings;
+pub(crate) mod settings;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]

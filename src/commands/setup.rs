@@ -167,7 +167,9 @@ fn session<W: Write>(args: &SetupArgs, mut talk: Talk<'_, W>, now: Millis) -> an
     }
     let wish = Wish::gather(args, mailcow, &mut talk)?;
     let changes = files::plan(&wish)?;
-    carry_out(args, &changes, &wish.values.secrets(), &mut talk, now)?;
+    // Also those that go.
+    let secrets = [wish.values.secrets(), wish::kept_secrets(args, &wish.mailcow)?].concat();
+    carry_out(args, &changes, &secrets, &mut talk, now)?;
     Ok(write!(talk.out, "{}", steps::text(&wish))?)
 }
 

@@ -281,14 +281,16 @@ async fn the_portal_gets_its_own_paths_and_cookies_and_true_headers() {
     assert_eq!(ask("/js/a.js", "").await.text().await.unwrap(), "files of the ui");
 }
 
-/// Marks of readers and keys, as they stand in addresses.
-const SECRET: [&str; 6] = [
+/// Marks of readers, keys and sign-ins, as they stand in addresses.
+const SECRET: [&str; 8] = [
     "/track/t0ken.gif",
     "/track.php?msg=T0KEN",
     "/internal/tracked.map?key=k3y",
     "/login/link/l1nk",
     "/cron/update?key=k3y",
     "/cron/prune.php?key=k3y",
+    "/callback?code=c0de&state=st4te",
+    "/callback.php?code=c0de&state=st4te",
 ];
 
 #[tokio::test]

@@ -56,19 +56,26 @@ pub fn appended(text: &str, comment: &str, piece: &str) -> anyhow::Result<String
 /// Settings of ours by their names; `None`: not now.
 pub type Settings = Vec<(String, Option<String>)>;
 
-/// A text with the settings between marks. What somebody added there under other names stays.
+/// A text with the settings between marks. What somebody added there under other names stays. Of a whole file that an
+/// earlier version wrote without marks, too, only that stays.
 pub fn with_settings(text: &str, settings: &Settings) -> anyhow::Result<String> {
-    let is_ours = |name: &str| settings.iter().any(|(ours, _)| ours == name);
+    let is_ours = |line: &str| {
+        let name = line.trim().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
+        settings.iter().any(|(ours, _)| ours == name)
+    };
+    let earlier = origin(text) != Origin::Foreign;
+    let kept = |(at, line): &(usize, &str)| !earlier || *at > 0 && !is_ours(line);
+    let text: String = text.split_inclusive('\n').enumerate().filter(kept).map(|(_, line)| line).collect();
     let mut piece = String::new();
     for (name, value) in settings.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
         piece.push_str(&format!("{name}={}\n", quoted(value)));
     }
-    for line in within(text)?.lines() {
-        if !is_ours(line.trim().trim_start_matches("export ").split('=').next().unwrap_or_default().trim()) {
+    for line in within(&text)?.lines() {
+        if !is_ours(line) {
             piece.push_str(&format!("{line}\n"));
         }
     }
-    appended(text, "#", &piece)
+    appended(&text, "#", &piece)
 }
 
 /// A value that Compose, systemd and shells read as it is. It may hold neither `'` nor `\`.

@@ -32,14 +32,9 @@ const PASSED: &[(&str, &str)] = &[
 ];
 
 /// The override file with our services: a new one, or the present one with ours put in. `public_url` is the address that
-/// visitors type; `more`: settings that the portal gets besides. What somebody added to ours stays. Refuses what it cannot
+/// visitors type; `more`: names of settings that the portal gets besides. What somebody added to ours stays. Refuses what it cannot
 /// merge for certain.
-pub fn merged(
-    present: &str,
-    args: &SetupArgs,
-    public_url: &str,
-    more: &[(String, String)],
-) -> anyhow::Result<String> {
+pub fn merged(present: &str, args: &SetupArgs, public_url: &str, more: &[String]) -> anyhow::Result<String> {
     let added = added(&block::within(present)?, args, more);
     let mut text = block::without(present)?;
     let plain =
@@ -195,7 +190,7 @@ fn environment(args: &SetupArgs, public_url: &str) -> Vec<(&'static str, String)
 }
 
 /// Entries of the portal's environment besides those of setup: what somebody added between our marks, and new ones.
-fn added(ours: &str, args: &SetupArgs, more: &[(String, String)]) -> Vec<String> {
+fn added(ours: &str, args: &SetupArgs, more: &[String]) -> Vec<String> {
     let every = [Engine::Mariadb, Engine::Sqlite].map(|database| SetupArgs {
         database,
         open_tracking: true,
@@ -212,12 +207,24 @@ fn added(ours: &str, args: &SetupArgs, more: &[(String, String)]) -> Vec<String>
         .filter(|line| line.starts_with('-') && !named(line).is_some_and(|name| is_ours(&name)))
         .map(str::to_owned)
         .collect();
-    for (name, _) in more {
+    for name in more {
         if !all.iter().any(|entry| named(entry).as_ref() == Some(name)) {
-            all.push(format!("- {name}=${{{CONF_PREFIX}{name}}}"));
+            all.push(passed(name));
         }
     }
     all
+}
+
+/// The entry that hands a further setting on.
+fn passed(name: &str) -> String {
+    format!("- {name}=${{{CONF_PREFIX}{name}}}")
+}
+
+/// Entries of the portal's environment that the shipped file does not have, for those who put it in by hand.
+pub fn by_hand(args: &SetupArgs, public_url: &str, more: &[String]) -> Vec<String> {
+    let shipped = environment(&SetupArgs::usual(), "");
+    let own = environment(args, public_url).into_iter().filter(|entry| !shipped.contains(entry));
+    own.map(|(name, value)| format!("- {name}={value}")).chain(more.iter().map(|name| passed(name))).collect()
 }
 
 /// The address in words that stay right when Mailcow gets another name.

@@ -68,7 +68,7 @@ pub fn plan(wish: &Wish) -> anyhow::Result<Vec<Change>> {
     }
     if writes_override(args) {
         changes.push(Change::write(&files.compose, false, |was| {
-            compose::merged(was.unwrap_or_default(), args, &wish.public_url(), &wish.values.more)
+            compose::merged(was.unwrap_or_default(), args, &wish.public_url(), &wish.further)
         })?);
     }
     let mut whole = |path: &Path, private: bool, comment: &str, text: String| {

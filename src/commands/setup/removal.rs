@@ -26,10 +26,13 @@ pub struct Removal {
 pub fn plan(args: &SetupArgs, mailcow: &Path) -> anyhow::Result<Removal> {
     let files = Files::at(mailcow, args);
     let mut removal = Removal { changes: Vec::new(), foreign: Vec::new() };
-    for (path, private) in
-        [(&files.conf, true), (&files.compose, false), (&files.rspamd, false), (&files.env, true)]
-    {
+    for (path, private) in [(&files.conf, true), (&files.compose, false), (&files.rspamd, false)] {
         removal.take_out(path, private)?;
+    }
+    // An earlier version wrote it as a whole.
+    match read(&files.env)?.1.is_some_and(|was| block::origin(&was) != Origin::Foreign) {
+        true => removal.take_away(&files.env, true)?,
+        false => removal.take_out(&files.env, true)?,
     }
     let open = [&files.below, &files.own_host, &files.lua, &files.unit];
     for (path, private) in open.map(|path| (path, false)).into_iter().chain([(&files.sql, true)]) {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::plan::Change;
+use super::{plan::Change, wish::CONF_PREFIX};
+use crate::config::settings::SECTIONS;
 
 const HIDDEN: &str = "********";
 
@@ -67,17 +68,28 @@ fn diff<'a>(was: &[&'a str], becomes: &[&'a str]) -> Vec<(char, &'a str)> {
 /// A line without secrets: neither ours nor what stands behind a name that sounds like one.
 fn masked(line: &str, secrets: &[String]) -> String {
     let mut line = line.to_owned();
-    if let Some((name, value)) = line.split_once('=') {
-        let ends = ["PASS", "PASSWORD", "PASSPHRASE", "SECRET", "KEY", "DBROOT"];
-        let sounds = ends.iter().any(|end| name.trim_end().ends_with(end));
-        if sounds && !value.is_empty() && !value.starts_with("${") {
-            line = format!("{name}={HIDDEN}");
-        }
+    if let Some((name, value)) = line.split_once('=')
+        && is_secret(name.trim_end().trim_start_matches([' ', '-', '"', '\'']))
+        && !value.is_empty()
+        && !value.starts_with("${")
+    {
+        line = format!("{name}={HIDDEN}");
     }
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         line = line.replace(secret.as_str(), HIDDEN);
     }
     line
+}
+
+/// Whether a name is that of a secret: one of our settings, in `mailcow.conf` too, or one of others that sounds like it.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.strip_prefix("export ").unwrap_or(name).trim_start();
+    let bare = name.strip_prefix(CONF_PREFIX).unwrap_or(name);
+    let mut ours = SECTIONS.iter().flat_map(|section| section.entries);
+    ours.any(|entry| entry.secret && entry.names().any(|its| its == bare))
+        || ["PASS", "PASSWORD", "PASSPHRASE", "SECRET", "KEY", "TOKEN", "DBROOT"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -107,8 +119,19 @@ mod tests {
             ("IDENTIFIED BY 'hush';", "IDENTIFIED BY '********';"),
             ("  - DB_PASSWORD=${STATUS_DB_PASSWORD}", "  - DB_PASSWORD=${STATUS_DB_PASSWORD}"),
             ("STATUS_ADMIN=a@b.test", "STATUS_ADMIN=a@b.test"),
+            ("export STATUS_API_TOKEN=A-B", "export STATUS_API_TOKEN=********"),
+            ("      - \"API_TOKEN=A-B\"", "      - \"API_TOKEN=********"),
+            ("IMAP_2_PASS=A-B", "IMAP_2_PASS=********"),
         ] {
             assert_eq!(masked(line, &secrets), expected);
+        }
+        for entry in SECTIONS.iter().flat_map(|section| section.entries).filter(|entry| entry.secret) {
+            for name in entry.names() {
+                assert_eq!(
+                    masked(&format!("{CONF_PREFIX}{name}=A-B"), &[]),
+                    format!("{CONF_PREFIX}{name}={HIDDEN}")
+                );
+            }
         }
     }
 }

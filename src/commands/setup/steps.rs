@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{ValueEnum, builder::PossibleValue};
 
 use super::{
-    SetupArgs, Way,
+    SetupArgs, Way, compose,
     files::Files,
     wish::{Wish, uses_mariadb},
 };
@@ -17,6 +17,7 @@ pub fn text(wish: &Wish) -> String {
     steps.push(oauth(wish));
     steps.push(key(wish));
     steps.extend(certificate(wish));
+    steps.extend(by_hand(wish));
     steps.extend(start(wish));
     steps.push(format!(
         "In Mailcow, System, Configuration, Options, Customize: add an App link to {}/ for all users.",
@@ -105,6 +106,18 @@ fn certificate(wish: &Wish) -> Option<String> {
     Some(format!(
         "Let {host} lead to this server, and add it to ADDITIONAL_SAN in mailcow.conf (not to ADDITIONAL_SERVER_NAMES)."
     ))
+}
+
+/// What the shipped override file does not have, where setup leaves the real one alone.
+fn by_hand(wish: &Wish) -> Option<String> {
+    let entries = compose::by_hand(&wish.args, &wish.public_url(), &wish.further);
+    (wish.args.way == Way::Compose && wish.args.no_override && !entries.is_empty()).then(|| {
+        format!(
+            "In {}, see to it that these lines stand below environment: of status-mailcow:\n{}",
+            Files::at(&wish.mailcow, &wish.args).compose.display(),
+            entries.join("\n")
+        )
+    })
 }
 
 fn start(wish: &Wish) -> Vec<String> {

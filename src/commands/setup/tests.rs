@@ -491,6 +491,106 @@ fn the_settings_of_the_php_app_are_taken_over() {
 }
 
 #[test]
+fn what_opens_one_door_is_never_mixed() {
+    for way in ["host", "compose"] {
+        let dir = mailcow(CONF);
+        let place = |name: &str, text: &str| {
+            fs::write(dir.path().join(name), text).unwrap();
+            dir.path().join(name).to_str().unwrap().to_owned()
+        };
+        let (app, other) = (place("app", PHP_APP), place("other", "other-secret"));
+        let app = app.as_str();
+        fs::write(app, PHP_APP.replace("\"USE_A_STR0NG_P@SSW0RD! # 'no'\"", "apps-own")).unwrap();
+        let settings = |name: &str| {
+            let file = if way == "host" { "etc/.env" } else { "mailcow.conf" };
+            let (found, _) = crate::config::dotenv::parse(&text(dir.path(), file), |_| None);
+            let line = found.into_iter().rev().find(|(its, _)| its.ends_with(name));
+            line.map(|(_, value)| value).unwrap_or_default()
+        };
+        done(dir.path(), &["--way", way, "--client-id", "9999"]);
+        let made_up = settings("DB_PASSWORD");
+        assert!(made_up.len() > 20, "{way}");
+        let out = done(dir.path(), &["--way", way, "--php-app", app]);
+        assert!(!out.contains(&made_up) && !out.contains("apps-own"), "{way}: {out}");
+        let login = ["DB_DATABASE", "DB_USER", "DB_PASSWORD"].map(settings);
+        assert_eq!(login, ["old-status", "reader", "apps-own"], "{way}");
+        let sql = text(dir.path(), "mailcow-status.sql");
+        assert!(sql.contains("ALTER USER 'reader'@'%' IDENTIFIED BY 'apps-own'"), "{way}: {sql}");
+        assert_eq!(["CLIENT_ID", "CLIENT_SECRET"].map(settings), ["9999", ""], "{way}");
+        done(dir.path(), &["--way", way, "--client-secret-file", &other]);
+        assert_eq!(["CLIENT_ID", "CLIENT_SECRET"].map(settings), ["9999", "other-secret"], "{way}");
+        done(dir.path(), &["--way", way, "--client-id", "7777"]);
+        assert_eq!(["CLIENT_ID", "CLIENT_SECRET"].map(settings), ["7777", ""], "{way}");
+        fs::write(app, PHP_APP.replace("DB_PASSWORD", "# DB_PASSWORD")).unwrap();
+        let (_, result) = said(dir.path(), &["--way", way, "--php-app", app, "--yes"], None);
+        assert!(result.unwrap_err().to_string().contains("no DB_PASSWORD"), "{way}");
+    }
+}
+
+#[test]
+fn further_settings_go_along_when_the_way_changes() {
+    for (first, then) in [("compose", "host"), ("host", "compose")] {
+        let dir = mailcow(CONF);
+        let app = dir.path().join("app");
+        fs::write(&app, PHP_APP.replace("! # 'no'", "")).unwrap();
+        done(dir.path(), &["--way", first, "--php-app", app.to_str().unwrap()]);
+        let out = done(dir.path(), &["--way", then]);
+        assert!(!out.contains("cr0n"), "{out}");
+        let (file, begin) = if then == "host" { ("etc/.env", "") } else { ("mailcow.conf", "STATUS_") };
+        let now = text(dir.path(), file);
+        for line in ["RETENTION=45", "CRON_KEY=cr0n", "FOOTER_COMPANY='Alpha & Söhne: #1'"] {
+            assert!(now.contains(&format!("\n{begin}{line}\n")), "{then}: {now}");
+        }
+        if then == "compose" {
+            let compose = text(dir.path(), "docker-compose.override.yml");
+            assert!(compose.contains("- RETENTION=${STATUS_RETENTION}\n"), "{compose}");
+        }
+        assert!(done(dir.path(), &["--way", then]).contains("Nothing to change."), "{then}");
+    }
+}
+
+#[test]
+fn what_the_override_of_others_lacks_is_said() {
+    let dir = mailcow(CONF);
+    let app = dir.path().join("app");
+    fs::write(&app, PHP_APP.replace("! # 'no'", "")).unwrap();
+    let more = ["--no-override", "--callback", "callback.php"];
+    let first = done(dir.path(), &[&more[..], &["--php-app", app.to_str().unwrap()]].concat());
+    for out in [first, done(dir.path(), &more)] {
+        for line in [
+            "- RETENTION=${STATUS_RETENTION}",
+            "- CRON_KEY=${STATUS_CRON_KEY}",
+            "- MAILCOW_CALLBACK=callback.php",
+        ] {
+            assert!(out.lines().any(|its| its.trim() == line), "{out}");
+        }
+        assert!(!out.contains("- LOGO_DARK") && !out.contains("- ADMIN="), "{out}");
+    }
+}
+
+#[test]
+fn settings_that_an_earlier_version_wrote_without_marks_are_taken_over() {
+    let old = block::whole(
+        "#",
+        "MAILCOW_CLIENT_ID=ab12\nDATABASE_URL=sqlite:old\nDB_DATABASE=x\nDB_USER=y\nDB_PASSWORD=hush-hush\n",
+    );
+    for (old, added) in [(old.clone(), ""), (old + "RETENTION=30\n", "RETENTION=30\n")] {
+        let dir = mailcow(CONF);
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        let env = dir.path().join("etc/.env");
+        fs::write(&env, &old).unwrap();
+        done(dir.path(), &["--way", "host"]);
+        let now = fs::read_to_string(&env).unwrap();
+        assert!(now.starts_with(&format!("{added}# >>>")) && !now.contains("sqlite:old"), "{now}");
+        assert_eq!(now.matches("DB_PASSWORD=hush-hush\n").count(), 1, "{now}");
+        assert!(done(dir.path(), &["--way", "host"]).contains("Nothing to change."));
+        fs::write(&env, &old).unwrap();
+        let out = done(dir.path(), &["--remove"]);
+        assert!(!env.exists() && !out.contains("hush-hush"), "{out}");
+    }
+}
+
+#[test]
 fn the_shipped_override_is_what_setup_writes() {
     let dir = mailcow(CONF);
     let args = args(dir.path(), &[]);

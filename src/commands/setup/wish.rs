@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Engine, SetupArgs, Talk, Way, plan};
+use super::{Engine, SetupArgs, Talk, Way, plan, show};
 use crate::{config::dotenv, model::token::hex};
 
 /// Begins the names of our variables in `mailcow.conf`.
@@ -29,6 +29,8 @@ pub struct Wish {
     pub conf: Conf,
     /// What is kept from one run to the next.
     pub values: Values,
+    /// Names of the further settings that the portal is to have, whether they stand there already or come now.
+    pub further: Vec<String>,
 }
 
 /// The part of `mailcow.conf` that matters here.
@@ -63,7 +65,7 @@ pub struct Values {
     pub db_password: String,
     /// What the portal and Rspamd share, made here.
     pub tracker_key: String,
-    /// Further settings of the PHP app's that the portal knows by the same names.
+    /// Further settings that the portal and the PHP app know by the same names; what is written of them: those that come now.
     pub more: Vec<(String, String)>,
 }
 
@@ -71,8 +73,8 @@ pub struct Values {
 const PHP_APP: &str = "data/web/status/.env";
 /// By which names the app finds Mailcow's database.
 const MAILCOWS_MARIADB: &[&str] = &["", "mysql", "mysql-mailcow"];
-/// What else stands there and is meant for the portal, too.
-const PHP_APP_MORE: &[&str] = &[
+/// What else stands there and is meant for the portal, too; a change of the way takes it along.
+const FURTHER: &[&str] = &[
     "POSTFIX_COUNT",
     "RSPAMD_COUNT",
     "DOMAIN_ADMIN_PREFIX",
@@ -118,8 +120,13 @@ impl Wish {
             Way::Host => (env, text),
         };
         let values = Values::kept(&kept).or(Values::kept(&other));
-        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values };
-        wish.take_over_php_app(&kept)?;
+        let mut wish = Self { args: checked(args, &conf)?, mailcow, conf, values, further: Vec::new() };
+        wish.take_over_php_app()?;
+        wish.values.more.retain(|(_, value)| !value.is_empty());
+        wish.further = wish.values.more.iter().map(|(name, _)| name.clone()).collect();
+        // What somebody has in the file stays as it is.
+        let there = Values::kept(&kept).more;
+        wish.values.more.retain(|(name, _)| !there.iter().any(|(its, _)| its == name));
         wish.values.take(args)?;
         wish.values.make_up(args.open_tracking)?;
         wish.ask(talk)?;
@@ -127,9 +134,9 @@ impl Wish {
         Ok(wish)
     }
 
-    /// What the PHP app has, where an earlier run (`kept`) did not know better. Where the app is here, and nothing is to be
-    /// taken over, its database user would get a new password.
-    fn take_over_php_app(&mut self, kept: &str) -> anyhow::Result<()> {
+    /// What the PHP app has: its database with user and password, and the rest where an earlier run did not know
+    /// better. Where the app is here, and nothing is to be taken over, its database user would get a new password.
+    fn take_over_php_app(&mut self) -> anyhow::Result<()> {
         let Some(path) = &self.args.php_app else {
             let usual = self.mailcow.join(PHP_APP);
             if uses_mariadb(&self.args) && self.values.db_password.is_empty() && usual.is_file() {
@@ -151,15 +158,16 @@ impl Wish {
         if uses_mariadb(&self.args) && place.is_some_and(|place| !MAILCOWS_MARIADB.contains(&place)) {
             bail!("{}: its database is not Mailcow's, which setup does not know to write", path.display());
         }
-        self.values = std::mem::take(&mut self.values).or(Values::kept(&text));
-        let (known, _) = dotenv::parse(kept, |_| None);
-        for name in PHP_APP_MORE {
-            let is_known = known.iter().any(|(its, _)| its.strip_prefix(CONF_PREFIX).unwrap_or(its) == *name);
-            let value = found.iter().rev().find(|(its, value)| its == name && !value.is_empty());
-            if let Some((name, value)) = value.filter(|_| !is_known) {
-                self.values.more.push((name.clone(), value.clone()));
-            }
+        let app = Values::kept(&text);
+        let names_a_login = !app.database.is_empty() || !app.db_user.is_empty();
+        if uses_mariadb(&self.args) && names_a_login && app.db_password.is_empty() {
+            bail!("{}: its database has no DB_PASSWORD, and its user would get a new one", path.display());
         }
+        if !app.db_password.is_empty() {
+            // Whoever names the app wants its database, also where an earlier run made one up.
+            self.values.take_login(&app);
+        }
+        self.values = std::mem::take(&mut self.values).or(app);
         Ok(())
     }
 
@@ -279,8 +287,7 @@ impl Values {
     pub fn secrets(&self) -> Vec<String> {
         let own =
             [&self.client_secret, &self.api_key, &self.db_password, &self.tracker_key].map(Clone::clone);
-        let more =
-            self.more.iter().filter(|(name, _)| name.ends_with("_KEY")).map(|(_, value)| value.clone());
+        let more = self.more.iter().filter(|(name, _)| show::is_secret(name)).map(|(_, value)| value.clone());
         own.into_iter().chain(more).collect()
     }
 
@@ -292,6 +299,12 @@ impl Values {
                 found.iter().rev().find(|(its, value)| names.contains(&its.as_str()) && !value.is_empty());
             line.map(|(_, value)| value.clone()).unwrap_or_default()
         };
+        let further = |name: &str| {
+            let is_it = |its: &str| its.strip_prefix(CONF_PREFIX).unwrap_or(its) == name;
+            let line = found.iter().rev().find(|(its, _)| is_it(its));
+            line.map(|(_, value)| (name.to_owned(), value.clone()))
+        };
+        let more = FURTHER.iter().filter_map(|name| further(name)).collect();
         Self {
             admin: value(["STATUS_ADMIN", "ADMIN"]),
             client_id: value(["STATUS_CLIENT_ID", "MAILCOW_CLIENT_ID"]),
@@ -301,24 +314,41 @@ impl Values {
             db_user: value(["STATUS_DB_USER", "DB_USER"]),
             db_password: value(["STATUS_DB_PASSWORD", "DB_PASSWORD"]),
             tracker_key: value(["STATUS_TRACKER_KEY", "TRACKER_KEY"]),
-            more: Vec::new(),
+            more,
         }
     }
 
-    /// These values, and others where one is not known.
-    fn or(self, others: Self) -> Self {
+    /// These values, and others where one is not known. What opens one door is never mixed: neither the id of one OAuth2
+    /// app with the secret of another, nor the user of one database with the password of another.
+    fn or(mut self, others: Self) -> Self {
+        if self.db_password.is_empty() && !others.db_password.is_empty() {
+            self.take_login(&others);
+        }
+        if self.client_id.is_empty() && self.client_secret.is_empty() {
+            self.client_id = others.client_id.clone();
+        }
+        if self.client_id == others.client_id && self.client_secret.is_empty() {
+            self.client_secret = others.client_secret;
+        }
+        for (name, value) in others.more {
+            if !self.more.iter().any(|(its, _)| *its == name) {
+                self.more.push((name, value));
+            }
+        }
         let or = |one: String, other: String| if one.is_empty() { other } else { one };
         Self {
             admin: or(self.admin, others.admin),
-            client_id: or(self.client_id, others.client_id),
-            client_secret: or(self.client_secret, others.client_secret),
             api_key: or(self.api_key, others.api_key),
-            database: or(self.database, others.database),
-            db_user: or(self.db_user, others.db_user),
-            db_password: or(self.db_password, others.db_password),
             tracker_key: or(self.tracker_key, others.tracker_key),
-            more: self.more,
+            ..self
         }
+    }
+
+    /// Database, user and password of others.
+    fn take_login(&mut self, others: &Self) {
+        self.database.clone_from(&others.database);
+        self.db_user.clone_from(&others.db_user);
+        self.db_password.clone_from(&others.db_password);
     }
 
     /// The name of the database.
@@ -340,6 +370,9 @@ impl Values {
             self.admin = admin.replace(' ', "");
         }
         if let Some(id) = &args.client_id {
+            if !self.client_id.is_empty() && self.client_id != *id {
+                self.client_secret.clear();
+            }
             self.client_id = id.clone();
         }
         if let Some(path) = &args.client_secret_file {

@@ -26,8 +26,8 @@ const AUTH: [&str; 2] = ["/var/log/auth.log", "/var/log/secure"];
 const FAIL2BAN: &str = "/var/log/fail2ban.log";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-/// The end of a log that is read at most, and as much of those that were rotated away.
-const TAIL: u64 = 32 << 20;
+/// What is read of a log at most, the newest first, with all the files that were rotated away: the collector's unit has 128 MiB.
+const ROOM: u64 = 32 << 20;
 
 pub(super) fn look(look: &mut Look<'_>) {
     ssh(look);
@@ -44,12 +44,12 @@ fn ssh(look: &mut Look<'_>) {
         let mut clock = clock();
         text.lines().find_map(|line| parse_line(line, &mut clock)).is_some_and(|line| line.at <= since)
     };
-    match read(&path, &reaches_back) {
+    match read(&path, ROOM, &reaches_back) {
         Err(why) => look.fail("ssh", why),
         Ok(Log { short: Some(why), .. }) => look.fail("ssh", why),
-        Ok(Log { text, short: None }) => {
+        Ok(log) => {
             let mut clock = clock();
-            let failed = text.lines().filter(|line| {
+            let failed = log.lines().filter(|line| {
                 parse_line(line, &mut clock).is_some_and(|line| {
                     line.at >= since && line.program.starts_with("sshd") && proc::is_failed_login(line.text)
                 })
@@ -61,18 +61,20 @@ fn ssh(look: &mut Look<'_>) {
 
 fn fail2ban(look: &mut Look<'_>) {
     let (day, week) = (stamp(look.now.minus(DAY)), stamp(look.now.minus(WEEK)));
-    let begin = |text: &str| text.lines().find_map(|line| proc::ban_stamp(line).map(str::to_owned));
+    let reaches_back =
+        |text: &str| text.lines().find_map(proc::ban_stamp).is_some_and(|begin| begin <= week.as_str());
     // Bans may last for days. Where the logs do not reach back so far, there is nothing that tells of such.
-    let log = match read(&look.places.at(FAIL2BAN), &|text| begin(text).is_some_and(|begin| begin <= week)) {
+    let log = match read(&look.places.at(FAIL2BAN), ROOM, &reaches_back) {
         Err(why) => return look.fail("fail2ban", why),
         Ok(log) => log,
     };
-    if let Some(why) = log.short.filter(|_| begin(&log.text).is_none_or(|begin| begin > day)) {
-        return look.fail("fail2ban", why);
+    let begin = log.lines().find_map(proc::ban_stamp);
+    if let Some(why) = log.short.as_ref().filter(|_| begin.is_none_or(|begin| begin > day.as_str())) {
+        return look.fail("fail2ban", why.clone());
     }
     let mut banned = BTreeSet::new();
     let mut bans = 0_u32;
-    for (at, is_ban, network) in log.text.lines().filter_map(proc::ban) {
+    for (at, is_ban, network) in log.lines().filter_map(proc::ban) {
         bans += u32::from(is_ban && at >= day.as_str());
         if is_ban {
             banned.insert(network)
@@ -91,9 +93,17 @@ fn stamp(at: Millis) -> String {
 
 /// The lines of a log.
 struct Log {
-    text: String,
+    /// The texts of its files, the newest first.
+    texts: Vec<String>,
     /// Why they do not reach back as far as was asked.
     short: Option<String>,
+}
+
+impl Log {
+    /// The lines, the oldest first.
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().rev().flat_map(|text| text.lines())
+    }
 }
 
 /// The lines of one file.
@@ -104,11 +114,14 @@ struct Lines {
 }
 
 /// The lines of a log, with those of the files that were rotated away as far as they are needed to reach back.
-fn read(path: &Path, reaches_back: &dyn Fn(&str) -> bool) -> Result<Log, String> {
-    let Lines { mut text, mut whole } = tail(path, TAIL)?;
-    let (mut older, mut room) = (rotated(path).into_iter(), TAIL);
+fn read(path: &Path, mut room: u64, reaches_back: &dyn Fn(&str) -> bool) -> Result<Log, String> {
+    let mut lines = tail(path, room)?;
+    let (mut older, mut texts) = (rotated(path).into_iter(), Vec::new());
     let short = loop {
-        if reaches_back(&text) {
+        let (reaches, whole) = (reaches_back(&lines.text), lines.whole);
+        room = room.saturating_sub(lines.text.len() as u64);
+        texts.push(lines.text);
+        if reaches {
             break None;
         }
         if !whole {
@@ -117,14 +130,12 @@ fn read(path: &Path, reaches_back: &dyn Fn(&str) -> bool) -> Result<Log, String>
         let Some(next) = older.next() else {
             break Some(format!("{}: no log reaches back far enough", path.display()));
         };
-        let before = match past(&next, room) {
-            Ok(before) => before,
+        lines = match past(&next, room) {
+            Ok(lines) => lines,
             Err(why) => break Some(why),
         };
-        room = room.saturating_sub(before.text.len() as u64);
-        (text, whole) = (before.text + &text, before.whole);
     };
-    Ok(Log { text, short })
+    Ok(Log { texts, short })
 }
 
 /// The files that logrotate made of a log, newest first: `auth.log.1`, `auth.log.2.gz`, `secure-20261122`.
@@ -164,7 +175,7 @@ fn past(path: &Path, room: u64) -> Result<Lines, String> {
     if bytes.len() as u64 > room {
         return Err(format!("{}: too large", path.display()));
     }
-    Ok(Lines { text: String::from_utf8_lossy(&bytes).into_owned(), whole: true })
+    Ok(Lines { text: text(bytes), whole: true })
 }
 
 /// The end of a log, from the begin of a line.
@@ -175,9 +186,53 @@ fn tail(path: &Path, room: u64) -> Result<Lines, String> {
     file.seek(SeekFrom::Start(length.saturating_sub(room))).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(room).read_to_end(&mut bytes).map_err(failed)?;
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
     if length > room {
-        text = text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        let begin = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        bytes.drain(..begin);
     }
-    Ok(Lines { text, whole: length <= room })
+    Ok(Lines { text: text(bytes), whole: length <= room })
+}
+
+/// Bytes as text in the same place, with `?` for each that is none.
+fn text(mut bytes: Vec<u8>) -> String {
+    let mut from = 0;
+    while let Err(wrong) = std::str::from_utf8(bytes.get(from..).unwrap_or_default()) {
+        from += wrong.valid_up_to();
+        if let Some(byte) = bytes.get_mut(from) {
+            *byte = b'?';
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_of_a_log_share_one_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("auth.log");
+        let lines = |name: char| format!("{name}\n").repeat(30);
+        fs::write(&path, lines('b')).unwrap();
+        fs::write(dir.path().join("auth.log.1"), lines('a')).unwrap();
+        let of = |room: u64| read(&path, room, &|text| text.starts_with('a')).unwrap();
+        let all = of(120);
+        assert_eq!((all.lines().next(), all.lines().count(), &all.short), (Some("a"), 60, &None));
+        // The begin of a line is cut off, and the newer file is there as a whole.
+        for (room, texts) in [(100, 2), (61, 2), (60, 2), (40, 1)] {
+            let part = of(room);
+            assert_eq!(part.texts.len(), texts, "{room}");
+            assert!(part.texts.iter().map(String::len).sum::<usize>() as u64 <= room, "{room}");
+            assert_eq!(part.lines().last(), Some("b"), "{room}");
+        }
+        assert!(of(40).short.is_some(), "the newer file alone is too large");
+        assert!(of(61).short.is_some(), "nothing is left of the older one");
+    }
+
+    #[test]
+    fn what_is_no_text_spoils_no_line() {
+        assert_eq!(text(b"a\xff\xfeb\nc\xc3\xa4\xc3".to_vec()), "a??b\ncä?");
+        assert_eq!(text(Vec::new()), "");
+    }
 }
