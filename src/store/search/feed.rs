@@ -174,6 +174,32 @@ async fn add_rows(tx: &mut Tx, fresh: &[&[(i64, i32, i64)]]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{
+        fresh::databases,
+        search::tests::{SHAPE, index, mail},
+    };
+
+    #[tokio::test]
+    async fn a_step_writes_all_of_its_rows_however_many() {
+        let letters = || (b'a'..=b't').map(char::from);
+        let words =
+            letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| format!("{a}{b}{c}"))));
+        let mut mail = mail();
+        let subject = words.collect::<Vec<_>>().join(" ");
+        mail.check.iter_mut().for_each(|check| check.subject = Some(subject.clone()));
+        let grams = grams_of(&mail);
+        assert!(grams.len() > 2 * ROWS - 200, "{} rows", grams.len());
+        let dir = tempfile::tempdir().unwrap();
+        for db in databases(&dir).await {
+            index(&db, &Default::default()).await;
+            let mut tx = db.begin().await.unwrap();
+            assert!(add(&mut tx, SHAPE, std::slice::from_ref(&mail), None).await.unwrap());
+            tx.commit().await.unwrap();
+            let rows: Vec<(i32,)> = db.fetch(sql("SELECT gram FROM search_gram")).await.unwrap();
+            let rows: BTreeSet<i32> = rows.into_iter().map(|(gram,)| gram).collect();
+            assert_eq!(rows, grams, "{}", db.engine());
+        }
+    }
 
     #[test]
     fn a_block_lasts_the_power_of_two_that_is_nearest() {

@@ -11,10 +11,10 @@ use crate::{
 /// Segments of the index, and grams of [`WISH`], when each row has a number.
 const SEGMENTS: i64 = 2 * TOGETHER + 5;
 const WISH: &str = "abcdefgh";
-const SHAPE: Shape = Shape { width: 6, rest: MailId(0), mails: 1000, fed: 0 };
+pub(super) const SHAPE: Shape = Shape { width: 6, rest: MailId(0), mails: 1000, fed: 0 };
 
 /// An index with these rows.
-async fn index(db: &Db, rows: &BTreeMap<(i64, i32), BTreeSet<i64>>) {
+pub(super) async fn index(db: &Db, rows: &BTreeMap<(i64, i32), BTreeSet<i64>>) {
     let mut tx = db.begin().await.unwrap();
     tx.execute(sql("DELETE FROM search_gram")).await.unwrap();
     tx.execute(sql("DELETE FROM search_shape")).await.unwrap();
@@ -171,9 +171,9 @@ fn a_part_must_lie_in_ids_or_in_words_as_its_field_tells() {
     assert_eq!(wanted(&only_short), Vec::<Vec<i32>>::new());
 }
 
-#[test]
-fn each_text_of_a_mail_is_found_as_what_it_is() {
-    let mail = Mail {
+/// A mail that has every text in which is searched.
+pub(super) fn mail() -> Mail {
+    Mail {
         id: MailId(1),
         server: ServerId(1),
         first_seen: Millis(0),
@@ -213,13 +213,17 @@ fn each_text_of_a_mail_is_found_as_what_it_is() {
         parent: None,
         removed: None,
         steps: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn each_text_of_a_mail_is_found_as_what_it_is() {
     let ids = grams(Text::Ids, &["queueid", "messageid@host", "192.0.2.77"]);
     let words = grams(
         Text::Words,
         &["sender@one.test", "login@two.test", "a subject", "final@three.test", "before@four.test"],
     );
     assert!(ids.is_disjoint(&words));
-    assert_eq!(grams_of(&mail), &ids | &words);
+    assert_eq!(grams_of(&mail()), &ids | &words);
     assert_eq!(grams(Text::Ids, &["abcd"]), BTreeSet::from([0x0061_6263 << 1, 0x0062_6364 << 1]));
 }
